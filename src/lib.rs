@@ -1,0 +1,12 @@
+//! gupconv: from `get_user_pages*()` to where the pages are released, and a proved rewrite of the release.
+//!
+//! The pipeline, in order; each hop hands one public type on (ARCHITECTURE.md has the map and the invariants):
+//!
+//! discover → split → parse → index → sites → flow → classify → plan → edit → prove → report
+
+pub mod ast;
+pub mod edit;
+pub mod program;
+pub mod report;
+pub mod source;
+pub mod trace;

@@ -1,0 +1,172 @@
+//! What a run says, as plain data: the records of `--format jsonl`, and what every printer reads.
+//!
+//! Field names and order are a contract (DESIGN: scripts depend on them). Printers read a [`Run`] and nothing else.
+
+use serde::Serialize;
+
+/// Version of the record layout.
+pub const SCHEMA: u32 = 1;
+
+/// One pin site with its trace, plan and proof.
+#[derive(Clone, Debug, Serialize)]
+pub struct SiteRecord {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// `"site"`.
+    pub kind: &'static str,
+    /// Stable over edits elsewhere: path, function, API and ordinal, hashed.
+    pub id: String,
+    /// Path from the root of the tree.
+    pub path: String,
+    /// Line of the callee's identifier.
+    pub line: u32,
+    /// Column of it, 1-based, in bytes.
+    pub column: u32,
+    /// Enclosing function.
+    pub function: String,
+    /// Function called.
+    pub api: String,
+    /// Argument that receives the pages, as written; empty when they are returned.
+    pub pages: String,
+    /// Count argument, as written.
+    pub count: String,
+    /// Variable that takes the result.
+    pub result: String,
+    /// `always`, `never`, `conditional`, `unknown`.
+    pub write: &'static str,
+    /// What decides it.
+    pub write_expr: String,
+    /// `pin_user_pages.rst` case, 0 if none.
+    pub case: u8,
+    /// `convert`, `assist`, `leave`.
+    pub verdict: &'static str,
+    /// Stable code.
+    pub reason_code: &'static str,
+    /// One sentence.
+    pub reason: String,
+    /// Holders.
+    pub holders: Vec<String>,
+    /// Releases.
+    pub releases: Vec<ReleaseRecord>,
+    /// Gaps.
+    pub gaps: Vec<GapRecord>,
+    /// Edits of the plan.
+    pub edits: Vec<EditRecord>,
+    /// Proof of the plan.
+    pub proof: Option<ProofRecord>,
+    /// Rule ids found on the trace.
+    pub findings: Vec<String>,
+}
+
+/// A release of a site.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReleaseRecord {
+    /// Path.
+    pub path: String,
+    /// Line of the callee's identifier.
+    pub line: u32,
+    /// Enclosing function.
+    pub function: String,
+    /// Function called.
+    pub call: String,
+    /// `none`, `set_page_dirty`, `set_page_dirty_lock`, `SetPageDirty`.
+    pub dirty: &'static str,
+    /// Condition of the dirtying.
+    pub dirty_when: String,
+    /// `single`, `for-loop`, `while-loop`, `batch-call`, `sg-iter`.
+    pub shape: &'static str,
+    /// `normal`, `error`, `partial`.
+    pub when: &'static str,
+}
+
+/// A gap of a trace.
+#[derive(Clone, Debug, Serialize)]
+pub struct GapRecord {
+    /// Path.
+    pub path: String,
+    /// Line.
+    pub line: u32,
+    /// Stable code.
+    pub code: &'static str,
+    /// The construct, as written.
+    pub detail: String,
+}
+
+/// An edit, in lines.
+#[derive(Clone, Debug, Serialize)]
+pub struct EditRecord {
+    /// Path.
+    pub path: String,
+    /// First and last line replaced, as numbered before editing.
+    pub replaces: [u32; 2],
+    /// New text of those lines, without the final newline; empty when they go.
+    pub with: String,
+}
+
+/// A proof.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProofRecord {
+    /// `equal`, `refined`, `differs`, `unsupported`.
+    pub outcome: &'static str,
+    /// `R1` … `R9`.
+    pub refinements: Vec<String>,
+    /// Pairs of runs compared.
+    pub runs: u64,
+    /// What was taken for granted.
+    pub assumed: Vec<String>,
+    /// The shortest counterexample, or the construct that stopped the proof.
+    pub counterexample: Option<String>,
+}
+
+/// Last record of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunRecord {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// `"run"`.
+    pub kind: &'static str,
+    /// `gupconv` version.
+    pub version: &'static str,
+    /// Root of the tree as given.
+    pub tree: String,
+    /// `none`, `put-user-page-2arg`, `put-user-page-3arg`, `pin-user-pages`.
+    pub dialect: String,
+    /// `complete`, `degraded` (something was not read or parsed), `failed`.
+    pub status: &'static str,
+    /// Sites by verdict: convert, assist, leave.
+    pub convert: u32,
+    /// See `convert`.
+    pub assist: u32,
+    /// See `convert`.
+    pub leave: u32,
+    /// How much of the tree was looked at.
+    pub coverage: Coverage,
+}
+
+/// What was looked at, and what was not.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Coverage {
+    /// `.c` and `.h` files read.
+    pub files: u32,
+    /// Of them, files that name an API of interest.
+    pub candidates: u32,
+    /// Functions parsed.
+    pub functions: u32,
+    /// Functions that could not be parsed whole.
+    pub damaged: Vec<String>,
+    /// Gaps over all traces.
+    pub gaps: u32,
+    /// Files or folders that could not be read, with the error.
+    pub unreadable: Vec<String>,
+    /// Top-level folders skipped because they are not kernel code.
+    pub skipped: Vec<String>,
+}
+
+/// A whole run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Sites, by path and offset.
+    pub sites: Vec<SiteRecord>,
+    /// Summary.
+    pub run: RunRecord,
+}

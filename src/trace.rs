@@ -1,0 +1,401 @@
+//! Words of the trade as types: a pin site, its trace, the releases at the end of it, and the gaps where it is lost.
+//!
+//! Plain data, produced by [`crate::sites`], [`crate::flow`] and [`crate::classify`]; read by planning, proving and
+//! reporting. Nothing here refers to a syntax tree: places are [`Loc`]s.
+
+use crate::source::{FileId, Loc, Name, Span};
+
+/// Number of a site in [`Custody::sites`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SiteId(pub u32);
+
+/// Number of a release in [`Custody::releases`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ReleaseId(pub u32);
+
+/// Whether a pin asks for write access (`FOLL_WRITE`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Writes {
+    /// On every call.
+    Always,
+    /// On none.
+    Never,
+    /// Depends on an expression.
+    Conditional,
+    /// The flags come from somewhere we did not follow.
+    Unknown,
+}
+
+/// A call that pins pages.
+#[derive(Clone, Debug)]
+pub struct PinSite {
+    /// File and span of the callee's identifier.
+    pub at: Loc,
+    /// The whole call expression.
+    pub call: Span,
+    /// Name called.
+    pub api: Name,
+    /// Enclosing function.
+    pub function: Name,
+    /// Text and span of the argument that receives the pages; `None` when the API returns the page.
+    pub pages: Option<(String, Span)>,
+    /// Text and span of the count argument.
+    pub count: Option<(String, Span)>,
+    /// Span of the flags (or `write`) argument.
+    pub flags: Option<Span>,
+    /// The variable or field that takes the result, as written.
+    pub result: Option<String>,
+    /// Write intent.
+    pub writes: Writes,
+    /// The expression that decides it, as written.
+    pub write_expr: String,
+    /// The function around the call is damaged: reported, never rewritten.
+    pub damaged: bool,
+}
+
+/// How a release dirties the page.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Dirty {
+    /// Not at all.
+    None,
+    /// `set_page_dirty()`
+    SetPageDirty,
+    /// `set_page_dirty_lock()`
+    SetPageDirtyLock,
+    /// `SetPageDirty()`: the flag alone.
+    FlagOnly,
+}
+
+/// The form of the code around a release.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Shape {
+    /// One page, no loop.
+    Single,
+    /// In a `for` loop.
+    ForLoop,
+    /// In a `while` or `do` loop.
+    WhileLoop,
+    /// A call that takes the array (`release_pages`).
+    BatchCall,
+    /// In an sg iterator.
+    SgIter,
+}
+
+/// The path on which a release lies.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum When {
+    /// After use.
+    Normal,
+    /// After a failure, all pages pinned.
+    Error,
+    /// Fewer pages pinned than asked for.
+    Partial,
+}
+
+/// Where a page comes from that is not a converted pin.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Origin {
+    /// The call or construct (`alloc_page`, `vmalloc_to_page`, `get_page`, parameter of an unseen caller, …).
+    pub what: Name,
+    /// Where.
+    pub at: Loc,
+}
+
+/// What is known of the context a release runs in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Context {
+    /// May run in atomic context (interrupt, softirq, RCU callback, spinlock held): it must not start to sleep.
+    pub may_be_atomic: bool,
+    /// The page lock may be held by the caller.
+    pub page_locked: bool,
+}
+
+/// A primitive call that drops a page reference.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// File and span of the callee's identifier.
+    pub at: Loc,
+    /// The whole call expression.
+    pub call: Span,
+    /// Name called: `put_page`, `release_pages`, …
+    pub callee: Name,
+    /// Enclosing function.
+    pub function: Name,
+    /// Pins whose pages reach it, ascending.
+    pub pins: Vec<SiteId>,
+    /// Everything else that reaches it. Not empty forbids a rewrite.
+    pub foreign: Vec<Origin>,
+    /// A guard in the code that keeps the foreign origins out of this call, as written; then it may be rewritten.
+    pub guarded_by: Option<String>,
+    /// Dirtying at the release.
+    pub dirty: Dirty,
+    /// The condition of the dirtying, as written; empty when unconditional.
+    pub dirty_when: String,
+    /// Form.
+    pub shape: Shape,
+    /// Path.
+    pub when: When,
+    /// Context.
+    pub context: Context,
+    /// The function around it is damaged.
+    pub damaged: bool,
+}
+
+/// A place that keeps pinned pages.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Holder {
+    /// As a reader would write it: `umem->pgs`, `pages`.
+    pub text: String,
+    /// Kind.
+    pub kind: HolderKind,
+}
+
+/// The kinds of holder.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum HolderKind {
+    /// Local variable or array.
+    Local,
+    /// Parameter: an array of the caller.
+    Caller,
+    /// Field of a struct.
+    Field,
+    /// File-scope variable.
+    Global,
+    /// Scatterlist.
+    Sg,
+    /// A bio.
+    Bio,
+    /// An skb.
+    Skb,
+}
+
+/// One step of a trace, for `gupconv trace`.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Where.
+    pub at: Loc,
+    /// What happens to the pages.
+    pub what: String,
+    /// The fact that makes the step valid (why this field is that field, why this callback is reached); may be empty.
+    pub because: String,
+}
+
+/// A place where a trace is lost.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Gap {
+    /// Where.
+    pub at: Loc,
+    /// Why.
+    pub code: GapCode,
+    /// The construct, as written.
+    pub detail: String,
+}
+
+/// Why a trace is lost. Codes are stable: scripts depend on them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum GapCode {
+    /// The function could not be parsed.
+    Damaged,
+    /// Pages go to a function that was not found in the tree.
+    UnknownCallee,
+    /// Called through a pointer that was not resolved.
+    IndirectCall,
+    /// Stored through an expression that is no variable and no field.
+    UnknownStore,
+    /// Turned into an address, pfn or physical address that was not followed.
+    AddressOnly,
+    /// Handed to a bio.
+    Bio,
+    /// Handed to an skb.
+    Skb,
+    /// Handed to a pipe buffer.
+    Pipe,
+    /// Inserted into page tables.
+    PageTable,
+    /// An iterator API (`iov_iter_get_pages`) whose pages may be no user pages.
+    IterOrigin,
+    /// No caller of the function that receives the pages was found.
+    NoCaller,
+    /// Cast or union that hides the pointer.
+    Cast,
+    /// The search grew over its bound.
+    Budget,
+    /// No release was found on any path.
+    NoRelease,
+}
+
+impl GapCode {
+    /// All codes, for `explain`.
+    pub const ALL: &'static [GapCode] = &[
+        GapCode::Damaged,
+        GapCode::UnknownCallee,
+        GapCode::IndirectCall,
+        GapCode::UnknownStore,
+        GapCode::AddressOnly,
+        GapCode::Bio,
+        GapCode::Skb,
+        GapCode::Pipe,
+        GapCode::PageTable,
+        GapCode::IterOrigin,
+        GapCode::NoCaller,
+        GapCode::Cast,
+        GapCode::Budget,
+        GapCode::NoRelease,
+    ];
+    /// Stable spelling.
+    pub fn code(self) -> &'static str {
+        match self {
+            GapCode::Damaged => "damaged",
+            GapCode::UnknownCallee => "unknown-callee",
+            GapCode::IndirectCall => "indirect-call",
+            GapCode::UnknownStore => "unknown-store",
+            GapCode::AddressOnly => "address-only",
+            GapCode::Bio => "bio",
+            GapCode::Skb => "skb",
+            GapCode::Pipe => "pipe",
+            GapCode::PageTable => "page-table",
+            GapCode::IterOrigin => "iter-origin",
+            GapCode::NoCaller => "no-caller",
+            GapCode::Cast => "cast",
+            GapCode::Budget => "budget",
+            GapCode::NoRelease => "no-release",
+        }
+    }
+}
+
+/// What the tool decides about a site.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Verdict {
+    /// Rewritten.
+    Convert,
+    /// Found and explained, not rewritten by the tool.
+    Assist,
+    /// Rightly not converted.
+    Leave,
+}
+
+/// Why. Codes are stable: scripts depend on them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Reason {
+    /// Every release was found, all pages reaching them are pins.
+    Complete,
+    /// The call passes no page array: nothing is pinned.
+    NoPages,
+    /// Only `struct page` is looked at (CASE 4).
+    StructPageOnly,
+    /// Kept coherent by an MMU notifier (CASE 3).
+    MmuNotifier,
+    /// A short read by the CPU; the pin protects no transfer.
+    ShortRead,
+    /// The reference is handed on to somebody else.
+    HandedOn,
+    /// Pages of other origin reach a release.
+    MixedOrigin,
+    /// The trace is lost.
+    Gap,
+    /// No release was found.
+    NoRelease,
+    /// A function of the trace could not be parsed.
+    Damaged,
+    /// Another pin with the same release cannot be converted.
+    SharedRelease,
+    /// The rewrite of a release is not known.
+    NoRule,
+    /// A negative count may reach an unsigned parameter.
+    SignedCount,
+    /// The proof found a difference.
+    Differs,
+    /// The proof could not run.
+    Unproved,
+    /// The tree has no function to convert to.
+    NoApi,
+    /// An iterator API: pages of mixed origin.
+    IterOrigin,
+    /// Already released by the new call.
+    AlreadyConverted,
+}
+
+impl Reason {
+    /// All codes, for `explain`.
+    pub const ALL: &'static [Reason] = &[
+        Reason::Complete,
+        Reason::NoPages,
+        Reason::StructPageOnly,
+        Reason::MmuNotifier,
+        Reason::ShortRead,
+        Reason::HandedOn,
+        Reason::MixedOrigin,
+        Reason::Gap,
+        Reason::NoRelease,
+        Reason::Damaged,
+        Reason::SharedRelease,
+        Reason::NoRule,
+        Reason::SignedCount,
+        Reason::Differs,
+        Reason::Unproved,
+        Reason::NoApi,
+        Reason::IterOrigin,
+        Reason::AlreadyConverted,
+    ];
+    /// Stable spelling.
+    pub fn code(self) -> &'static str {
+        match self {
+            Reason::Complete => "complete",
+            Reason::NoPages => "no-pages",
+            Reason::StructPageOnly => "struct-page-only",
+            Reason::MmuNotifier => "mmu-notifier",
+            Reason::ShortRead => "short-read",
+            Reason::HandedOn => "handed-on",
+            Reason::MixedOrigin => "mixed-origin",
+            Reason::Gap => "gap",
+            Reason::NoRelease => "no-release",
+            Reason::Damaged => "damaged",
+            Reason::SharedRelease => "shared-release",
+            Reason::NoRule => "no-rule",
+            Reason::SignedCount => "signed-count",
+            Reason::Differs => "differs",
+            Reason::Unproved => "unproved",
+            Reason::NoApi => "no-api",
+            Reason::IterOrigin => "iter-origin",
+            Reason::AlreadyConverted => "already-converted",
+        }
+    }
+}
+
+/// The way of one pin's pages.
+#[derive(Clone, Debug)]
+pub struct PinTrace {
+    /// The pin.
+    pub site: SiteId,
+    /// Places that keep the pages, in the order they were reached.
+    pub holders: Vec<Holder>,
+    /// Releases that the pages reach, ascending by place.
+    pub releases: Vec<ReleaseId>,
+    /// Where it is lost, ascending by place.
+    pub gaps: Vec<Gap>,
+    /// Step by step.
+    pub steps: Vec<Step>,
+    /// The `pin_user_pages.rst` CASE 1 to 5; 0 when none applies.
+    pub case: u8,
+    /// What decided the case.
+    pub case_why: String,
+    /// Verdict before planning and proof.
+    pub verdict: Verdict,
+    /// Its reason.
+    pub reason: Reason,
+    /// One sentence for a human.
+    pub reason_text: String,
+}
+
+/// Everything that custody analysis hands on.
+#[derive(Clone, Debug, Default)]
+pub struct Custody {
+    /// Pin sites, ascending by path and offset.
+    pub sites: Vec<PinSite>,
+    /// Releases, ascending by path and offset.
+    pub releases: Vec<Release>,
+    /// One trace a site, same order as `sites`.
+    pub traces: Vec<PinTrace>,
+    /// Functions that could not be parsed in files that matter, ascending.
+    pub damaged: Vec<(FileId, Name, Span)>,
+}
