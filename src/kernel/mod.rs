@@ -1,0 +1,479 @@
+//! What kernel functions do with pages: the table of `api.toml`, by name.
+//!
+//! The only place that knows kernel function names. It knows nothing of any tree: which of the functions exist, and how
+//! their parameters are ordered there, is the business of the prototypes that are read from the tree.
+
+use crate::trace::{Dirty, GapCode};
+use rustc_hash::FxHashMap;
+use serde::Deserialize;
+use std::sync::OnceLock;
+
+/// What kind of reference an acquiring function takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AcquireKind {
+    /// A plain reference on user pages.
+    Gup,
+    /// A pin (`FOLL_PIN`) on user pages.
+    Pin,
+    /// User pages or bare pfns, kept in an object.
+    Vector,
+    /// Pages of an iterator.
+    Iter,
+    /// One page, for a look at `struct page`.
+    Follow,
+    /// One page of user memory, returned.
+    Dump,
+}
+
+/// An acquiring function.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Acquire {
+    /// Name.
+    pub name: String,
+    /// Kind.
+    pub kind: AcquireKind,
+    /// The page is the return value.
+    #[serde(default)]
+    pub returns_page: bool,
+    /// Parameter lists that kernels have had.
+    pub signatures: Vec<String>,
+}
+
+/// Roles of the arguments of one acquiring call, as 0-based positions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Roles {
+    /// Receives the pages.
+    pub pages: Option<usize>,
+    /// How many.
+    pub count: Option<usize>,
+    /// `gup_flags`, or the int `write` of old trees.
+    pub flags: Option<usize>,
+    /// The flags argument is a boolean `write`.
+    pub write_bool: bool,
+}
+
+/// A function that drops a reference.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ReleaseFn {
+    /// Name.
+    pub name: String,
+    /// Position of the page, or array.
+    pub arg: usize,
+    /// Position of the count.
+    pub count: Option<usize>,
+    /// Takes an array.
+    #[serde(default)]
+    pub batch: bool,
+    /// Already the new form.
+    #[serde(default)]
+    pub converted: bool,
+    /// Frees a page that was allocated: never the release of a pin.
+    #[serde(default)]
+    pub other: bool,
+    /// Releases what an object holds; the primitive put is inside.
+    #[serde(default)]
+    pub wrapper: bool,
+    /// Dirties as well.
+    #[serde(default)]
+    dirty: Option<String>,
+}
+
+impl ReleaseFn {
+    /// How the call itself dirties the pages.
+    pub fn dirty(&self) -> Dirty {
+        self.dirty.as_deref().map_or(Dirty::None, dirty_kind)
+    }
+}
+
+fn dirty_kind(s: &str) -> Dirty {
+    match s {
+        "SetPageDirty" => Dirty::SetPageDirty,
+        "SetPageDirtyLock" => Dirty::SetPageDirtyLock,
+        "FlagOnly" => Dirty::FlagOnly,
+        _ => Dirty::None,
+    }
+}
+
+/// What a callee does with a page that it is given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Borrow {
+    /// Looks at `struct page` only.
+    Meta,
+    /// The CPU reads the data.
+    Read,
+    /// The CPU writes the data.
+    Write,
+    /// Makes the data addressable by the CPU; what happens then depends on the address.
+    Map,
+    /// Makes the data reachable by a device.
+    Io,
+    /// Nothing of interest.
+    None,
+}
+
+/// Storage of pages in a container by a call.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreFn {
+    /// Argument stored to.
+    pub to: usize,
+    /// Argument stored.
+    pub from: usize,
+    /// Both are containers.
+    pub container: bool,
+}
+
+/// A loop macro over a container.
+#[derive(Clone, Copy, Debug)]
+pub struct IterateFn {
+    /// The container.
+    pub over: usize,
+    /// The cursor.
+    pub cursor: usize,
+    /// Over a scatterlist.
+    pub sg: bool,
+}
+
+/// The role of a name in the context analysis.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ContextFn {
+    /// Makes what follows atomic.
+    Enter,
+    /// Ends it.
+    Leave,
+    /// Registers its n-th argument as a callback that runs in atomic context.
+    Callback(usize),
+}
+
+/// The table.
+#[derive(Debug)]
+pub struct Api {
+    acquire: FxHashMap<String, Acquire>,
+    release: FxHashMap<String, ReleaseFn>,
+    dirty: FxHashMap<String, Dirty>,
+    counted: FxHashMap<String, bool>,
+    same: FxHashMap<String, usize>,
+    store: FxHashMap<String, StoreFn>,
+    iterate: FxHashMap<String, IterateFn>,
+    address: FxHashMap<String, ()>,
+    containers: FxHashMap<String, ()>,
+    handover: FxHashMap<String, Option<GapCode>>,
+    borrow: FxHashMap<String, Borrow>,
+    extra: FxHashMap<String, ()>,
+    notifier: FxHashMap<String, ()>,
+    not_user_iter: FxHashMap<String, ()>,
+    context: FxHashMap<String, ContextFn>,
+    atomic_fields: FxHashMap<String, ()>,
+    acquire_names: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    acquire: Vec<Acquire>,
+    release: Vec<ReleaseFn>,
+    dirty: Vec<RawDirty>,
+    origin: RawOrigin,
+    same: Vec<RawSame>,
+    store: Vec<RawStore>,
+    iterate: Vec<RawIterate>,
+    address: RawAddress,
+    containers: RawContainers,
+    handover: Vec<RawHandover>,
+    borrow: RawBorrow,
+    reference: RawReference,
+    case: RawCase,
+    context: RawContext,
+}
+#[derive(Deserialize)]
+struct RawDirty {
+    name: String,
+    kind: String,
+}
+#[derive(Deserialize)]
+struct RawOrigin {
+    counted: Vec<String>,
+    uncounted: Vec<String>,
+}
+#[derive(Deserialize)]
+struct RawSame {
+    names: Vec<String>,
+    arg: usize,
+}
+#[derive(Deserialize)]
+struct RawStore {
+    names: Vec<String>,
+    to: usize,
+    from: usize,
+    #[serde(default)]
+    container: bool,
+}
+#[derive(Deserialize)]
+struct RawIterate {
+    names: Vec<String>,
+    over: usize,
+    cursor: usize,
+    #[serde(default)]
+    sg: bool,
+}
+#[derive(Deserialize)]
+struct RawAddress {
+    of_page: Vec<String>,
+}
+#[derive(Deserialize)]
+struct RawContainers {
+    tags: Vec<String>,
+}
+#[derive(Deserialize)]
+struct RawHandover {
+    names: Vec<String>,
+    gap: String,
+}
+#[derive(Deserialize)]
+struct RawBorrow {
+    meta: Vec<String>,
+    read: Vec<String>,
+    write: Vec<String>,
+    map: Vec<String>,
+    io: Vec<String>,
+    none: Vec<String>,
+}
+#[derive(Deserialize)]
+struct RawReference {
+    extra: Vec<String>,
+}
+#[derive(Deserialize)]
+struct RawCase {
+    notifier: Vec<String>,
+    not_user_iter: Vec<String>,
+}
+#[derive(Deserialize)]
+struct RawContext {
+    atomic_enter: Vec<String>,
+    atomic_leave: Vec<String>,
+    callback: Vec<RawCallback>,
+    fields: RawFields,
+}
+#[derive(Deserialize)]
+struct RawCallback {
+    names: Vec<String>,
+    arg: usize,
+}
+#[derive(Deserialize)]
+struct RawFields {
+    atomic: Vec<String>,
+}
+
+fn set(names: Vec<String>) -> FxHashMap<String, ()> {
+    names.into_iter().map(|n| (n, ())).collect()
+}
+
+impl Api {
+    /// The table that ships with the program.
+    ///
+    /// The text is part of the program and a test reads it, so a syntax error cannot reach a user; were there one, the
+    /// table would be empty and nothing would be found.
+    pub fn get() -> &'static Api {
+        static API: OnceLock<Api> = OnceLock::new();
+        API.get_or_init(|| match toml::from_str::<Raw>(include_str!("api.toml")) {
+            Ok(raw) => Api::from_raw(raw),
+            Err(e) => unreachable_table(&e.to_string()),
+        })
+    }
+
+    fn from_raw(raw: Raw) -> Api {
+        let mut borrow = FxHashMap::default();
+        let b = raw.borrow;
+        // Later lists win: `page_address` is a mapping although it also gives an address.
+        for (names, kind) in [
+            (b.none, Borrow::None),
+            (b.meta, Borrow::Meta),
+            (b.read, Borrow::Read),
+            (b.write, Borrow::Write),
+            (b.io, Borrow::Io),
+            (b.map, Borrow::Map),
+        ] {
+            borrow.extend(names.into_iter().map(|n| (n, kind)));
+        }
+        let mut counted: FxHashMap<String, bool> = raw.origin.counted.into_iter().map(|n| (n, true)).collect();
+        counted.extend(raw.origin.uncounted.into_iter().map(|n| (n, false)));
+        let mut context = FxHashMap::default();
+        context.extend(raw.context.atomic_enter.into_iter().map(|n| (n, ContextFn::Enter)));
+        context.extend(raw.context.atomic_leave.into_iter().map(|n| (n, ContextFn::Leave)));
+        for c in raw.context.callback {
+            context.extend(c.names.into_iter().map(|n| (n, ContextFn::Callback(c.arg))));
+        }
+        let mut acquire_names: Vec<String> = raw.acquire.iter().map(|a| a.name.clone()).collect();
+        acquire_names.sort();
+        Api {
+            acquire: raw.acquire.into_iter().map(|a| (a.name.clone(), a)).collect(),
+            release: raw.release.into_iter().map(|a| (a.name.clone(), a)).collect(),
+            dirty: raw.dirty.into_iter().map(|d| (d.name, dirty_kind(&d.kind))).collect(),
+            counted,
+            same: raw.same.into_iter().flat_map(|s| s.names.into_iter().map(move |n| (n, s.arg))).collect(),
+            store: raw
+                .store
+                .into_iter()
+                .flat_map(|s| {
+                    let f = StoreFn { to: s.to, from: s.from, container: s.container };
+                    s.names.into_iter().map(move |n| (n, f))
+                })
+                .collect(),
+            iterate: raw
+                .iterate
+                .into_iter()
+                .flat_map(|s| {
+                    let f = IterateFn { over: s.over, cursor: s.cursor, sg: s.sg };
+                    s.names.into_iter().map(move |n| (n, f))
+                })
+                .collect(),
+            address: set(raw.address.of_page),
+            containers: set(raw.containers.tags),
+            handover: raw
+                .handover
+                .into_iter()
+                .flat_map(|h| {
+                    let gap = GapCode::ALL.iter().copied().find(|g| g.code() == h.gap);
+                    h.names.into_iter().map(move |n| (n, gap))
+                })
+                .collect(),
+            borrow,
+            extra: set(raw.reference.extra),
+            notifier: set(raw.case.notifier),
+            not_user_iter: set(raw.case.not_user_iter),
+            context,
+            atomic_fields: set(raw.context.fields.atomic),
+            acquire_names,
+        }
+    }
+
+    /// The acquiring function of this name.
+    pub fn acquire(&self, name: &str) -> Option<&Acquire> {
+        self.acquire.get(name)
+    }
+    /// Names of all acquiring functions, sorted.
+    pub fn acquire_names(&self) -> &[String] {
+        &self.acquire_names
+    }
+    /// The releasing function of this name.
+    pub fn release(&self, name: &str) -> Option<&ReleaseFn> {
+        self.release.get(name)
+    }
+    /// How the function of this name dirties its argument.
+    pub fn dirty(&self, name: &str) -> Option<Dirty> {
+        self.dirty.get(name).copied()
+    }
+    /// The function returns a page that is no pin; the value tells whether it brings a reference of its own.
+    pub fn origin(&self, name: &str) -> Option<bool> {
+        self.counted.get(name).copied()
+    }
+    /// The result is the same page or container as this argument.
+    pub fn same(&self, name: &str) -> Option<usize> {
+        self.same.get(name).copied()
+    }
+    /// The call stores one argument in another.
+    pub fn store(&self, name: &str) -> Option<StoreFn> {
+        self.store.get(name).copied()
+    }
+    /// The loop macro runs over a container of pages.
+    pub fn iterate(&self, name: &str) -> Option<IterateFn> {
+        self.iterate.get(name).copied()
+    }
+    /// The result is a number or address of the page.
+    pub fn is_address(&self, name: &str) -> bool {
+        self.address.contains_key(name)
+    }
+    /// A struct whose fields are part of the container.
+    pub fn is_container(&self, tag: &str) -> bool {
+        self.containers.contains_key(tag)
+    }
+    /// The callee takes the pages over: the gap this makes, or `None` inside for one that is only handed on.
+    pub fn handover(&self, name: &str) -> Option<Option<GapCode>> {
+        self.handover.get(name).copied()
+    }
+    /// What the callee does with a page that it neither keeps nor drops.
+    pub fn borrow(&self, name: &str) -> Option<Borrow> {
+        self.borrow.get(name).copied()
+    }
+    /// Takes an extra reference.
+    pub fn is_extra_reference(&self, name: &str) -> bool {
+        self.extra.contains_key(name)
+    }
+    /// Evidence of an MMU notifier (CASE 3).
+    pub fn is_notifier(&self, name: &str) -> bool {
+        self.notifier.contains_key(name)
+    }
+    /// Evidence that an iterator has no user pages.
+    pub fn is_not_user_iter(&self, name: &str) -> bool {
+        self.not_user_iter.contains_key(name)
+    }
+    /// Role in the context analysis.
+    pub fn context(&self, name: &str) -> Option<ContextFn> {
+        self.context.get(name).copied()
+    }
+    /// A callback in this field runs in atomic context.
+    pub fn is_atomic_field(&self, field: &str) -> bool {
+        self.atomic_fields.contains_key(field)
+    }
+}
+
+/// A broken table is a broken build, never a wrong answer.
+fn unreachable_table(error: &str) -> Api {
+    panic!("src/kernel/api.toml: {error}")
+}
+
+impl Acquire {
+    /// Argument roles for a call with `argc` arguments; `prototype` is the parameter list found in the tree, if any.
+    pub fn roles(&self, argc: usize, prototype: Option<&[String]>) -> Roles {
+        let from = |names: &mut dyn Iterator<Item = &str>| {
+            let mut r = Roles::default();
+            for (i, n) in names.enumerate() {
+                match n {
+                    "pages" | "vec" | "folios" | "page" | "pagep" => r.pages = Some(i),
+                    "nr_pages" | "nr_frames" | "maxpages" | "max_folios" => r.count = Some(i),
+                    "gup_flags" | "foll_flags" | "flags" => r.flags = Some(i),
+                    "write" => {
+                        r.flags = Some(i);
+                        r.write_bool = true;
+                    }
+                    _ => {}
+                }
+            }
+            r
+        };
+        if let Some(p) = prototype
+            && p.len() == argc
+        {
+            let r = from(&mut p.iter().map(String::as_str));
+            if r.pages.is_some() || self.returns_page {
+                return r;
+            }
+        }
+        let fit = self.signatures.iter().find(|s| s.split(',').count() == argc).or(self.signatures.first());
+        fit.map(|s| from(&mut s.split(','))).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_parses_and_agrees_with_itself() {
+        let api = Api::get();
+        assert!(api.acquire("get_user_pages_fast").is_some());
+        assert!(api.release("put_page").is_some_and(|r| !r.converted));
+        for n in api.acquire_names() {
+            assert!(api.release(n).is_none(), "{n} acquires and releases");
+        }
+    }
+
+    #[test]
+    fn positions_follow_the_prototype_then_the_argument_count() {
+        let a = Api::get().acquire("get_user_pages_remote").cloned();
+        let Some(a) = a else { panic!("no entry") };
+        assert_eq!(a.roles(8, None).pages, Some(5));
+        assert_eq!(a.roles(6, None).pages, Some(4));
+        let p: Vec<String> = ["mm", "start", "nr_pages", "gup_flags", "pages", "locked"].map(String::from).into();
+        assert_eq!(a.roles(6, Some(&p)).flags, Some(3));
+    }
+}
