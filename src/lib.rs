@@ -7,6 +7,7 @@
 pub mod ast;
 pub mod edit;
 pub mod kernel;
+pub mod model;
 pub mod program;
 pub mod report;
 pub mod source;
