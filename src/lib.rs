@@ -7,8 +7,12 @@
 pub mod ast;
 pub mod edit;
 pub mod kernel;
+pub mod lex;
 pub mod model;
+pub mod normalise;
+pub mod parse;
 pub mod program;
 pub mod report;
 pub mod source;
+pub mod split;
 pub mod trace;

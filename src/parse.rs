@@ -1,0 +1,302 @@
+//! Parses one function or struct out of a file, into [`crate::ast`].
+//!
+//! The head of a definition is read from tokens ([`decl`]), so that no unknown annotation there can harm the body; the
+//! body is masked ([`crate::normalise`]), parsed by tree-sitter and lowered. Nodes of tree-sitter never leave this
+//! module. Nothing here fails: what is not understood becomes `Opaque`, and what the grammar stumbled over is listed
+//! as damage. It deliberately knows no types beyond what a declaration spells and nothing of kernel APIs.
+
+mod decl;
+mod expr;
+mod number;
+mod stmt;
+
+use crate::ast::{Base, CType, Function, Param, Stmt, StmtKind, StructDef};
+use crate::lex::{self, TokKind, Token};
+use crate::normalise;
+use crate::source::{Name, Span};
+use crate::split::{self, Item, ItemKind};
+use rustc_hash::FxHashSet;
+use tree_sitter::Node;
+
+/// Deepest nesting of statements, expressions and brackets that is followed. Deeper code is damage: readers of the
+/// tree recurse, and the deepest function of v6.12 that pins pages nests 14 levels.
+pub const MAX_DEPTH: usize = 200;
+
+/// Longest body that is parsed, in bytes. The longest in v6.12 that holds a pin has less than 20 kB.
+pub const MAX_BODY: usize = 4 << 20;
+
+/// Parses definitions. Owns a tree-sitter parser: have one a thread and reuse it.
+pub struct Parser {
+    inner: tree_sitter::Parser,
+    /// The grammar was accepted by the library; if not, every body is damage.
+    ready: bool,
+}
+
+impl Default for Parser {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Parser {
+    /// A parser for the pinned C grammar.
+    pub fn new() -> Self {
+        let mut inner = tree_sitter::Parser::new();
+        let ready = inner.set_language(&tree_sitter_c::LANGUAGE.into()).is_ok();
+        Self { inner, ready }
+    }
+
+    /// Parses the function `item` of the file `text`. Spans index `text`. `None` when the item is no function.
+    pub fn function(&mut self, text: &[u8], item: &Item) -> Option<Function> {
+        let body = item.body.filter(|_| item.kind == ItemKind::Function)?;
+        let head = Span { start: item.span.start, end: body.start };
+        let (params, variadic, ret) = read_head(text, head, item.name_span);
+        let (body, damage) = self.body(text, body, &params);
+        Some(Function {
+            name: item.name.clone(),
+            name_span: item.name_span,
+            span: item.span,
+            params,
+            variadic,
+            ret,
+            is_static: item.is_static,
+            body,
+            damage,
+        })
+    }
+
+    /// Parses the struct or union `item`, also one that a `typedef` defines. `None` when the item has no fields.
+    pub fn structure(&mut self, text: &[u8], item: &Item) -> Option<StructDef> {
+        if !matches!(item.kind, ItemKind::Struct | ItemKind::Union | ItemKind::Typedef) {
+            return None;
+        }
+        let body = item.body?;
+        let head = decl::tokens_of(text, Span { start: item.span.start, end: body.start });
+        let is_union = head.iter().any(|t| t.word(text) == b"union");
+        if !is_union && !head.iter().any(|t| t.word(text) == b"struct") {
+            return None;
+        }
+        let inner = Span { start: body.start + 1, end: body.end.saturating_sub(1).max(body.start + 1) };
+        let mut fields = Vec::new();
+        decl::fields(text, &decl::tokens_of(text, inner), is_union, 0, &mut fields);
+        Some(StructDef { name: item.name.clone(), is_union, fields, span: item.span })
+    }
+
+    /// Parses and lowers the body at `span`; also returns its damage.
+    fn body(&mut self, text: &[u8], span: Span, params: &[Param]) -> (Stmt, Vec<Span>) {
+        let piece = span.of(text);
+        let unknown = || {
+            let inner = Stmt { span, kind: StmtKind::Opaque };
+            (Stmt { span, kind: StmtKind::Block(vec![inner]) }, vec![span])
+        };
+        if !self.ready || piece.len() > MAX_BODY || nesting(piece) > MAX_DEPTH {
+            return unknown();
+        }
+        let masked = normalise::normalise(piece);
+        let Some(tree) = self.inner.parse(&masked.bytes, None) else { return unknown() };
+        let root = tree.root_node();
+        let mut low = Lower {
+            text,
+            masked: &masked.bytes,
+            iterators: &masked.iterators,
+            base: span.start,
+            depth: 0,
+            names: params.iter().map(|p| p.name.clone()).collect(),
+            damage: Vec::new(),
+        };
+        if root.has_error() {
+            low.collect_damage(root);
+        }
+        let mut cursor = root.walk();
+        let mut tops = root.named_children(&mut cursor).filter(|n| !n.is_extra());
+        let Some(block) = tops.next().filter(|n| n.kind() == "compound_statement") else { return unknown() };
+        let rest: Vec<Span> = tops.map(|n| low.span(n)).collect();
+        low.damage.extend(rest);
+        let body = low.statement(block);
+        let mut damage = low.damage;
+        damage.sort_unstable();
+        damage.dedup();
+        (body, damage)
+    }
+}
+
+/// Splits `text` and parses the function `name`: for tests and small inputs.
+pub fn function_from_source(text: &[u8], name: &str) -> Option<Function> {
+    let items = split::split(text);
+    let item = items.iter().find(|i| i.kind == ItemKind::Function && &*i.name == name)?;
+    Parser::new().function(text, item)
+}
+
+/// Splits `text` and parses the struct or union `tag`: for tests and small inputs.
+pub fn structure_from_source(text: &[u8], tag: &str) -> Option<StructDef> {
+    let items = split::split(text);
+    let mut parser = Parser::new();
+    items.iter().filter(|i| &*i.name == tag).find_map(|i| parser.structure(text, i))
+}
+
+/// Greatest number of brackets that are open at once.
+fn nesting(piece: &[u8]) -> usize {
+    let (mut depth, mut max) = (0usize, 0usize);
+    for t in lex::tokens(piece) {
+        match t.kind {
+            TokKind::Punct(b'(' | b'[' | b'{') => {
+                depth += 1;
+                max = max.max(depth);
+            }
+            TokKind::Punct(b')' | b']' | b'}') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    max
+}
+
+/// Parameters, `...` and return type of a head.
+fn read_head(text: &[u8], head: Span, name: Span) -> (Vec<Param>, bool, CType) {
+    let toks = decl::tokens_of(text, head);
+    let Some(k) = toks.iter().position(|t| t.span == name) else { return (Vec::new(), false, CType::unknown()) };
+    if !toks.get(k + 1).is_some_and(|t| t.is(b'(')) {
+        // A macro head: the name is the first argument, and types and names follow it in turn.
+        let close = toks.iter().rposition(|t| t.is(b')')).unwrap_or(toks.len());
+        let params = decl::macro_parameters(text, toks.get(k..close).unwrap_or(&[]));
+        let system =
+            toks.first().is_some_and(|t| t.word(text).ends_with(b"SYSCALL_DEFINE") || is_syscall(t.word(text)));
+        let ret = if system {
+            CType { base: Base::Int { signed: true, bits: 64 }, ptr: 0, dims: Vec::new(), function: false }
+        } else {
+            CType::unknown()
+        };
+        return (params, false, ret);
+    }
+    let close = matching(&toks, k + 1);
+    let (mut params, variadic) = decl::parameters(text, toks.get(k + 2..close).unwrap_or(&[]));
+    if let Some(rest) = toks.get(close + 1..).filter(|r| r.iter().any(|t| t.is(b';'))) {
+        old_style(text, rest, &mut params);
+    }
+    (params, variadic, return_type(text, &toks[..k]))
+}
+
+fn is_syscall(w: &[u8]) -> bool {
+    w.starts_with(b"SYSCALL_DEFINE") || w.starts_with(b"COMPAT_SYSCALL_DEFINE")
+}
+
+/// Types that stand behind the parameter list: `int f(a) int a; {`.
+fn old_style(text: &[u8], rest: &[Token], params: &mut [Param]) {
+    for d in decl::split_top(rest, b';') {
+        let parts = decl::split_top(d, b',');
+        let Some(first) = parts.first() else { continue };
+        let base = decl::base(text, first);
+        for (i, p) in parts.iter().enumerate() {
+            let got = if i == 0 { decl::declared(text, p) } else { decl::declarator(text, p, &base) };
+            let Some((name, _)) = got.name else { continue };
+            if let Some(param) = params.iter_mut().find(|q| q.name == name || named(&q.ty) == Some(&name)) {
+                param.name = name;
+                param.ty = got.ty;
+            }
+        }
+    }
+}
+
+fn named(t: &CType) -> Option<&Name> {
+    match &t.base {
+        Base::Named(n) => Some(n),
+        _ => None,
+    }
+}
+
+fn return_type(text: &[u8], before: &[Token]) -> CType {
+    let open = before.iter().position(|t| t.is(b'(')).filter(|_| before.last().is_some_and(|t| t.is(b'*')));
+    if let Some(open) = open {
+        // `void (*get(int a))(int)`: a pointer to a function.
+        let mut t = decl::declared(text, &before[..open]).ty;
+        t.function = true;
+        return t;
+    }
+    let d = decl::declared(text, before);
+    match d.name {
+        // `MACRO foo_t f(`: the second word is the type.
+        Some((_, at)) => decl::type_at(text, at),
+        None if d.ty == CType::unknown() => CType::int(),
+        None => d.ty,
+    }
+}
+
+/// Index of the `)` that closes the `(` at `open`, or the end.
+fn matching(toks: &[Token], open: usize) -> usize {
+    let mut depth = 0usize;
+    for (k, t) in toks.iter().enumerate().skip(open) {
+        match t.kind {
+            TokKind::Punct(b'(') => depth += 1,
+            TokKind::Punct(b')') => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return k;
+                }
+            }
+            _ => {}
+        }
+    }
+    toks.len()
+}
+
+/// Lowers nodes of one body.
+struct Lower<'a> {
+    /// The file.
+    text: &'a [u8],
+    /// The masked body.
+    masked: &'a [u8],
+    /// Offsets in the body of `while`s that were iterator macros.
+    iterators: &'a [u32],
+    /// Where the body starts in the file.
+    base: u32,
+    depth: usize,
+    /// Names declared so far: they tell a cast from a parenthesised variable.
+    names: FxHashSet<Name>,
+    damage: Vec<Span>,
+}
+
+impl Lower<'_> {
+    /// Span of the node in the file.
+    fn span(&self, n: Node) -> Span {
+        Span { start: n.start_byte() as u32 + self.base, end: n.end_byte() as u32 + self.base }
+    }
+    /// The masked bytes of the node.
+    fn seen(&self, n: Node) -> &[u8] {
+        self.masked.get(n.byte_range()).unwrap_or(b"")
+    }
+    /// The original bytes of the node.
+    fn original(&self, n: Node) -> &[u8] {
+        self.span(n).of(self.text)
+    }
+    fn name(&self, n: Node) -> Name {
+        String::from_utf8_lossy(self.original(n)).into()
+    }
+    /// Goes one level down, or records damage and refuses.
+    fn enter(&mut self, n: Node) -> bool {
+        if self.depth >= MAX_DEPTH {
+            let s = self.span(n);
+            self.damage.push(s);
+            return false;
+        }
+        self.depth += 1;
+        true
+    }
+
+    /// Lists the topmost ERROR and all MISSING nodes. By cursor, not by recursion: the tree may be deep.
+    fn collect_damage(&mut self, root: Node) {
+        let mut c = root.walk();
+        loop {
+            let n = c.node();
+            if n.is_error() || n.is_missing() {
+                let s = self.span(n);
+                self.damage.push(s);
+            } else if n.has_error() && c.goto_first_child() {
+                continue;
+            }
+            while !c.goto_next_sibling() {
+                if !c.goto_parent() {
+                    return;
+                }
+            }
+        }
+    }
+}
