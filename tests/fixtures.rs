@@ -1,0 +1,204 @@
+//! One named test for every folder of `fixtures/flow`: the custody that `scan` reports of a small C program,
+//! compared byte for byte with what a reader of that program would write down (`expect.txt`).
+//!
+//! A case folder holds `drivers/**/*.c` and `.h`, laid over the headers of `fixtures/trees/mini-5.2`. The C files must
+//! compile, so that no case rests on code that could not exist. `UPDATE_EXPECT=1` (`cargo xtask bless`) rewrites
+//! `expect.txt`; read the difference before committing it. With `GUPCONV_WANTED=1` (`cargo xtask wanted`) the cases of
+//! `fixtures/flow-wanted` run instead: what the tool should say and does not say yet.
+//!
+//! Format of `expect.txt`, one block a site, in the order of the report:
+//! ```text
+//! PATH:LINE FUNCTION API -> VERDICT REASON
+//!   release PATH:LINE CALLEE DIRTY SHAPE WHEN
+//!   gap CODE
+//! ```
+//! Each gap code is listed once. A program without a site has the line `no sites`.
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::{env, fs, io};
+
+/// Parts of the miniature tree that a case is laid over: its headers, and what makes the folder a kernel tree.
+const BASE: &[&str] = &["include", "mm", "Makefile", "Kbuild", "Kconfig", "MAINTAINERS"];
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    match trials() {
+        Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
+        Err(error) => {
+            eprintln!("fixtures cannot be listed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+fn trials() -> io::Result<Vec<Trial>> {
+    let wanted = env::var_os("GUPCONV_WANTED").is_some();
+    let room = if wanted { "flow-wanted" } else { "flow" };
+    let mut trials = Vec::new();
+    for case in folders(&fixtures().join(room))? {
+        let name = case.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let folder = case.clone();
+        trials.push(Trial::test(format!("{room}/{name}"), move || flow(&folder)));
+        trials.push(Trial::test(format!("compiles/{name}"), move || {
+            compiles(&[&case.join("drivers")], &fixtures().join("trees/mini-5.2/include"))
+        }));
+    }
+    if !wanted {
+        for tree in folders(&fixtures().join("trees"))? {
+            let name = tree.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            trials.push(Trial::test(format!("compiles/{name}"), move || {
+                compiles(&[&tree.join("drivers"), &tree.join("kernel"), &tree.join("mm")], &tree.join("include"))
+            }));
+        }
+    }
+    Ok(trials)
+}
+
+/// Folders directly under `at`, sorted; none when `at` does not exist.
+fn folders(at: &Path) -> io::Result<Vec<PathBuf>> {
+    if !at.exists() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(at)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Runs `scan` on the case and compares.
+fn flow(case: &Path) -> Result<(), Failed> {
+    let tree = tempfile::tempdir()?;
+    for part in BASE {
+        copy(&fixtures().join("trees/mini-5.2").join(part), &tree.path().join(part))?;
+    }
+    copy(&case.join("drivers"), &tree.path().join("drivers"))?;
+    let run = Command::new(env!("CARGO_BIN_EXE_gupconv"))
+        .args(["scan", "--format", "jsonl", "--tree"])
+        .arg(tree.path())
+        .output()?;
+    if !run.status.success() {
+        return Err(format!("scan failed, {}\n{}", run.status, String::from_utf8_lossy(&run.stderr)).into());
+    }
+    let got = render(&String::from_utf8(run.stdout)?)?;
+    let file = case.join("expect.txt");
+    if env::var_os("UPDATE_EXPECT").is_some() {
+        return Ok(fs::write(file, got)?);
+    }
+    let want = fs::read_to_string(&file)?;
+    if got == want { Ok(()) } else { Err(difference(&want, &got).into()) }
+}
+
+/// The site records in the format of `expect.txt`.
+fn render(jsonl: &str) -> Result<String, Failed> {
+    let mut out = String::new();
+    for line in jsonl.lines() {
+        let record: Value = serde_json::from_str(line)?;
+        if record["kind"] != "site" {
+            continue;
+        }
+        writeln!(
+            out,
+            "{}:{} {} {} -> {} {}",
+            text(&record["path"]),
+            record["line"],
+            text(&record["function"]),
+            text(&record["api"]),
+            text(&record["verdict"]),
+            text(&record["reason_code"])
+        )?;
+        for release in record["releases"].as_array().into_iter().flatten() {
+            writeln!(
+                out,
+                "  release {}:{} {} {} {} {}",
+                text(&release["path"]),
+                release["line"],
+                text(&release["call"]),
+                text(&release["dirty"]),
+                text(&release["shape"]),
+                text(&release["when"])
+            )?;
+        }
+        let gaps: BTreeSet<&str> =
+            record["gaps"].as_array().into_iter().flatten().map(|gap| text(&gap["code"])).collect();
+        for code in gaps {
+            writeln!(out, "  gap {code}")?;
+        }
+    }
+    if out.is_empty() {
+        out.push_str("no sites\n");
+    }
+    Ok(out)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("?")
+}
+
+/// Both texts line by line, those that stand in only one of them marked.
+fn difference(want: &str, got: &str) -> String {
+    let mut out = String::from("expected (-) and reported (+):\n");
+    for change in similar::TextDiff::from_lines(want, got).iter_all_changes() {
+        let _ = write!(out, "{}{}", change.tag(), change.value());
+    }
+    out
+}
+
+/// All C files under `roots` pass the compiler's front end.
+fn compiles(roots: &[&Path], include: &Path) -> Result<(), Failed> {
+    let mut files = Vec::new();
+    for root in roots {
+        sources(root, &mut files)?;
+    }
+    if files.is_empty() {
+        return Err("no C file".into());
+    }
+    let compiler = env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let run = Command::new(compiler)
+        .args(["-std=gnu11", "-fsyntax-only", "-nostdinc", "-Wall", "-Werror", "-I"])
+        .arg(include)
+        .args(&files)
+        .output()?;
+    if run.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&run.stderr).into_owned().into()) }
+}
+
+fn sources(at: &Path, out: &mut Vec<PathBuf>) -> io::Result<()> {
+    if !at.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(at)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sources(&path, out)?;
+        } else if path.extension().is_some_and(|e| e == "c") {
+            out.push(path);
+        }
+    }
+    out.sort();
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    if from.is_dir() {
+        fs::create_dir_all(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        }
+        return Ok(());
+    }
+    fs::copy(from, to).map(|_| ())
+}
