@@ -3,6 +3,10 @@
 //! Field names and order are a contract (DESIGN: scripts depend on them). Printers read a [`Run`] and nothing else.
 
 use serde::Serialize;
+use std::sync::Arc;
+
+pub mod build;
+pub mod lines;
 
 /// Version of the record layout.
 pub const SCHEMA: u32 = 1;
@@ -162,11 +166,37 @@ pub struct Coverage {
     pub skipped: Vec<String>,
 }
 
+/// A step of a trace, for `gupconv trace`; no part of the records.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StepRecord {
+    /// Path.
+    pub path: String,
+    /// Line.
+    pub line: u32,
+    /// What happens to the pages.
+    pub what: String,
+    /// The fact that makes the step valid; may be empty.
+    pub because: String,
+}
+
 /// A whole run.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// Sites, by path and offset.
     pub sites: Vec<SiteRecord>,
+    /// The steps of each site's trace, in the order of `sites`.
+    pub steps: Vec<Vec<StepRecord>>,
     /// Summary.
     pub run: RunRecord,
+}
+
+/// A file before and after its edits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileChange {
+    /// Path from the root of the tree.
+    pub path: String,
+    /// The bytes as read.
+    pub before: Arc<[u8]>,
+    /// The bytes as they shall be.
+    pub after: Vec<u8>,
 }

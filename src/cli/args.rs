@@ -1,0 +1,148 @@
+//! The command line as clap sees it: low-level flags only, no decision is taken here.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Finds every get_user_pages*() call site of a Linux tree, follows the pinned pages to the place that releases them,
+/// and rewrites the release, with a proof, to the functions that the tree has for it.
+#[derive(Parser, Debug)]
+#[command(name = "gupconv", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    after_help = "Exit status: 0 clean or done, 1 findings, 2 could not run, 3 incomplete under --strict.\n\
+    The coverage line (what was read, what could not be parsed) goes to stderr."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Flags of every command.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// List the sites with their holders, releases and verdicts. Reads only.
+    Scan {
+        /// Report only sites in these files or folders. The whole tree is analysed all the same.
+        paths: Vec<PathBuf>,
+    },
+    /// Print the rewrite as a unified diff, or write it in place.
+    Convert {
+        /// Convert only sites whose whole trace lies in these files or folders.
+        paths: Vec<PathBuf>,
+        /// Write the files instead of printing a diff: all of them or none.
+        #[arg(long)]
+        write: bool,
+        /// Hand out rewrites that have no proof as well. Read each of them before you use it.
+        #[arg(long)]
+        unproved: bool,
+    },
+    /// Follow one pin step by step, or say what stopped it.
+    Trace {
+        /// The line of a site, or of a release of one.
+        #[arg(value_name = "FILE:LINE")]
+        place: String,
+    },
+    /// Explain a code: a rule, reason, gap, refinement, verdict or dialect.
+    Explain {
+        /// The code, as printed in a report. Without one, all codes are listed.
+        code: Option<String>,
+    },
+    /// Print the completion script of a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Flags of every command.
+#[derive(Args, Debug, Default)]
+pub struct Common {
+    /// Root of the kernel tree; else the nearest folder above the first PATH that is one.
+    #[arg(long, value_name = "DIR", global = true)]
+    pub tree: Option<PathBuf>,
+    /// API generation to convert to; else found in the declarations of the tree.
+    #[arg(long, value_enum, default_value_t, global = true)]
+    pub dialect: DialectArg,
+    /// Convert the sites whose case calls for a pin, or every site whose releases are known.
+    #[arg(long, value_enum, default_value_t, global = true)]
+    pub policy: PolicyArg,
+    /// Layout of the report.
+    #[arg(long, value_enum, default_value_t, global = true)]
+    pub format: Format,
+    /// Threads; one a core if not given.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), global = true)]
+    pub jobs: Option<u16>,
+    /// Colours. With `auto`, on a terminal without NO_COLOR.
+    #[arg(long, value_enum, default_value_t, global = true)]
+    pub color: Color,
+    /// Say only what was asked for.
+    #[arg(short, long, conflicts_with = "verbose", global = true)]
+    pub quiet: bool,
+    /// Name what was skipped or could not be parsed.
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Exit 3 if something could not be read or parsed.
+    #[arg(long, global = true)]
+    pub strict: bool,
+}
+
+/// `--dialect`
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum DialectArg {
+    /// What the tree declares.
+    #[default]
+    Auto,
+    /// Report only.
+    None,
+    /// put_user_pages_dirty_lock() with two parameters (v5.2, v5.3).
+    #[value(name = "put-user-page-2arg")]
+    PutUserPage2,
+    /// put_user_pages_dirty_lock() with three parameters (v5.4).
+    #[value(name = "put-user-page-3arg")]
+    PutUserPage3,
+    /// pin_user_pages*() and unpin_user_page*() (v5.6 and later).
+    PinUserPages,
+}
+
+/// `--policy`
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum PolicyArg {
+    /// Cases 1, 2 and 5 of pin_user_pages.rst.
+    #[default]
+    Cases,
+    /// All of them.
+    AllGup,
+}
+
+/// `--format`
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Format {
+    /// A table for people.
+    #[default]
+    Human,
+    /// One record a line, the last of kind `run`.
+    Jsonl,
+    /// file:line:column: message
+    Concise,
+    /// SARIF 2.1.0.
+    Sarif,
+    /// Workflow commands of GitHub Actions.
+    Github,
+    /// Code Quality report of GitLab.
+    Gitlab,
+}
+
+/// `--color`
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Color {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Also into a pipe.
+    Always,
+    /// Not at all.
+    Never,
+}

@@ -1,0 +1,133 @@
+//! `gupconv explain CODE`: a page for every code that a report can print.
+//!
+//! A code may have two pages (`damaged` is a gap and a reason); both are shown. A test keeps codes and pages in step.
+
+mod gaps;
+mod reasons;
+mod refinements;
+mod words;
+
+/// What a code names.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Kind {
+    /// A rewrite.
+    Rule,
+    /// What is decided about a site.
+    Verdict,
+    /// Why it is decided.
+    Reason,
+    /// Why a trace is lost.
+    Gap,
+    /// A permitted difference between before and after.
+    Refinement,
+    /// An API generation.
+    Dialect,
+}
+
+impl Kind {
+    /// All kinds, in the order of the list.
+    pub const ALL: &'static [Kind] =
+        &[Kind::Rule, Kind::Verdict, Kind::Reason, Kind::Gap, Kind::Refinement, Kind::Dialect];
+    /// The word for a heading.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Rule => "rule",
+            Kind::Verdict => "verdict",
+            Kind::Reason => "reason",
+            Kind::Gap => "gap",
+            Kind::Refinement => "refinement",
+            Kind::Dialect => "dialect",
+        }
+    }
+}
+
+/// A page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Page {
+    /// The code.
+    pub code: &'static str,
+    /// What it names.
+    pub kind: Kind,
+    /// One line.
+    pub title: &'static str,
+    /// The page, plain text of short paragraphs.
+    pub text: &'static str,
+}
+
+/// All pages: by kind, then in the order of their tables.
+pub fn all() -> impl Iterator<Item = &'static Page> {
+    [words::VERDICTS, reasons::PAGES, gaps::PAGES, refinements::PAGES, words::DIALECTS].into_iter().flatten()
+}
+
+/// The pages of a code; upper and lower case are the same.
+pub fn pages(code: &str) -> impl Iterator<Item = &'static Page> {
+    all().filter(move |p| p.code.eq_ignore_ascii_case(code))
+}
+
+/// Codes that a mistyped `code` may have meant, best first, at most three.
+pub fn nearest(code: &str) -> Vec<&'static str> {
+    let code = code.to_ascii_lowercase();
+    let mut near: Vec<_> = all()
+        .map(|p| (distance(&code, &p.code.to_ascii_lowercase()), p.code))
+        .filter(|(d, c)| *d <= 2 || (code.len() >= 3 && c.contains(code.as_str())))
+        .collect();
+    near.sort_unstable();
+    near.dedup();
+    near.into_iter().map(|(_, c)| c).take(3).collect()
+}
+
+/// Edits of single characters between two words.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let here = (corner + usize::from(ca != *cb)).min(row[j] + 1).min(row[j + 1] + 1);
+            corner = row[j + 1];
+            row[j + 1] = here;
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::DialectKind;
+    use crate::trace::{GapCode, Reason};
+    use std::collections::BTreeSet;
+
+    fn codes(kind: Kind) -> BTreeSet<&'static str> {
+        all().filter(|p| p.kind == kind).map(|p| p.code).collect()
+    }
+
+    #[test]
+    fn every_code_has_a_page_and_every_page_a_code() {
+        assert_eq!(codes(Kind::Gap), GapCode::ALL.iter().map(|c| c.code()).collect());
+        assert_eq!(codes(Kind::Reason), Reason::ALL.iter().map(|c| c.code()).collect());
+        assert_eq!(codes(Kind::Dialect), DialectKind::ALL.iter().map(|c| c.code()).collect());
+        assert_eq!(codes(Kind::Verdict), BTreeSet::from(["assist", "convert", "leave"]));
+        assert_eq!(codes(Kind::Refinement), BTreeSet::from(["R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9"]));
+    }
+
+    #[test]
+    fn pages_are_whole_and_fit_a_terminal() {
+        let mut seen = BTreeSet::new();
+        for p in all() {
+            assert!(seen.insert((p.kind, p.code)), "{} twice", p.code);
+            assert!(p.text.len() > 100 && p.text.ends_with('\n'), "{}", p.code);
+            assert!(p.title.len() <= 75 && p.text.lines().all(|l| l.len() <= 80), "{}", p.code);
+        }
+    }
+
+    #[test]
+    fn a_mistyped_code_is_recognised() {
+        assert_eq!(pages("r1").count(), 1);
+        assert_eq!(pages("damaged").count(), 2);
+        assert_eq!(nearest("no-relase"), ["no-release"]);
+        assert!(nearest("zebra").is_empty());
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+}
