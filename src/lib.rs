@@ -5,14 +5,19 @@
 //! discover → split → parse → index → sites → flow → classify → plan → edit → prove → report
 
 pub mod ast;
+pub mod config;
 pub mod edit;
+pub mod error;
+pub mod explain;
 pub mod kernel;
 pub mod lex;
 pub mod model;
 pub mod normalise;
 pub mod parse;
+pub mod print;
 pub mod program;
 pub mod report;
 pub mod source;
 pub mod split;
 pub mod trace;
+pub mod write;

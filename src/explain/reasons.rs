@@ -11,52 +11,54 @@ pub(super) const PAGES: &[Page] = &[
         "complete",
         "every release was found, and only pinned pages reach them",
         "\
-The trace is whole: each path from the pin ends in a release, on normal, error
-and partial paths, and no page of another origin comes by. This is what a
-rewrite needs.
+The trace is whole: each path from the pin ends in a release, on normal,
+error and partial paths, and no page of another origin comes by. This is
+what a rewrite needs.
 ",
     ),
     page(
         "no-pages",
         "the call takes no page array",
         "\
-With NULL for the array, pages are faulted in and no reference is taken. There is
-nothing to release, and a positive return value is no count of pins.
+With NULL for the array, pages are faulted in and no reference is taken.
+There is nothing to release, and a positive return value is no count of
+pins.
 ",
     ),
     page(
         "struct-page-only",
         "only struct page is looked at",
         "\
-Case 4 of pin_user_pages.rst: the code reads or changes fields of struct page and
-never touches the data of the page. A plain reference is right.
+Case 4 of pin_user_pages.rst: the code reads or changes fields of struct
+page and never touches the data of the page. A plain reference is right.
 ",
     ),
     page(
         "mmu-notifier",
         "an MMU notifier keeps the mapping coherent",
         "\
-Case 3 of pin_user_pages.rst: the driver gives its mapping up when the kernel asks
-for it. Such a page may be migrated or written back at any time and must not be
-pinned. Conversions of such code were taken back in mainline.
+Case 3 of pin_user_pages.rst: the driver gives its mapping up when the
+kernel asks for it. Such a page may be migrated or written back at any time
+and must not be pinned. Conversions of such code were taken back in
+mainline.
 ",
     ),
     page(
         "short-read",
         "the processor reads a few bytes and lets go",
         "\
-The reference lives for the time of a copy by the processor. No device writes to
-the page, and no transfer outlives the function: there is nothing that
-writeback would have to know about.
+The reference lives for the time of a copy by the processor. No device
+writes to the page, and no transfer outlives the function: there is nothing
+that writeback would have to know about.
 ",
     ),
     page(
         "handed-on",
         "the reference is handed to somebody else",
         "\
-The code does not release the pages: it gives its reference to another subsystem
-that will drop it with put_page(), like any other reference. A pin would have no
-matching unpin.
+The code does not release the pages: it gives its reference to another
+subsystem that will drop it with put_page(), like any other reference. A pin
+would have no matching unpin.
 ",
     ),
     page(
@@ -64,106 +66,108 @@ matching unpin.
         "pages of another origin reach a release",
         "\
 The release also serves pages that come from alloc_page(), get_page(),
-vmalloc_to_page(), the page cache or callers that were not seen. They are not
-pinned, so releasing them as pins is wrong.
+vmalloc_to_page(), the page cache or callers that were not seen. They are
+not pinned, so releasing them as pins is wrong.
 
-When a flag in the code tells the origins apart, keep both branches and convert
-one of them. Never invert the flag.
+When a flag in the code tells the origins apart, keep both branches and
+convert one of them. Never invert the flag.
 ",
     ),
     page(
         "gap",
         "the trace is lost on the way",
         "\
-At least one path from the pin could not be followed to its release. A conversion
-must change all releases of a pin or none of them. The gaps are listed with the
-site; `gupconv explain` has a page for each of their codes.
+At least one path from the pin could not be followed to its release. A
+conversion must change all releases of a pin or none of them. The gaps are
+listed with the site; `gupconv explain` has a page for each of their codes.
 ",
     ),
     page(
         "no-release",
         "no release was found",
         "\
-The pages are pinned, and nothing that drops the reference was found on any path.
-This may be a leak, or a release that the tool does not recognise.
+The pages are pinned, and nothing that drops the reference was found on any
+path. This may be a leak, or a release that the tool does not recognise.
 ",
     ),
     page(
         "damaged",
         "a function of the trace could not be parsed",
         "\
-The parser could not make sense of a function on the way. It is reported and never
-rewritten, since an edit could land in code that means something else.
+The parser could not make sense of a function on the way. It is reported and
+never rewritten, since an edit could land in code that means something else.
 ",
     ),
     page(
         "shared-release",
         "another pin with the same release cannot be converted",
         "\
-Two pins share a release. This one could be converted; the other one cannot, and
-the release must fit both. Look at the other site first.
+Two pins share a release. This one could be converted; the other one cannot,
+and the release must fit both. Look at the other site first.
 ",
     ),
     page(
         "no-rule",
         "the form of a release is not one that is rewritten",
         "\
-All releases are known, but the code around one of them has a form for which there
-is no safe rewrite: the loop does something else as well, counts in an odd way,
-or dirties page by page on different conditions.
+All releases are known, but the code around one of them has a form for which
+there is no safe rewrite: the loop does something else as well, counts in an
+odd way, or dirties page by page on different conditions.
 ",
     ),
     page(
         "signed-count",
         "a negative count may reach an unsigned parameter",
         "\
-The value of get_user_pages*() is an error number when nothing was pinned. A loop
-over an int does nothing then; a helper that takes an unsigned long would walk
-over nearly all addresses. The count must be known to be not negative first.
+The value of get_user_pages*() is an error number when nothing was pinned. A
+loop over an int does nothing then; a helper that takes an unsigned long
+would walk over nearly all addresses. The count must be known to be not
+negative first.
 ",
     ),
     page(
         "differs",
         "the model found a difference",
         "\
-The code before and after the rewrite was run on the model, and they do not do the
-same. The shortest sequence that shows it is part of the report. Either the
-rewrite is wrong for this code, or the old code has a defect that the rewrite
-would hide.
+The code before and after the rewrite was run on the model, and they do not
+do the same. The shortest sequence that shows it is part of the report.
+Either the rewrite is wrong for this code, or the old code has a defect that
+the rewrite would hide.
 ",
     ),
     page(
         "unproved",
         "the proof could not run",
         "\
-A rewrite is known, but the functions of the trace use something that the model
-does not execute; the report names it. Without a proof nothing is handed out.
-`convert --unproved` prints such rewrites: read each of them.
+A rewrite is known, but the functions of the trace use something that the
+model does not execute; the report names it. Without a proof nothing is
+handed out. `convert --unproved` prints such rewrites: read each of them.
 ",
     ),
     page(
         "no-api",
         "the tree has no function to convert to",
         "\
-The dialect of the tree is `none`: neither put_user_page() nor unpin_user_page() is
-declared. Or the function that fits this release is missing in this tree.
+The dialect of the tree is `none`: neither put_user_page() nor
+unpin_user_page() is declared. Or the function that fits this release is
+missing in this tree.
 ",
     ),
     page(
         "iter-origin",
         "pages come from an iterator",
         "\
-An iterator hands out pages of several origins through one call, pinned user pages
-and pages of the kernel. Which of them arrive depends on the callers. Such
-code needs a decision of its maintainers, not a rewrite of the release.
+An iterator hands out pages of several origins through one call, pinned user
+pages and pages of the kernel. Which of them arrive depends on the callers.
+Such code needs a decision of its maintainers, not a rewrite of the release.
 ",
     ),
     page(
         "already-converted",
         "the release is the new call already",
         "\
-Every release of this pin is put_user_page*() or unpin_user_page*(). Nothing is
-left to do here.
+Every release of this pin is put_user_page*() or unpin_user_page*(). Nothing
+is left to do here.
 ",
     ),
 ];

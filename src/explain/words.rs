@@ -10,8 +10,8 @@ pub(super) const VERDICTS: &[Page] = &[
         text: "\
 Every place where the pages of this pin are released was found, on normal,
 error and partial paths. Nothing but pinned pages reaches those places. A
-rewrite of all of them is known, and the model found it equal to the old code,
-or different only by permitted refinements (R1 to R9).
+rewrite of all of them is known, and the model found it equal to the old
+code, or different only by permitted refinements (R1 to R9).
 
 `gupconv convert` prints the rewrite.
 ",
@@ -22,8 +22,8 @@ or different only by permitted refinements (R1 to R9).
         title: "the site is explained, a human has to decide",
         text: "\
 The tool does not rewrite this site: the trace has a gap, pages of another
-origin come along, no rewrite fits, or the proof failed or could not run. What
-was found is listed, so that a human can go on from there.
+origin come along, no rewrite fits, or the proof failed or could not run.
+What was found is listed, so that a human can go on from there.
 
 `gupconv trace FILE:LINE` shows each step and the place where it stopped.
 ",
@@ -33,9 +33,9 @@ was found is listed, so that a human can go on from there.
         kind: Kind::Verdict,
         title: "the site is rightly not converted",
         text: "\
-Nothing is pinned here, or plain references are the right thing: the code only
-looks at struct page, an MMU notifier keeps the mapping coherent, or the
-reference is handed on to somebody else. The reason code says which.
+Nothing is pinned here, or plain references are the right thing: the code
+only looks at struct page, an MMU notifier keeps the mapping coherent, or
+the reference is handed on to somebody else. The reason code says which.
 ",
     },
 ];
@@ -46,8 +46,8 @@ pub(super) const DIALECTS: &[Page] = &[
         kind: Kind::Dialect,
         title: "the tree has no function to convert to",
         text: "\
-include/linux/mm.h declares neither put_user_page() nor unpin_user_page(), as
-up to v5.1. Sites are listed; nothing can be rewritten.
+include/linux/mm.h declares neither put_user_page() nor unpin_user_page(),
+as up to v5.1. Sites are listed; nothing can be rewritten.
 
 With `--dialect none` any tree is treated like that.
 ",
@@ -57,9 +57,9 @@ With `--dialect none` any tree is treated like that.
         kind: Kind::Dialect,
         title: "put_user_pages_dirty_lock(pages, n): v5.2 and v5.3",
         text: "\
-put_user_page() is put_page() under another name, so that the release alone is
-rewritten and the acquiring call stays. Two functions dirty and release an
-array: put_user_pages_dirty() with set_page_dirty(), and
+put_user_page() is put_page() under another name, so that the release alone
+is rewritten and the acquiring call stays. Two functions dirty and release
+an array: put_user_pages_dirty() with set_page_dirty(), and
 put_user_pages_dirty_lock() with set_page_dirty_lock(). Both take two
 parameters; a condition on the dirtying stays an `if` around them.
 
@@ -73,8 +73,8 @@ with CONFIG_MMU.
         title: "put_user_pages_dirty_lock(pages, n, make_dirty): v5.4",
         text: "\
 As put-user-page-2arg, but the condition of the dirtying is the third
-parameter, and put_user_pages_dirty() is gone. A call with two arguments does
-not compile here, nor does one with three in v5.3.
+parameter, and put_user_pages_dirty() is gone. A call with two arguments
+does not compile here, nor does one with three in v5.3.
 ",
     },
     Page {
@@ -84,13 +84,14 @@ not compile here, nor does one with three in v5.3.
         text: "\
 Pinned pages are counted apart from plain references. A pin adds 1024 to the
 reference count of a page (or one to a counter of its own), so the acquiring
-call and all releases must change together, or not at all: one put_page() left
-behind pins the page for ever, one unpin_user_page() too many frees it early.
+call and all releases must change together, or not at all: one put_page()
+left behind pins the page for ever, one unpin_user_page() too many frees it
+early.
 
-Only sites whose case calls for a pin are converted: direct I/O (case 1), long
-term and RDMA (case 2) and writing into the page from the CPU (case 5). Users
-of an MMU notifier (case 3) and of struct page alone (case 4) keep plain
-references.
+Only sites whose case calls for a pin are converted: direct I/O (case 1),
+long term and RDMA (case 2) and writing into the page from the CPU (case 5).
+Users of an MMU notifier (case 3) and of struct page alone (case 4) keep
+plain references.
 ",
     },
 ];

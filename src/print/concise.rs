@@ -37,10 +37,7 @@ mod tests {
         super::print(&crate::print::sample::run(), &mut out).expect("written");
         let text = String::from_utf8(out).expect("UTF-8");
         let lines: Vec<_> = text.lines().collect();
-        assert_eq!(
-            lines[0],
-            "drivers/foo/a.c:40:9: convert: get_user_pages_fast() in foo_pin: complete: one sentence"
-        );
+        assert_eq!(lines[0], "drivers/foo/a.c:40:9: convert: get_user_pages_fast() in foo_pin: complete: one sentence");
         assert_eq!(lines[2], "drivers/foo/a.c:90:9: GUP006: get_user_pages_fast() in foo_pin");
         assert_eq!(lines.len(), 4);
     }

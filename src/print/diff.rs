@@ -88,7 +88,8 @@ fn range(lines: &std::ops::Range<usize>) -> String {
 
 /// The last line that starts with a letter, `_` or `$`: what git shows behind `@@` for C without attributes.
 fn function_above<'a>(above: &[&'a [u8]]) -> Option<&'a [u8]> {
-    let line = above.iter().rev().find(|l| l.first().is_some_and(|&b| b.is_ascii_alphabetic() || b"_$".contains(&b)))?;
+    let line =
+        above.iter().rev().find(|l| l.first().is_some_and(|&b| b.is_ascii_alphabetic() || b"_$".contains(&b)))?;
     let line = line.trim_ascii_end();
     let mut end = line.len().min(FUNCTION_MAX);
     // Not in the middle of a character.
