@@ -117,7 +117,7 @@ mod tests {
         let mut seen = BTreeSet::new();
         for p in all() {
             assert!(seen.insert((p.kind, p.code)), "{} twice", p.code);
-            assert!(p.text.len() > 100 && p.text.ends_with('\n'), "{}", p.code);
+            assert!(p.text.len() >= 80 && p.text.ends_with('\n'), "{}", p.code);
             assert!(p.title.len() <= 75 && p.text.lines().all(|l| l.len() <= 80), "{}", p.code);
         }
     }
