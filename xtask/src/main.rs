@@ -1,2 +1,54 @@
-//! Tasks of the house: `cargo xtask tidy | corpus | bench | bless`.
-fn main() {}
+//! Tasks of the house: checks, real trees, times. Run one with `cargo xtask NAME`; without a name they are listed.
+//!
+//! A task may read every file of the repository and start programs. It knows nothing of the inside of the analysis:
+//! where it needs gupconv, it runs the release binary as a user does.
+
+mod bench;
+mod build;
+mod corpus;
+mod fixtures;
+mod repo;
+mod rule;
+mod tidy;
+mod tree;
+
+use anyhow::{Result, bail};
+use std::process::ExitCode;
+
+/// A task: name, what it does in one line, entry.
+type Task = (&'static str, &'static str, fn(&[String]) -> Result<()>);
+
+/// All tasks, in the order in which they are listed.
+const TASKS: &[Task] = &[
+    ("tidy", "check the house rules", tidy::run),
+    ("bless", "rewrite the expected output of all fixtures; read the difference before you commit", fixtures::bless),
+    ("wanted", "run the cases that the tool cannot do yet, and list which pass", fixtures::wanted),
+    ("new-rule", "NAME: make the file, the registration and the fixture folder of a rewrite rule", rule::new),
+    ("corpus", "[--tree DIR] [--build]: run on a real kernel tree and check what comes out", corpus::run),
+    ("bench", "[--tree DIR] [--runs N]: time scan against ripgrep and Coccinelle, side by side", bench::run),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<()> {
+    let Some((name, rest)) = arguments.split_first() else {
+        println!("usage: cargo xtask TASK [ARGUMENTS]\n");
+        for (name, about, _) in TASKS {
+            println!("  {name:<12} {about}");
+        }
+        return Ok(());
+    };
+    match TASKS.iter().find(|task| task.0 == name) {
+        Some((_, _, run)) => run(rest),
+        None => bail!("no task `{name}`; `cargo xtask` lists them"),
+    }
+}
