@@ -20,4 +20,5 @@ pub mod report;
 pub mod source;
 pub mod split;
 pub mod trace;
+pub mod words;
 pub mod write;

@@ -8,7 +8,7 @@
 
 use crate::lex::{self, TokKind, Token};
 use crate::source::Span;
-use crate::split::{is_type_word, takes_arguments};
+use crate::words::{is_annotation, is_integer_typedef, is_type_word, takes_arguments};
 
 /// Masked bytes of a piece of a file.
 #[derive(Clone, Debug)]
@@ -17,131 +17,71 @@ pub struct Normalised {
     pub bytes: Vec<u8>,
     /// Offsets in the piece, ascending, of the words that were overwritten by `while`: names of iterator macros.
     pub iterators: Vec<u32>,
-}
-
-/// Annotations without arguments: they say nothing about control or data flow (v6.12 `include/linux/compiler*.h`,
-/// `init.h`, `linkage.h`).
-static ANNOTATIONS: &[&str] = &[
-    "__user",
-    "__kernel",
-    "__iomem",
-    "__force",
-    "__percpu",
-    "__rcu",
-    "__bitwise",
-    "__private",
-    "__nocast",
-    "__safe",
-    "__init",
-    "__exit",
-    "__initdata",
-    "__exitdata",
-    "__initconst",
-    "__meminit",
-    "__memexit",
-    "__devinit",
-    "__devexit",
-    "__init_or_module",
-    "__ref",
-    "__refdata",
-    "__cpuinit",
-    "__net_init",
-    "__net_exit",
-    "__sched",
-    "__lockfunc",
-    "__kprobes",
-    "__always_inline",
-    "__always_unused",
-    "__maybe_unused",
-    "__used",
-    "__unused",
-    "__must_check",
-    "__weak",
-    "__cold",
-    "__hot",
-    "__pure",
-    "__attribute_const__",
-    "__deprecated",
-    "__malloc",
-    "__packed",
-    "__noreturn",
-    "__visible",
-    "__noclone",
-    "__noinline",
-    "__nocfi",
-    "__latent_entropy",
-    "__randomize_layout",
-    "__no_randomize_layout",
-    "__read_mostly",
-    "__ro_after_init",
-    "__cacheline_aligned",
-    "__cacheline_aligned_in_smp",
-    "____cacheline_aligned",
-    "____cacheline_aligned_in_smp",
-    "__page_aligned_data",
-    "__page_aligned_bss",
-    "__no_sanitize_address",
-    "__no_kcsan",
-    "__no_kasan_or_inline",
-    "__no_sanitize_or_inline",
-    "__noscs",
-    "__cpuidle",
-    "__flatten",
-    "__gnu_inline",
-    "__no_profile",
-    "__no_stack_protector",
-    "__signal",
-    "__hyp_text",
-    "__extension__",
-    "__nonstring",
-    "__uninitialized",
-    "__cdecl",
-    "__irq_entry",
-    "__softirq_entry",
-    "__exception",
-    "__syscall_slow",
-    "__bpf_kfunc",
-    "__trace_function",
-    "__kcsan_no",
-    "__nosavedata",
-    "__xipram",
-    "__fallthrough_attr",
-    "__efi_runtime",
-    "__inittest",
-    "__sanitizer",
-    "__counted",
-    "__scs",
-    "noinline",
-    "noinline_for_stack",
-    "noinline_for_kasan",
-    "asmlinkage",
-    "notrace",
-    "noinstr",
-    "randomized_struct_fields",
-    "inline_for_stack",
-    "__no_fgcse",
-    "__nonnull_all",
-    "__head",
-    "__noendbr",
-    "__ro_after",
-    "__tocdata",
-    "__earlyonly_bootmem",
-    "__designated_init",
-];
-
-/// Whether the word is an annotation without arguments.
-pub fn is_annotation(w: &[u8]) -> bool {
-    w.len() > 4 && ANNOTATIONS.iter().any(|a| a.as_bytes() == w)
+    /// Places in the piece, ascending, where `#if` cuts a statement in two. The first branch was kept, the others and
+    /// the directives are blank: what is parsed is one of several programs, so these places count as damage.
+    pub cut: Vec<Span>,
 }
 
 /// Masks a function body, or any piece of code that starts outside comments, strings and heads of definitions.
 pub fn normalise(piece: &[u8]) -> Normalised {
-    let mut n = Normalised { bytes: piece.to_vec(), iterators: Vec::new() };
-    blank_annotations(&mut n.bytes);
-    let tokens: Vec<Token> = lex::code(&n.bytes).filter(|t| t.kind != TokKind::Preproc).collect();
-    type_arguments(&mut n.bytes, &tokens);
-    iterators(&mut n, &tokens);
+    let mut n = Normalised { bytes: piece.to_vec(), iterators: Vec::new(), cut: Vec::new() };
+    conditionals(&mut n);
+    annotations(&mut n.bytes);
+    let code = Code::new(&n.bytes);
+    arguments(&mut n.bytes, &code);
+    statements(&mut n, &code);
+    labels(&mut n.bytes);
     n
+}
+
+/// Tokens of a piece without comments and preprocessor lines.
+struct Code {
+    tokens: Vec<Token>,
+    /// For every opening bracket the index behind the one that closes it; 0 when there is none. One pass for all
+    /// brackets: looking for each one anew is quadratic in code that does not balance.
+    close: Vec<usize>,
+}
+
+impl Code {
+    fn new(bytes: &[u8]) -> Self {
+        let tokens: Vec<Token> = lex::code(bytes).filter(|t| t.kind != TokKind::Preproc).collect();
+        let mut close = vec![0; tokens.len()];
+        let mut open: Vec<(usize, u8)> = Vec::new();
+        for (i, t) in tokens.iter().enumerate() {
+            match t.kind {
+                TokKind::Punct(b'(') => open.push((i, b')')),
+                TokKind::Punct(b'[') => open.push((i, b']')),
+                TokKind::Punct(b'{') => open.push((i, b'}')),
+                TokKind::Punct(b @ (b')' | b']' | b'}')) => {
+                    if let Some((k, _)) = open.pop_if(|(_, want)| *want == b) {
+                        close[k] = i + 1;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Self { tokens, close }
+    }
+    fn get(&self, i: usize) -> Option<Token> {
+        self.tokens.get(i).copied()
+    }
+    fn is(&self, i: usize, b: u8) -> bool {
+        self.tokens.get(i).is_some_and(|t| t.is(b))
+    }
+    fn word<'b>(&self, i: usize, bytes: &'b [u8]) -> &'b [u8] {
+        self.tokens.get(i).map_or(b"", |t| t.word(bytes))
+    }
+    /// Index behind the `)` that closes the `(` at `open`; `None` when there is none.
+    fn group_end(&self, open: usize) -> Option<usize> {
+        if !self.is(open, b'(') {
+            return None;
+        }
+        self.close.get(open).copied().filter(|&e| e > 0)
+    }
+    /// From the first byte of one token to the last of another.
+    fn cover(&self, first: usize, last: usize) -> Span {
+        self.tokens[first].span.to(self.tokens[last].span)
+    }
 }
 
 fn bytes_of(s: Span) -> std::ops::Range<usize> {
@@ -169,37 +109,107 @@ fn join(bytes: &mut [u8], s: Span) {
     piece[0] = b'_';
 }
 
-/// Index behind the `)` that closes the `(` at `open`; `None` when there is none.
-fn group_end(tokens: &[Token], open: usize) -> Option<usize> {
-    if !tokens.get(open)?.is(b'(') {
-        return None;
-    }
-    let mut depth = 0usize;
-    for (k, t) in tokens.iter().enumerate().skip(open) {
-        match t.kind {
-            TokKind::Punct(b'(') => depth += 1,
-            TokKind::Punct(b')') => {
-                depth -= 1;
-                if depth == 0 {
-                    return Some(k + 1);
+/// A `#if` that is open, in [`conditionals`].
+struct Group {
+    /// Token indices of its directives: `#if`, `#elif`, `#else`.
+    directives: Vec<usize>,
+    /// Code before it ends a statement, so that whole statements can follow.
+    clean: bool,
+}
+
+/// Blanks `#if` groups that stand inside a statement, all but the first branch: the grammar takes directives only
+/// around whole statements.
+fn conditionals(n: &mut Normalised) {
+    let tokens: Vec<Token> = lex::code(&n.bytes).collect();
+    let mut open: Vec<Group> = Vec::new();
+    // The last token of code before `i`.
+    let mut last: Option<Token> = None;
+    for (i, t) in tokens.iter().enumerate() {
+        if t.kind != TokKind::Preproc {
+            last = Some(*t);
+            continue;
+        }
+        match directive(t.span.of(&n.bytes)) {
+            b"if" | b"ifdef" | b"ifndef" => {
+                let clean = last.is_none_or(|t| matches!(t.kind, TokKind::Punct(b';' | b'{' | b'}' | b':')));
+                open.push(Group { directives: vec![i], clean });
+            }
+            b"elif" | b"else" | b"elifdef" | b"elifndef" => {
+                if let Some(g) = open.last_mut() {
+                    g.directives.push(i);
+                }
+            }
+            b"endif" => {
+                if let Some(g) = open.pop() {
+                    close_group(n, &tokens, g, i);
                 }
             }
             _ => {}
         }
     }
-    None
+}
+
+/// Blanks a group that ends in the directive at `endif`, unless all its branches are whole statements.
+fn close_group(n: &mut Normalised, tokens: &[Token], g: Group, endif: usize) {
+    let ends: Vec<usize> = g.directives.iter().copied().skip(1).chain([endif]).collect();
+    let branches = || g.directives.iter().zip(&ends).map(|(&a, &b)| &tokens[a + 1..b]);
+    if g.clean && branches().all(|b| whole(&n.bytes, b)) {
+        return;
+    }
+    let first = tokens[g.directives[0]].span;
+    let dead = directive_rest(first.of(&n.bytes)) == b"0";
+    for (k, (&a, &b)) in g.directives.iter().zip(&ends).enumerate() {
+        n.cut.push(tokens[a].span);
+        blank(&mut n.bytes, tokens[a].span);
+        if (k == 0) == dead && a + 1 < b {
+            blank(&mut n.bytes, tokens[a + 1].span.to(tokens[b - 1].span));
+        }
+    }
+    blank(&mut n.bytes, tokens[endif].span);
+    n.cut.sort_unstable();
+}
+
+/// Whether a branch of a `#if` consists of whole statements.
+fn whole(bytes: &[u8], branch: &[Token]) -> bool {
+    let mut code = branch.iter().filter(|t| t.kind != TokKind::Preproc);
+    let Some(first) = code.next() else { return true };
+    let last = code.next_back().unwrap_or(first);
+    if first.word(bytes) == b"else" || !matches!(last.kind, TokKind::Punct(b';' | b'}' | b':' | b')')) {
+        return false;
+    }
+    let mut depth = 0i64;
+    branch.iter().all(|t| {
+        match t.kind {
+            TokKind::Punct(b'(' | b'{' | b'[') => depth += 1,
+            TokKind::Punct(b')' | b'}' | b']') => depth -= 1,
+            _ => {}
+        }
+        depth >= 0
+    }) && depth == 0
+}
+
+/// The word behind the `#`.
+fn directive(line: &[u8]) -> &[u8] {
+    let rest = line.get(1..).unwrap_or(b"").trim_ascii_start();
+    let end = rest.iter().position(|&b| !lex::is_word_byte(b)).unwrap_or(rest.len());
+    &rest[..end]
+}
+
+/// What stands behind the word of a directive.
+fn directive_rest(line: &[u8]) -> &[u8] {
+    let rest = line.get(1..).unwrap_or(b"").trim_ascii_start();
+    rest[directive(line).len()..].trim_ascii()
 }
 
 /// Blanks annotations, makes one word of `typeof(x)`, hides the operands of inline assembly.
-fn blank_annotations(bytes: &mut [u8]) {
-    let tokens: Vec<Token> = lex::code(bytes).filter(|t| t.kind != TokKind::Preproc).collect();
+fn annotations(bytes: &mut [u8]) {
+    let code = Code::new(bytes);
     let mut i = 0;
-    while let Some(t) = tokens.get(i) {
+    while let Some(t) = code.get(i) {
         let next = i + 1;
-        let range = |end: usize| Span { start: t.span.start, end: tokens[end - 1].span.end };
         i = next;
         if t.kind != TokKind::Ident {
-            if t.is(b'.') && case_range(bytes, &tokens, next - 1) {
+            if t.is(b'.') && case_range(bytes, &code, next - 1) {
                 i = next + 2;
             }
             continue;
@@ -208,37 +218,43 @@ fn blank_annotations(bytes: &mut [u8]) {
         match w {
             b"asm" | b"__asm__" | b"__asm" => {
                 let mut open = next;
-                while tokens.get(open).is_some_and(|t| t.kind == TokKind::Ident) {
+                while code.get(open).is_some_and(|t| t.kind == TokKind::Ident) {
                     open += 1;
                 }
-                if let Some(end) = group_end(&tokens, open) {
-                    let inner = Span { start: tokens[open].span.end, end: tokens[end - 1].span.start };
+                if let Some(end) = code.group_end(open) {
+                    let inner = Span { start: code.tokens[open].span.end, end: code.tokens[end - 1].span.start };
                     blank(bytes, inner);
-                    join(bytes, Span { start: t.span.start, end: tokens[open - 1].span.end });
+                    join(bytes, code.cover(next - 1, open - 1));
                     i = end;
                 }
             }
             b"typeof" | b"__typeof__" | b"__typeof" | b"typeof_unqual" => {
-                if let Some(end) = group_end(&tokens, next) {
-                    join(bytes, range(end));
+                if let Some(end) = code.group_end(next) {
+                    join(bytes, code.cover(next - 1, end - 1));
                     i = end;
                 }
             }
             b"uninitialized_var" => {
-                if let Some(end) = group_end(&tokens, next) {
-                    blank(bytes, range(next + 1));
-                    blank(bytes, tokens[end - 1].span);
+                if let Some(end) = code.group_end(next) {
+                    blank(bytes, code.cover(next - 1, next));
+                    blank(bytes, code.tokens[end - 1].span);
                 }
             }
-            b"offsetof" | b"__builtin_offsetof" => bytes[t.span.start as usize] = b'_',
-            _ if is_annotation(w)
-                && !tokens.get(next).is_some_and(|t| t.is(b'(') && attached(bytes, &tokens, next)) =>
-            {
-                blank(bytes, t.span);
+            // The grammar takes only some forms of these; as plain calls they take all.
+            b"offsetof" | b"alignof" | b"_Alignof" => bytes[t.span.start as usize] = b'X',
+            b"__builtin_offsetof" | b"__alignof__" | b"__alignof" => bytes[t.span.start as usize + 2] = b'X',
+            // `static DEFINE_RATELIMIT_STATE(x, …);` declares through a macro.
+            b"static" if is_capitals(code.word(next, bytes)) && code.is(next + 1, b'(') => blank(bytes, t.span),
+            _ if is_annotation(w) => {
+                // Directly before a parenthesis it is called, and no annotation.
+                let called = code.get(next).is_some_and(|p| p.is(b'(') && p.span.start == t.span.end);
+                if !called {
+                    blank(bytes, t.span);
+                }
             }
             _ if takes_arguments(w) => {
-                if let Some(end) = group_end(&tokens, next) {
-                    blank(bytes, range(end));
+                if let Some(end) = code.group_end(next) {
+                    blank(bytes, code.cover(next - 1, end - 1));
                     i = end;
                 }
             }
@@ -247,19 +263,20 @@ fn blank_annotations(bytes: &mut [u8]) {
     }
 }
 
-/// Whether the `(` at `open` stands directly behind the word before it: then the word is called.
-fn attached(_bytes: &[u8], tokens: &[Token], open: usize) -> bool {
-    open > 0 && tokens[open - 1].span.end == tokens[open].span.start
+fn is_capitals(w: &[u8]) -> bool {
+    w.len() > 1 && w.iter().all(|&b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// `case 1 ... 5:` becomes `case 1 ||  5:`, which the lowering recognises by the original text.
-fn case_range(bytes: &mut [u8], tokens: &[Token], i: usize) -> bool {
+fn case_range(bytes: &mut [u8], code: &Code, i: usize) -> bool {
+    let tokens = &code.tokens;
     let dots = tokens.get(i..i + 3).is_some_and(|d| d.iter().all(|t| t.is(b'.')));
     if !dots || tokens[i + 2].span.end - tokens[i].span.start != 3 {
         return false;
     }
-    let case =
-        tokens[..i].iter().rev().take(24).take_while(|t| !t.is(b';') && !t.is(b':')).any(|t| t.word(bytes) == b"case");
+    // A bound rarely has more than 8 tokens; 24 keep this linear.
+    let before = tokens[..i].iter().rev().take(24).take_while(|t| !t.is(b';') && !t.is(b':'));
+    let case = before.into_iter().any(|t| t.word(bytes) == b"case");
     if case {
         let s = tokens[i].span.start as usize;
         bytes[s..s + 3].copy_from_slice(b"|| ");
@@ -267,34 +284,32 @@ fn case_range(bytes: &mut [u8], tokens: &[Token], i: usize) -> bool {
     case
 }
 
-/// Joins types that stand as whole arguments of a call: `min_t(unsigned long, a, b)`, `container_of(p, struct t, m)`.
-fn type_arguments(bytes: &mut [u8], tokens: &[Token]) {
-    // One entry an open parenthesis or brace: first token of the argument, when it is the argument list of a call.
+/// Masks whole arguments that are no expressions: types (`min_t(unsigned long, a, b)`, `container_of(p, struct t, m)`),
+/// operators (`ASSERTCMP(a, ==, b)`), strings glued by macros (`KERN_INFO PFX "x"`). Also casts to typedefs.
+fn arguments(bytes: &mut [u8], code: &Code) {
+    // One entry an open bracket: the first token of the argument, when it is the argument list of a call.
     let mut open: Vec<Option<usize>> = Vec::new();
-    for (i, t) in tokens.iter().enumerate() {
+    for (i, t) in code.tokens.iter().enumerate() {
         match t.kind {
             TokKind::Punct(b'(') => {
-                let call = i > 0 && {
-                    let w = tokens[i - 1].word(bytes);
-                    !w.is_empty() && !is_type_word(w) && !is_statement_word(w)
-                };
+                let w = if i > 0 { code.word(i - 1, bytes) } else { b"" };
+                let call = !w.is_empty() && !is_type_word(w) && !is_statement_word(w);
+                if !call && w != b"sizeof" {
+                    typedef_cast(bytes, code, i);
+                }
                 open.push(call.then_some(i + 1));
             }
             TokKind::Punct(b'{' | b'[') => open.push(None),
             TokKind::Punct(b',' | b')' | b'}' | b']') => {
                 if let Some(Some(start)) = open.last()
                     && matches!(t.kind, TokKind::Punct(b',' | b')'))
-                    && is_type(bytes, &tokens[*start..i])
                 {
-                    let s = Span { start: tokens[*start].span.start, end: tokens[i - 1].span.end };
-                    join(bytes, s);
+                    argument(bytes, code, *start, i);
                 }
-                if t.is(b',') {
-                    if let Some(Some(start)) = open.last_mut() {
-                        *start = i + 1;
-                    }
-                } else {
+                if !t.is(b',') {
                     open.pop();
+                } else if let Some(Some(start)) = open.last_mut() {
+                    *start = i + 1;
                 }
             }
             _ => {}
@@ -302,25 +317,47 @@ fn type_arguments(bytes: &mut [u8], tokens: &[Token]) {
     }
 }
 
+/// Masks the argument of the tokens `from..to` when it is no expression.
+fn argument(bytes: &mut [u8], code: &Code, from: usize, to: usize) {
+    let Some(arg) = code.tokens.get(from..to).filter(|a| !a.is_empty()) else { return };
+    let operator =
+        arg.len() <= 2 && arg.iter().all(|t| matches!(t.kind, TokKind::Punct(b) if b"=<>!&|+-*/%^".contains(&b)));
+    if operator || is_type(bytes, arg) {
+        join(bytes, code.cover(from, to - 1));
+        return;
+    }
+    // Words and strings in a row: from one word before the first string on.
+    let mut k = from;
+    while k < to {
+        let run = code.tokens[k..to].iter().take_while(|t| matches!(t.kind, TokKind::Ident | TokKind::Str)).count();
+        let words = &code.tokens[k..k + run];
+        if run > 1 && words.iter().any(|t| t.kind == TokKind::Str) && words.iter().any(|t| t.kind == TokKind::Ident) {
+            join(bytes, code.cover(k, k + run - 1));
+        }
+        k += run + 1;
+    }
+}
+
+/// `(gfp_t)-1` becomes `(int  )-1`: the grammar takes a plain word in parentheses for a variable.
+fn typedef_cast(bytes: &mut [u8], code: &Code, open: usize) {
+    let w = code.word(open + 1, bytes);
+    if w.len() < 3 || !code.is(open + 2, b')') || !(w.ends_with(b"_t") || is_integer_typedef(w)) {
+        return;
+    }
+    let operand = code.get(open + 3).is_some_and(|t| match t.kind {
+        TokKind::Punct(b) => b"(-+*&~!".contains(&b),
+        _ => true,
+    });
+    if operand {
+        let s = code.tokens[open + 1].span;
+        blank(bytes, s);
+        bytes[s.start as usize..s.start as usize + 3].copy_from_slice(b"int");
+    }
+}
+
 /// Words behind which a parenthesis opens no argument list, or one where the grammar itself takes types.
 fn is_statement_word(w: &[u8]) -> bool {
-    matches!(
-        w,
-        b"if"
-            | b"while"
-            | b"for"
-            | b"switch"
-            | b"return"
-            | b"sizeof"
-            | b"case"
-            | b"else"
-            | b"do"
-            | b"goto"
-            | b"_Alignof"
-            | b"__alignof__"
-            | b"__alignof"
-            | b"alignof"
-    )
+    matches!(w, b"if" | b"while" | b"for" | b"switch" | b"return" | b"sizeof" | b"case" | b"else" | b"do" | b"goto")
 }
 
 /// Whether the tokens of an argument are those of a type and cannot be an expression.
@@ -336,59 +373,128 @@ fn is_type(bytes: &[u8], arg: &[Token]) -> bool {
     !stars.is_empty() || arg[..words].iter().any(|t| is_type_word(t.word(bytes)))
 }
 
-/// Overwrites the names of iterator macros by `while`.
-fn iterators(n: &mut Normalised, tokens: &[Token]) {
-    for i in 0..tokens.len() {
-        let t = tokens[i];
+/// Masks macro calls that stand as statements without `;`: those that head a loop or block become `while`, the others
+/// get the `;` in the white space behind them.
+fn statements(n: &mut Normalised, code: &Code) {
+    for (i, t) in code.tokens.iter().enumerate() {
         let w = t.word(&n.bytes);
-        if w.len() < 5 || is_statement_word(w) || is_type_word(w) || !starts_statement(&n.bytes, tokens, i) {
+        if w.len() < 3 || is_statement_word(w) || is_type_word(w) || !starts_statement(&n.bytes, code, i) {
             continue;
         }
-        let Some(end) = group_end(tokens, i + 1) else { continue };
-        let Some(after) = tokens.get(end) else { continue };
-        let loops = is_loop_name(w);
-        let body = match after.kind {
-            TokKind::Punct(b'{') => true,
-            TokKind::Ident => loops,
-            TokKind::Punct(b';') => loops && !w.ends_with(b"_fn") && empty_loop(w),
-            TokKind::Punct(b'*' | b'(' | b'+' | b'-') => loops && after.span.start > tokens[end - 1].span.end + 1,
-            _ => false,
-        };
-        if !body {
-            continue;
-        }
-        let s = bytes_of(t.span);
-        if end == i + 3 {
-            // No argument: a condition is needed, and the name has to make room for it.
-            if w.len() < 6 {
-                continue;
+        let Some(end) = code.group_end(i + 1) else { continue };
+        let Some(after) = code.get(end) else { continue };
+        match what_follows(&n.bytes, code, i, end, after) {
+            Follows::Body => iterator(n, code, i, end),
+            Follows::Statement => {
+                let gap = code.tokens[end - 1].span.end as usize;
+                if n.bytes[gap].is_ascii_whitespace() {
+                    n.bytes[gap] = b';';
+                }
             }
-            let all = s.start..tokens[end - 1].span.end as usize;
-            n.bytes[all.clone()].fill(b' ');
-            n.bytes[all.start..all.start + 8].copy_from_slice(b"while(0)");
-        } else {
-            n.bytes[s.clone()].fill(b' ');
-            n.bytes[s.start..s.start + 5].copy_from_slice(b"while");
+            Follows::Else => {}
         }
-        n.iterators.push(t.span.start);
     }
 }
 
-/// Names that the kernel gives to macros which head a loop.
-fn is_loop_name(w: &[u8]) -> bool {
-    memchr::memmem::find(w, b"for_each").is_some() || memchr::memmem::find(w, b"foreach").is_some()
+/// What stands behind a macro call at the start of a statement.
+enum Follows {
+    /// The body that it heads.
+    Body,
+    /// The next statement: a `;` is missing.
+    Statement,
+    /// Anything that makes it an ordinary expression.
+    Else,
 }
 
-/// `for_each_x(a, b);` is nearly always a call of a function that takes a callback (`idr_for_each(idr, fn, data);`).
-fn empty_loop(_w: &[u8]) -> bool {
-    false
+fn what_follows(bytes: &[u8], code: &Code, name: usize, end: usize, after: Token) -> Follows {
+    let w = code.word(name, bytes);
+    let loops = memchr::memmem::find(w, b"for_each").is_some() || memchr::memmem::find(w, b"foreach").is_some();
+    let close = code.tokens[end - 1].span.end as usize;
+    let gap = &bytes[close..after.span.start as usize];
+    match after.kind {
+        TokKind::Punct(b'{') => Follows::Body,
+        TokKind::Punct(b'}') if gap.contains(&b'\n') && !gap.contains(&b'#') => {
+            indent(bytes, code.tokens[name].span.start).map_or(Follows::Else, |_| Follows::Statement)
+        }
+        TokKind::Ident if loops => Follows::Body,
+        TokKind::Punct(b'*' | b'(' | b'+' | b'-') if loops && gap.contains(&b'\n') => Follows::Body,
+        // Of an unknown macro only the layout tells whether it heads the next line. A directive between them would be
+        // harmed by a `;`.
+        TokKind::Ident if gap.contains(&b'\n') && !gap.contains(&b'#') && after.word(bytes) != b"else" => {
+            match (indent(bytes, code.tokens[name].span.start), indent(bytes, after.span.start)) {
+                (Some(a), Some(b)) if b > a => Follows::Body,
+                (Some(_), Some(_)) => Follows::Statement,
+                _ => Follows::Else,
+            }
+        }
+        _ => Follows::Else,
+    }
 }
 
-fn starts_statement(bytes: &[u8], tokens: &[Token], i: usize) -> bool {
-    let Some(p) = i.checked_sub(1).map(|k| tokens[k]) else { return true };
+/// Columns of white space before the first token of a line, tabs of 8; `None` when the token is not the first.
+fn indent(bytes: &[u8], at: u32) -> Option<usize> {
+    let before = &bytes[..at as usize];
+    let line = memchr::memrchr(b'\n', before).map_or(0, |k| k + 1);
+    let mut column = 0;
+    for b in &before[line..] {
+        match b {
+            b'\t' => column = column / 8 * 8 + 8,
+            b' ' => column += 1,
+            _ => return None,
+        }
+    }
+    Some(column)
+}
+
+/// Overwrites the name of an iterator macro by `while`.
+fn iterator(n: &mut Normalised, code: &Code, name: usize, end: usize) {
+    let t = code.tokens[name].span;
+    let all = t.start as usize..code.tokens[end - 1].span.end as usize;
+    if end == name + 3 {
+        // No argument: a condition is needed, and the name has to make room for it.
+        if all.len() < 8 {
+            return;
+        }
+        n.bytes[all.clone()].fill(b' ');
+        n.bytes[all.start..all.start + 8].copy_from_slice(b"while(0)");
+    } else {
+        if t.end - t.start < 5 {
+            return;
+        }
+        n.bytes[bytes_of(t)].fill(b' ');
+        n.bytes[all.start..all.start + 5].copy_from_slice(b"while");
+    }
+    n.iterators.push(t.start);
+}
+
+fn starts_statement(bytes: &[u8], code: &Code, i: usize) -> bool {
+    let Some(p) = i.checked_sub(1).and_then(|k| code.get(k)) else { return true };
     match p.kind {
         TokKind::Punct(b';' | b'{' | b'}' | b')' | b':') => true,
         TokKind::Ident => matches!(p.word(bytes), b"else" | b"do"),
         _ => false,
+    }
+}
+
+/// A label before a preprocessor line gets a statement of its own: `out:` newline `#ifdef X` becomes `ou:;`.
+fn labels(bytes: &mut [u8]) {
+    let mut fixes = Vec::new();
+    let mut last: [Option<Token>; 3] = [None; 3];
+    for t in lex::code(bytes) {
+        if t.kind == TokKind::Preproc
+            && let [Some(before), Some(label), Some(colon)] = last
+            && colon.is(b':')
+            && label.kind == TokKind::Ident
+            && label.span.end - label.span.start > 1
+            && label.span.end == colon.span.start
+            && matches!(before.kind, TokKind::Punct(b';' | b'}' | b'{') | TokKind::Preproc)
+        {
+            fixes.push(colon.span.start as usize);
+        }
+        last = [last[1], last[2], Some(t)];
+    }
+    for colon in fixes {
+        bytes[colon - 1] = b':';
+        bytes[colon] = b';';
     }
 }

@@ -102,7 +102,7 @@ impl Parser {
             base: span.start,
             depth: 0,
             names: params.iter().map(|p| p.name.clone()).collect(),
-            damage: Vec::new(),
+            damage: masked.cut.iter().map(|c| shifted(*c, span.start)).collect(),
         };
         if root.has_error() {
             low.collect_damage(root);
@@ -132,6 +132,10 @@ pub fn structure_from_source(text: &[u8], tag: &str) -> Option<StructDef> {
     let items = split::split(text);
     let mut parser = Parser::new();
     items.iter().filter(|i| &*i.name == tag).find_map(|i| parser.structure(text, i))
+}
+
+fn shifted(s: Span, by: u32) -> Span {
+    Span { start: s.start + by, end: s.end + by }
 }
 
 /// Greatest number of brackets that are open at once.

@@ -6,6 +6,7 @@
 
 use crate::lex::{self, TokKind, Token};
 use crate::source::{Name, Span};
+use crate::words::{self, is_type_word, takes_arguments};
 
 /// What a top-level item is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -397,105 +398,6 @@ fn pointer_function(text: &[u8], head: &[Token]) -> Option<usize> {
     (!w.is_empty() && head.get(name + 1)?.is(b'(')).then_some(name)
 }
 
-/// Words that belong to types and never name a function.
-pub(crate) fn is_type_word(w: &[u8]) -> bool {
-    matches!(
-        w,
-        b"void"
-            | b"char"
-            | b"short"
-            | b"int"
-            | b"long"
-            | b"float"
-            | b"double"
-            | b"signed"
-            | b"unsigned"
-            | b"bool"
-            | b"_Bool"
-            | b"struct"
-            | b"union"
-            | b"enum"
-            | b"const"
-            | b"volatile"
-            | b"static"
-            | b"extern"
-            | b"inline"
-            | b"register"
-            | b"__inline"
-            | b"__inline__"
-            | b"__signed__"
-            | b"__volatile__"
-            | b"__const__"
-            | b"__restrict"
-            | b"restrict"
-            | b"_Complex"
-            | b"__int128"
-    )
-}
-
-/// Annotations that take arguments, and other words whose parentheses are no parameter list.
-pub(crate) fn takes_arguments(w: &[u8]) -> bool {
-    ANNOTATIONS_WITH_ARGUMENTS.iter().any(|a| a.as_bytes() == w)
-}
-
-/// Annotations with arguments (v6.12 `include/linux/compiler_attributes.h`, `compiler_types.h`, `sparse`).
-pub(crate) static ANNOTATIONS_WITH_ARGUMENTS: &[&str] = &[
-    "__attribute__",
-    "__attribute",
-    "__aligned",
-    "__section",
-    "__printf",
-    "__scanf",
-    "__acquires",
-    "__releases",
-    "__must_hold",
-    "__cond_acquires",
-    "__cond_releases",
-    "__acquire_shared",
-    "__alloc_size",
-    "__alias",
-    "__assume_aligned",
-    "__copy",
-    "__diagnose_as",
-    "__no_sanitize",
-    "__guarded_by",
-    "__counted_by",
-    "__counted_by_le",
-    "__counted_by_be",
-    "__declspec",
-    "__nonnull",
-    "__nonstring_array",
-    "__realloc_size",
-    "__designated_init_by",
-    "typeof",
-    "__typeof__",
-    "__typeof",
-    "asm",
-    "__asm__",
-    "__asm",
-    "_Alignas",
-    "__compiletime_error",
-    "__compiletime_warning",
-    "__errordecl",
-    "__free",
-    "__cleanup",
-    "__class",
-    "__must_be",
-    "__has_attr",
-    "__bpf_kfunc_arg",
-    "__attribute_const",
-    "__cacheline_group_align",
-    "__rcu_guarded",
-    "__SYSCALL_ATTR",
-    "__init_or_module_args",
-    "__ref_args",
-    "__alloc_pages_args",
-    "_Static_assert",
-    "static_assert",
-    "__realign",
-    "__target",
-];
-
 fn classify(text: &[u8], head: &[Token], body: Option<Span>, function: bool) -> (ItemKind, Name, Span) {
     let none = || (ItemKind::Other, Name::from(""), Span::default());
     let named = |kind, span: Span| (kind, Name::from(span.text(text)), span);
@@ -574,9 +476,7 @@ fn tag(text: &[u8], head: &[Token]) -> Option<Span> {
         match t.kind {
             TokKind::Punct(b'(') => depth += 1,
             TokKind::Punct(b')') => depth -= 1,
-            TokKind::Ident
-                if depth == 0 && !takes_arguments(t.word(text)) && !crate::normalise::is_annotation(t.word(text)) =>
-            {
+            TokKind::Ident if depth == 0 && !takes_arguments(t.word(text)) && !words::is_annotation(t.word(text)) => {
                 found = Some(t.span);
             }
             _ => {}
@@ -603,9 +503,7 @@ fn variable_name(text: &[u8], head: &[Token]) -> Option<Span> {
             TokKind::Punct(b'(') => depth += 1,
             TokKind::Punct(b')') => depth -= 1,
             TokKind::Punct(b'[' | b',' | b';' | b':') if depth == 0 => break,
-            TokKind::Ident
-                if !takes_arguments(t.word(text)) && !crate::normalise::is_annotation(t.word(text)) && depth <= 1 =>
-            {
+            TokKind::Ident if !takes_arguments(t.word(text)) && !words::is_annotation(t.word(text)) && depth <= 1 => {
                 if depth == 0 || found.is_none() {
                     found = Some(t.span);
                 }

@@ -7,9 +7,8 @@
 use super::number;
 use crate::ast::{Base, CType, FieldDef, Param};
 use crate::lex::{self, TokKind, Token};
-use crate::normalise::is_annotation;
 use crate::source::{Name, Span};
-use crate::split::takes_arguments;
+use crate::words::{self, is_annotation, takes_arguments};
 
 /// Nesting of declarators and of structs that is followed.
 const MAX_DEPTH: usize = 32;
@@ -149,7 +148,7 @@ impl Reader<'_> {
                 _ => {
                     let next = self.toks.get(self.i + 1).copied();
                     match &base {
-                        None => base = Some(named(w)),
+                        None => base = Some(plain(w)),
                         // Two plain words, and one more behind: the first was a macro that we do not know.
                         Some(Base::Named(_))
                             if next.is_some_and(|t| {
@@ -157,7 +156,7 @@ impl Reader<'_> {
                                     && (t.kind == TokKind::Ident && !takes_arguments(t.word(self.text)) || t.is(b'*'))
                             }) =>
                         {
-                            base = Some(named(w));
+                            base = Some(plain(w));
                         }
                         Some(_) => break,
                     }
@@ -333,36 +332,11 @@ fn int(signed: bool, bits: u8) -> Base {
 }
 
 /// A type that one word names: an integer typedef of the kernel, or `Named`.
-///
-/// Widths are those of LP64 (v6.12 `include/linux/types.h`, `include/uapi/asm-generic/posix_types.h`,
-/// `include/asm-generic/int-ll64.h`, `include/linux/mm_types.h`).
-fn named(w: &[u8]) -> Base {
-    match w {
-        b"u8" | b"__u8" | b"uint8_t" | b"u_int8_t" | b"u_char" | b"unchar" => int(false, 8),
-        b"s8" | b"__s8" | b"int8_t" => int(true, 8),
-        b"u16" | b"__u16" | b"uint16_t" | b"u_int16_t" | b"u_short" | b"ushort" | b"__le16" | b"__be16"
-        | b"umode_t" => int(false, 16),
-        b"s16" | b"__s16" | b"int16_t" => int(true, 16),
-        b"u32" | b"__u32" | b"uint32_t" | b"u_int32_t" | b"u_int" | b"uint" | b"__le32" | b"__be32" | b"__wsum"
-        | b"gfp_t" | b"fmode_t" | b"vm_fault_t" | b"slab_flags_t" | b"blk_opf_t" | b"__poll_t" | b"dev_t"
-        | b"uid_t" | b"gid_t" | b"blk_status_opf_t" => int(false, 32),
-        b"s32" | b"__s32" | b"int32_t" | b"pid_t" | b"key_serial_t" | b"clockid_t" => int(true, 32),
-        b"u64" | b"__u64" | b"uint64_t" | b"u_int64_t" | b"__le64" | b"__be64" | b"size_t" | b"__kernel_size_t"
-        | b"pgoff_t" | b"uintptr_t" | b"u_long" | b"ulong" | b"sector_t" | b"blkcnt_t" | b"dma_addr_t"
-        | b"phys_addr_t" | b"resource_size_t" | b"vm_flags_t" | b"ino_t" | b"gva_t" | b"gpa_t" | b"gfn_t"
-        | b"hva_t" | b"hpa_t" | b"hfn_t" | b"kvm_pfn_t" | b"__kernel_ulong_t" | b"aligned_u64" | b"__aligned_u64" => {
-            int(false, 64)
-        }
-        b"s64" | b"__s64" | b"int64_t" | b"ssize_t" | b"loff_t" | b"off_t" | b"ptrdiff_t" | b"intptr_t"
-        | b"ktime_t" | b"time64_t" | b"__kernel_ssize_t" | b"__kernel_loff_t" | b"__kernel_long_t" => int(true, 64),
-        b"blk_status_t" => int(false, 8),
-        _ => Base::Named(String::from_utf8_lossy(w).into()),
+fn plain(w: &[u8]) -> Base {
+    match words::integer_typedef(w) {
+        Some((signed, bits)) => int(signed, bits),
+        None => Base::Named(String::from_utf8_lossy(w).into()),
     }
-}
-
-/// Whether the word is an integer typedef that we know.
-pub(crate) fn is_integer_typedef(w: &[u8]) -> bool {
-    !matches!(named(w), Base::Named(_))
 }
 
 /// Splits `toks` at commas (or another byte) outside brackets; empty pieces are kept.

@@ -1,8 +1,9 @@
 //! Lowers expressions.
 
-use super::{Lower, decl, number};
+use super::{Lower, number};
 use crate::ast::{BinOp, CType, Designator, Expr, ExprKind, UnOp};
 use crate::lex;
+use crate::words;
 use tree_sitter::Node;
 
 impl Lower<'_> {
@@ -51,6 +52,7 @@ impl Lower<'_> {
                 let prefix = n.child_by_field_name("operator").is_some_and(|o| o.start_byte() == n.start_byte());
                 ExprKind::IncDec { inc, prefix, operand }
             }
+            "binary_expression" if self.typedef_in_parentheses(n, "left").is_some() => self.signed_cast(n),
             "binary_expression" => match binary(self.operator(n)) {
                 Some(op) => ExprKind::Binary(op, self.boxed(n, "left"), self.boxed(n, "right")),
                 None => ExprKind::Opaque,
@@ -98,7 +100,11 @@ impl Lower<'_> {
         if original == self.seen(n) {
             return ExprKind::Ident(self.name(n));
         }
-        ExprKind::Type(self.type_of(n))
+        match original.first() {
+            Some(b) if !lex::is_word_byte(*b) && *b != b'"' => ExprKind::Opaque,
+            _ if original.contains(&b'"') => ExprKind::Str,
+            _ => ExprKind::Type(self.type_of(n)),
+        }
     }
 
     /// A number. The grammar takes a sign into it; C does not.
@@ -140,7 +146,43 @@ impl Lower<'_> {
         ExprKind::Unary(op, self.boxed(n, "argument"))
     }
 
+    /// The word, if the field holds `(word)` and the word is a type: `(u8) - 1` and `(foo_t)(x)` are casts.
+    fn typedef_in_parentheses<'t>(&self, n: Node<'t>, field: &str) -> Option<Node<'t>> {
+        let p = n.child_by_field_name(field).filter(|p| p.kind() == "parenthesized_expression")?;
+        first_named(p).filter(|w| w.kind() == "identifier" && self.is_type_word(*w))
+    }
+
+    /// `(u8) - x`, which the grammar takes for a subtraction.
+    fn signed_cast(&mut self, n: Node) -> ExprKind {
+        let op = match self.operator(n) {
+            b"-" => UnOp::Neg,
+            b"+" => UnOp::Plus,
+            b"*" => UnOp::Deref,
+            b"&" => UnOp::AddrOf,
+            _ => return ExprKind::Opaque,
+        };
+        let Some(ty) = self.typedef_in_parentheses(n, "left").map(|w| self.type_of(w)) else {
+            return ExprKind::Opaque;
+        };
+        let mut span = self.span(n);
+        if let Some(o) = n.child_by_field_name("operator") {
+            span.start = self.span(o).start;
+        }
+        let operand = Expr { span, kind: ExprKind::Unary(op, self.boxed(n, "right")) };
+        ExprKind::Cast(ty, Box::new(operand))
+    }
+
     fn call(&mut self, n: Node) -> ExprKind {
+        if let Some(w) = self.typedef_in_parentheses(n, "function") {
+            let arg = n.child_by_field_name("arguments");
+            if let Some(a) = arg.filter(|a| a.named_child_count() == 1)
+                && let Some(inner) = first_named(a)
+            {
+                let mut operand = self.expression(inner);
+                operand.span = self.span(a);
+                return ExprKind::Cast(self.type_of(w), Box::new(operand));
+            }
+        }
         let callee = match n.child_by_field_name("function") {
             // A name that was masked to keep the grammar from treating it specially (`offsetof`).
             Some(f) if f.kind() == "identifier" && self.original(f).iter().all(|&b| lex::is_word_byte(b)) => {
@@ -195,11 +237,11 @@ impl Lower<'_> {
     /// Whether a type in parentheses is in truth a declared variable or a macro constant.
     fn is_variable(&self, t: Node) -> bool {
         let w = self.original(t);
-        if !w.iter().all(|&b| lex::is_word_byte(b)) || t.child(0).is_some_and(|c| c.kind() == "primitive_type") {
+        if !w.iter().all(|&b| lex::is_word_byte(b)) {
             return false;
         }
         let capitals = w.iter().all(|&b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
-        capitals && !decl::is_integer_typedef(w) || self.names.contains(&*String::from_utf8_lossy(w))
+        capitals && !words::is_integer_typedef(w) || self.names.contains(&*String::from_utf8_lossy(w))
     }
 
     fn size_of(&mut self, n: Node) -> ExprKind {
@@ -234,7 +276,7 @@ impl Lower<'_> {
     fn is_type_word(&self, w: Node) -> bool {
         let text = self.original(w);
         text != self.seen(w)
-            || decl::is_integer_typedef(text)
+            || words::is_integer_typedef(text)
             || text.ends_with(b"_t") && !self.names.contains(&*String::from_utf8_lossy(text))
     }
 

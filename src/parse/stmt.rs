@@ -2,8 +2,7 @@
 
 use super::{Lower, decl};
 use crate::ast::{CType, Expr, ExprKind, Stmt, StmtKind, VarDecl};
-use crate::lex::TokKind;
-use crate::lex::Token;
+use crate::lex::{self, TokKind, Token};
 use crate::source::{Name, Span};
 use tree_sitter::Node;
 
@@ -91,15 +90,17 @@ impl Lower<'_> {
             "labeled_statement" => {
                 let label = n.child_by_field_name("label");
                 if let Some(l) = label {
-                    let mut at = self.span(l);
-                    at.end = self.colon_end(at.end);
-                    out.push(Stmt { span: at, kind: StmtKind::Label(self.name(l)) });
+                    let at = self.label_word(l);
+                    let name = at.text(self.text).into();
+                    let at = Span { start: at.start, end: self.colon_end(at.end) };
+                    out.push(Stmt { span: at, kind: StmtKind::Label(name) });
                 }
                 return self.list(n, label, out);
             }
             "goto_statement" => match n.child_by_field_name("label") {
-                Some(l) => StmtKind::Goto(self.name(l)),
-                None => StmtKind::Opaque,
+                // A computed goto is an error to the grammar.
+                Some(l) if !n.has_error() => StmtKind::Goto(self.name(l)),
+                _ => StmtKind::Opaque,
             },
             "break_statement" => StmtKind::Break,
             "continue_statement" => StmtKind::Continue,
@@ -145,6 +146,14 @@ impl Lower<'_> {
             _ => {}
         }
         StmtKind::Expr(self.expression(e))
+    }
+
+    /// The whole word of a label, of which masking may have taken the last byte.
+    fn label_word(&self, n: Node) -> Span {
+        let mut at = self.span(n);
+        let rest = self.text.get(at.end as usize..).unwrap_or(b"");
+        at.end += rest.iter().take_while(|&&b| lex::is_word_byte(b)).count() as u32;
+        at
     }
 
     /// End of the `:` behind `at`.
@@ -251,7 +260,10 @@ impl Lower<'_> {
             if Some(c) == test || Some(c) == alternative || c.kind() == "comment" {
                 continue;
             }
-            self.push(c, &mut then);
+            // `#if 0` is a comment.
+            if &*cond != "0" {
+                self.push(c, &mut then);
+            }
         }
         match alternative {
             Some(a) if a.kind() == "preproc_else" => self.list(a, None, &mut els),
