@@ -3,6 +3,10 @@
 //! The only place that knows kernel function names. It knows nothing of any tree: which of the functions exist, and how
 //! their parameters are ordered there, is the business of the prototypes that are read from the tree.
 
+mod capabilities;
+pub mod dialect;
+pub mod prototypes;
+
 use crate::trace::{Dirty, GapCode};
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
