@@ -106,7 +106,7 @@ struct Gupconv {
 impl Gupconv {
     /// Runs it; anything but exit status 0 is an error.
     fn output(&self, arguments: &[&str]) -> Result<Vec<u8>> {
-        repo::capture(Command::new(&self.binary).arg("--tree").arg(&self.tree).args(arguments))
+        repo::capture(Command::new(&self.binary).arg("--tree").arg(&self.tree).args(arguments).current_dir(&self.tree))
     }
 }
 

@@ -100,3 +100,36 @@ fn names_machine(line: &str) -> bool {
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings(path: &str, text: &str) -> usize {
+        let mut findings = Findings::default();
+        check(&File { path: path.into(), text: text.into() }, &mut findings);
+        findings.0.len()
+    }
+
+    #[test]
+    fn path_of_a_machine_is_found_and_a_url_is_not() {
+        let folder = MACHINE[0];
+        assert_eq!(findings("README.md", &format!("see /{folder}/notes\n")), 1);
+        assert_eq!(findings("README.md", &format!("see https://example.org/{folder}/notes\n")), 0);
+    }
+
+    #[test]
+    fn driver_name_is_found_in_code_and_not_in_a_comment() {
+        let driver = DRIVERS[0];
+        assert_eq!(findings("src/flow.rs", &format!("//! Flow.\nlet x = \"{driver}\";\n")), 1);
+        assert_eq!(findings("src/flow.rs", &format!("//! Flow.\n// seen in {driver}\n")), 0);
+    }
+
+    #[test]
+    fn long_file_needs_a_reason() {
+        let body = "//! Table.\n".to_owned() + &"\n".repeat(LENGTH);
+        assert_eq!(findings("src/table.rs", &body), 1);
+        let excused = body.replacen('\n', &format!("\n{LONG} one table of constants\n"), 1);
+        assert_eq!(findings("src/table.rs", &excused), 0);
+    }
+}
