@@ -1,0 +1,258 @@
+//! From releases that belong together to the edits that convert all of them, with what must hold for the edits to be
+//! right.
+//!
+//! A plan is all or nothing: every release of the request is in it. Which releases belong together, and whether they
+//! may be converted at all, is decided before ([`crate::trace`]); whether the obligations hold is decided by the proof,
+//! or here when the function itself shows it. The forms that a release may take are the rules of [`crate::rules`].
+
+use crate::ast::Function;
+use crate::edit::{Edit, EditSet};
+use crate::program::Program;
+use crate::rules::{self, Rewrite, RuleId, Scene};
+use crate::source::Loc;
+use crate::trace::{PinSite, Release};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The functions that a tree offers to release pinned pages.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Target {
+    /// Parameters of the `*_dirty_lock` function: 2 (`v5.2`, `v5.3`) or 3 with `bool make_dirty` (`v5.4` and later).
+    pub dirty_arity: u8,
+    /// `put_user_pages_dirty()`, the form that does not take the page lock, exists (`v5.2`, `v5.3` only).
+    pub has_dirty_unlocked: bool,
+    /// Names that are declared and defined in the tree. Nothing else is ever emitted.
+    pub available: BTreeSet<String>,
+    /// The array functions are linked only with `CONFIG_MMU` (`v5.2 mm/Makefile`); `put_user_page()` is an inline.
+    pub mmu_only_batch: bool,
+    /// `unpin_user_page*()` instead of `put_user_page*()`. The acquire call is not part of these plans.
+    pub unpin: bool,
+}
+
+impl Target {
+    /// The names of a two argument tree (`v5.2`, `v5.3`).
+    pub fn two_arguments() -> Self {
+        let names = ["put_user_page", "put_user_pages", "put_user_pages_dirty", "put_user_pages_dirty_lock"];
+        Self {
+            dirty_arity: 2,
+            has_dirty_unlocked: true,
+            available: names.iter().map(|s| s.to_string()).collect(),
+            mmu_only_batch: false,
+            unpin: false,
+        }
+    }
+    /// The names of a three argument tree (`v5.4`).
+    pub fn three_arguments() -> Self {
+        let mut t = Self::two_arguments();
+        t.dirty_arity = 3;
+        t.has_dirty_unlocked = false;
+        t.available.remove("put_user_pages_dirty");
+        t
+    }
+    /// The function that releases one page.
+    pub fn single(&self) -> Option<&'static str> {
+        self.have(if self.unpin { "unpin_user_page" } else { "put_user_page" })
+    }
+    /// The function that releases an array.
+    pub fn batch(&self) -> Option<&'static str> {
+        self.have(if self.unpin { "unpin_user_pages" } else { "put_user_pages" })
+    }
+    /// The function that dirties under the page lock and releases an array.
+    pub fn dirty_lock(&self) -> Option<&'static str> {
+        self.have(if self.unpin { "unpin_user_pages_dirty_lock" } else { "put_user_pages_dirty_lock" })
+    }
+    /// The function that dirties without the page lock and releases an array.
+    pub fn dirty_unlocked(&self) -> Option<&'static str> {
+        if self.has_dirty_unlocked && !self.unpin { self.have("put_user_pages_dirty") } else { None }
+    }
+    fn have(&self, name: &'static str) -> Option<&'static str> {
+        self.available.contains(name).then_some(name)
+    }
+}
+
+/// Releases to be rewritten together.
+pub struct Request<'a> {
+    /// The tree.
+    pub program: &'a dyn Program,
+    /// Every release of the group, on all paths and in all files.
+    pub releases: Vec<&'a Release>,
+    /// The pins whose pages reach them.
+    pub sites: Vec<&'a PinSite>,
+    /// What may be emitted.
+    pub target: Target,
+}
+
+/// What must hold for an edit to be right.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum ObligationKind {
+    /// Every entry of the array below the count is a page: a NULL test went.
+    NoNullEntry,
+    /// The count is not negative: it becomes an unsigned parameter, where the old code ignored a negative value.
+    CountNonNegative,
+    /// The code may sleep here, and the page lock is not held.
+    MaySleep,
+    /// A condition that was evaluated for every page has one value and no effect, and may be evaluated for no page.
+    PureCondition,
+}
+
+impl ObligationKind {
+    /// Stable spelling.
+    pub fn code(self) -> &'static str {
+        match self {
+            ObligationKind::NoNullEntry => "no-null-entry",
+            ObligationKind::CountNonNegative => "count-non-negative",
+            ObligationKind::MaySleep => "may-sleep",
+            ObligationKind::PureCondition => "pure-condition",
+        }
+    }
+}
+
+/// A fact that an edit needs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Obligation {
+    /// Kind.
+    pub kind: ObligationKind,
+    /// The release it belongs to, in the text before the edit.
+    pub at: Loc,
+    /// The expression it is about, as written; empty when it is about the place.
+    pub expr: String,
+    /// For a human, one sentence.
+    pub text: String,
+    /// What in the function shows that it holds; `None`: somebody else must show it.
+    pub discharged: Option<String>,
+}
+
+/// All edits for the releases of a request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// Ascending and disjoint.
+    pub edits: Vec<Edit>,
+    /// Rules that were used, ascending.
+    pub rules: Vec<RuleId>,
+    /// What must hold.
+    pub obligations: Vec<Obligation>,
+    /// Sentences for the commit message: behaviour that is not the same as before.
+    pub notes: Vec<String>,
+    /// Sentences for the report only: what a person should look at before the patch is sent.
+    pub cautions: Vec<String>,
+}
+
+impl Plan {
+    /// Whether the functions themselves show all obligations, so that the plan is right without a proof.
+    pub fn statically_safe(&self) -> bool {
+        self.obligations.iter().all(|o| o.discharged.is_some())
+    }
+    /// The obligations that are not shown by the function itself.
+    pub fn open(&self) -> impl Iterator<Item = &Obligation> {
+        self.obligations.iter().filter(|o| o.discharged.is_none())
+    }
+}
+
+/// Why no plan can be made: the construct that stands in the way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Obstacle {
+    /// Where.
+    pub at: Loc,
+    /// One sentence.
+    pub text: String,
+}
+
+/// At most so many plans are offered for one request before the two that are always there. Every undecided release
+/// doubles the number; three of them are more than any trace of v5.2.1 has.
+const MOST_PLANS: usize = 8;
+
+/// Plans for the releases of the request, the one that a maintainer would like best first; the proof takes the first
+/// that holds. Every plan covers all releases.
+///
+/// # Errors
+/// The construct that makes it impossible to rewrite one of the releases in any way.
+pub fn plan(req: &Request) -> Result<Vec<Plan>, Obstacle> {
+    let mut functions: BTreeMap<Loc, (Arc<Function>, Vec<&Release>)> = BTreeMap::new();
+    for r in &req.releases {
+        let missing = || Obstacle { at: r.at, text: format!("The definition of {}() was not found.", r.function) };
+        let f = req.program.function_at(r.at).ok_or_else(missing)?;
+        if r.damaged || !f.damage.is_empty() {
+            return Err(Obstacle { at: r.at, text: format!("A part of {}() could not be parsed.", f.name) });
+        }
+        functions.entry(Loc { file: r.at.file, span: f.span }).or_insert((f, vec![])).1.push(r);
+    }
+    let texts: Vec<_> = functions.keys().map(|at| req.program.text(at.file)).collect();
+    let scenes: Vec<Scene> = functions
+        .iter()
+        .zip(&texts)
+        .map(|((at, (f, _)), text)| Scene::new(req.program, at.file, f, text, &req.target))
+        .collect();
+    // One ladder a release: the forms it may take, the nicest first.
+    let mut ladders: Vec<(usize, Vec<Rewrite>)> = Vec::new();
+    for (number, (scene, (_, releases))) in scenes.iter().zip(functions.values_mut()).enumerate() {
+        releases.sort_by_key(|r| r.at);
+        releases.dedup_by_key(|r| r.at);
+        ladders.extend(rules::ladders(scene, releases)?.into_iter().map(|l| (number, l)));
+    }
+    let mut plans: Vec<Plan> = Vec::new();
+    for choice in choices(&ladders) {
+        if let Some(p) = assemble(&scenes, &ladders, &choice)
+            && !plans.iter().any(|old| old.edits == p.edits)
+        {
+            plans.push(p);
+        }
+    }
+    match (plans.is_empty(), req.releases.first()) {
+        (true, Some(r)) => Err(Obstacle { at: r.at, text: format!("No rule rewrites this call of {}().", r.callee) }),
+        _ => Ok(plans),
+    }
+}
+
+/// One plan: the edits of the chosen form of every release. `None` when they do not fit together.
+fn assemble(scenes: &[Scene], ladders: &[(usize, Vec<Rewrite>)], choice: &[usize]) -> Option<Plan> {
+    let mut plan = Plan { edits: vec![], rules: vec![], obligations: vec![], notes: vec![], cautions: vec![] };
+    for (number, scene) in scenes.iter().enumerate() {
+        let chosen: Vec<&Rewrite> =
+            choice.iter().zip(ladders).filter(|(_, l)| l.0 == number).map(|(c, l)| &l.1[*c]).collect();
+        let (edits, cleanups) = rules::assemble(scene, &chosen)?;
+        plan.edits.extend(edits);
+        plan.rules.extend(cleanups);
+        for r in chosen {
+            plan.rules.extend(&r.rules);
+            plan.obligations.extend(r.obligations.iter().cloned());
+            plan.notes.extend(r.notes.iter().cloned());
+            plan.cautions.extend(r.cautions.iter().cloned());
+        }
+    }
+    plan.edits = EditSet::new(plan.edits).ok()?.into_edits();
+    plan.rules.sort();
+    plan.rules.dedup();
+    for sentences in [&mut plan.notes, &mut plan.cautions] {
+        let mut seen = BTreeSet::new();
+        sentences.retain(|s| seen.insert(s.clone()));
+    }
+    Some(plan)
+}
+
+/// Which form each release takes, plan by plan: first the nicest of all, then those with ever more releases stepping
+/// down to a form that needs less, then the one that needs no proof, last the change in place of all.
+fn choices(ladders: &[(usize, Vec<Rewrite>)]) -> Vec<Vec<usize>> {
+    let safe: Vec<usize> =
+        ladders.iter().map(|(_, l)| l.iter().position(Rewrite::safe).unwrap_or(l.len() - 1)).collect();
+    let mut found = vec![vec![0; ladders.len()]];
+    let mut next = 0;
+    while next < found.len() && found.len() < MOST_PLANS {
+        for i in 0..ladders.len() {
+            let mut down = found[next].clone();
+            if down[i] < safe[i] {
+                down[i] += 1;
+                if !found.contains(&down) && found.len() < MOST_PLANS {
+                    found.push(down);
+                }
+            }
+        }
+        next += 1;
+    }
+    let last = ladders.iter().map(|(_, l)| l.len() - 1).collect();
+    for extra in [safe, last] {
+        if !found.contains(&extra) {
+            found.push(extra);
+        }
+    }
+    found
+}
