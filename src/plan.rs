@@ -184,10 +184,11 @@ pub fn plan(req: &Request) -> Result<Vec<Plan>, Obstacle> {
         .collect();
     // One ladder a release: the forms it may take, the nicest first.
     let mut ladders: Vec<(usize, Vec<Rewrite>)> = Vec::new();
-    for (number, (scene, (_, releases))) in scenes.iter().zip(functions.values_mut()).enumerate() {
+    for (number, (scene, (_, releases))) in scenes.iter().zip(functions.values()).enumerate() {
+        let mut releases = releases.clone();
         releases.sort_by_key(|r| r.at);
         releases.dedup_by_key(|r| r.at);
-        ladders.extend(rules::ladders(scene, releases)?.into_iter().map(|l| (number, l)));
+        ladders.extend(rules::ladders(scene, &releases)?.into_iter().map(|l| (number, l)));
     }
     let mut plans: Vec<Plan> = Vec::new();
     for choice in choices(&ladders) {

@@ -60,7 +60,8 @@ pub fn rewrite(scene: &Scene, unit: &Unit) -> Option<Rewrite> {
 fn dirty_loop(s: &Stmt) -> Option<(Vec<&Expr>, PageLoop<'_>)> {
     match &s.kind {
         StmtKind::If { cond, then, els: None } if pure(cond) => {
-            let [inner] = statements(then).as_slice() else { return None };
+            let inner = statements(then);
+            let [inner] = inner.as_slice() else { return None };
             Some((conjuncts(cond), page_loop(inner)?))
         }
         _ => Some((vec![], page_loop(s)?)),

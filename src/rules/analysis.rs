@@ -384,7 +384,7 @@ pub fn never_negative(cfg: &Cfg, types: &Types, stmt: Span, place: &Expr, text: 
                     }
                     return None;
                 }
-                if d.init.as_ref().is_some_and(|e| may_write(e, place, taken)) || &*d.name == root {
+                if d.init.as_ref().is_some_and(|e| may_write(e, place, taken)) || d.name == *root {
                     return None;
                 }
             }

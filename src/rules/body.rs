@@ -56,7 +56,7 @@ pub fn dirty_kind(name: &str) -> Option<Dirty> {
 
 /// A statement that dirties one page, perhaps under a condition: `set_page_dirty(p);`, `if (c) SetPageDirty(p);`.
 pub fn dirty_statement(s: &Stmt) -> Option<DirtyOp<'_>> {
-    let mut when = Vec::new();
+    let mut when: Vec<&Expr> = Vec::new();
     let mut inner = s;
     loop {
         match &inner.kind {
@@ -151,7 +151,18 @@ impl<'a> Reader<'a> {
         pure(c)
             && !mentions(c, self.walk.index)
             && self.copy.is_none_or(|(n, _)| !mentions(c, n))
-            && self.entry.is_none_or(|e| !mentions_expr(c, e.array))
+            && !self.reads_entry(c)
+    }
+    /// A condition that looks into the array: its entries are being dropped.
+    fn reads_entry(&self, c: &Expr) -> bool {
+        let Some(entry) = self.entry else { return false };
+        let mut found = false;
+        c.walk(&mut |e| {
+            if let ExprKind::Index(base, _) | ExprKind::Unary(UnOp::Deref, base) = &e.kind {
+                found |= mentions_expr(base, entry.array);
+            }
+        });
+        found
     }
     /// Takes `e` as a name of the entry: the copy, or the array with the index.
     fn is_entry(&mut self, e: &'a Expr) -> bool {

@@ -83,7 +83,7 @@ pub fn step_of(e: &Expr) -> Option<(&Expr, bool)> {
 }
 
 fn for_walk<'a>(init: Option<&'a Stmt>, cond: &'a Expr, step: Option<&'a Expr>, body: &'a Stmt) -> Option<Walk<'a>> {
-    let (mut start, mut start_index, mut declared): (Option<&Expr>, Option<&Name>, bool) = (None, None, false);
+    let (mut start, mut start_index, mut declared): (Option<&'a Expr>, Option<&'a Name>, bool) = (None, None, false);
     let mut moved_down = None;
     match init.map(|s| &s.kind) {
         None | Some(StmtKind::Empty) => {}
@@ -92,7 +92,7 @@ fn for_walk<'a>(init: Option<&'a Stmt>, cond: &'a Expr, step: Option<&'a Expr>, 
             (start, start_index, declared) = (Some(d.init.as_ref()?), Some(&d.name), true);
         }
         Some(StmtKind::Expr(e)) => match &e.kind {
-            ExprKind::Assign(None, to, value) => (start, start_index) = (Some(value), Some(to.ident()?)),
+            ExprKind::Assign(None, to, value) => (start, start_index) = (Some(&**value), Some(to.ident()?)),
             // for (i--; i >= 0; i--)
             _ => match step_of(e)? {
                 (i, false) => moved_down = Some(i.ident()?),
