@@ -5,6 +5,7 @@
 //! discover → split → parse → index → sites → flow → classify → plan → edit → prove → report
 
 pub mod ast;
+pub mod cli;
 pub mod config;
 pub mod edit;
 pub mod error;
@@ -14,11 +15,12 @@ pub mod lex;
 pub mod model;
 pub mod normalise;
 pub mod parse;
-pub mod print;
 pub mod plan;
+pub mod print;
 pub mod program;
 pub mod report;
 pub mod rules;
+pub mod run;
 pub mod source;
 pub mod split;
 pub mod trace;

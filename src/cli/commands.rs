@@ -1,0 +1,284 @@
+//! The commands, one function each: configuration, analysis, output.
+
+use super::Stop;
+use super::args::{Cli, Command, Common, DialectArg, Format, PolicyArg};
+use super::screen::Screen;
+use super::tree::{self, Located};
+use crate::config::{Config, DialectKind, DirtyPolicy, Policy};
+use crate::error::{ExitStatus, UserError};
+use crate::explain::{self, Kind};
+use crate::print::{self, Detail, Paint};
+use crate::report::{Run, SiteRecord};
+use crate::run::{self, Analysis};
+use crate::write;
+use clap::CommandFactory;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+
+/// Runs the command.
+pub fn run(cli: &Cli, screen: &Screen) -> Result<ExitStatus, Stop> {
+    match &cli.command {
+        Command::Scan { paths } => scan(&config(&cli.common, paths)?, &cli.common, screen),
+        Command::Convert { paths, write, unproved } => {
+            let config = Config { unproved: *unproved, ..config(&cli.common, paths)? };
+            convert(&config, &cli.common, *write, screen)
+        }
+        Command::Trace { place } => trace(place, &cli.common, screen),
+        Command::Explain { code } => explain(code.as_deref(), screen),
+        Command::Completions { shell } => completions(*shell),
+    }
+}
+
+/// The flags, decided.
+fn config(common: &Common, paths: &[PathBuf]) -> Result<Config, UserError> {
+    let Located { root, name, paths } = tree::locate(common.tree.as_deref(), paths)?;
+    Ok(Config {
+        root,
+        tree_name: name,
+        paths,
+        dialect: match common.dialect {
+            DialectArg::Auto => None,
+            DialectArg::None => Some(DialectKind::None),
+            DialectArg::PutUserPage2 => Some(DialectKind::PutUserPage2),
+            DialectArg::PutUserPage3 => Some(DialectKind::PutUserPage3),
+            DialectArg::PinUserPages => Some(DialectKind::PinUserPages),
+        },
+        policy: match common.policy {
+            PolicyArg::Cases => Policy::Cases,
+            PolicyArg::AllGup => Policy::AllGup,
+        },
+        dirty_policy: DirtyPolicy::Upstream,
+        unproved: false,
+        jobs: common.jobs.map_or(0, usize::from),
+    })
+}
+
+fn scan(config: &Config, common: &Common, screen: &Screen) -> Result<ExitStatus, Stop> {
+    let analysis = run::analyse(config)?;
+    output(|out| report(&analysis.run, common.format, screen, out))?;
+    notes(config, &analysis, screen)?;
+    Ok(status(&analysis, common))
+}
+
+fn convert(config: &Config, common: &Common, write: bool, screen: &Screen) -> Result<ExitStatus, Stop> {
+    let analysis = run::analyse(config)?;
+    if write {
+        write::write_all(&config.root, &analysis.changes)?;
+    }
+    output(|out| match (common.format, write) {
+        (Format::Human, true) if screen.out.detail == Detail::Quiet => Ok(()),
+        (Format::Human, true) => analysis.changes.iter().try_for_each(|c| writeln!(out, "rewritten: {}", c.path)),
+        (Format::Human, false) => analysis.changes.iter().try_for_each(|c| print::diff::print(c, &screen.out, out)),
+        (format, _) => report(&analysis.run, format, screen, out),
+    })?;
+    let mut err = io::stderr().lock();
+    for left in &analysis.left_out {
+        writeln!(err, "{} {}:{}: {}", screen.err.paint(Paint::Yellow, "left out:"), left.path, left.line, left.why)?;
+    }
+    let r = &analysis.run.run;
+    let unproved = if config.unproved { "" } else { "; --unproved adds rewrites without a proof" };
+    writeln!(
+        err,
+        "{} {} of {} sites in {} files; {} need a reader (gupconv scan), {} are left as they are{unproved}",
+        screen.err.paint(Paint::Bold, if write { "rewritten:" } else { "rewrites:" }),
+        analysis.converted,
+        analysis.run.sites.len(),
+        analysis.changes.len(),
+        analysis.run.sites.len().saturating_sub(analysis.converted).saturating_sub(r.leave as usize),
+        r.leave,
+    )?;
+    drop(err);
+    notes(config, &analysis, screen)?;
+    Ok(status(&analysis, common))
+}
+
+fn trace(place: &str, common: &Common, screen: &Screen) -> Result<ExitStatus, Stop> {
+    let (file, line) = file_line(place)?;
+    let located = tree::locate(common.tree.as_deref(), &[file])?;
+    let path = located.paths.first().cloned().unwrap_or_default();
+    // The whole tree is reported: the nearest sites may have to be offered.
+    let config = Config { paths: Vec::new(), root: located.root, tree_name: located.name, ..config(common, &[])? };
+    let analysis = run::analyse(&config)?;
+    let chosen = sites_at(&analysis.run, &path, line);
+    if chosen.is_empty() {
+        return Err(nothing_at(&analysis.run, &path, line).into());
+    }
+    output(|out| match common.format {
+        Format::Human => print::trace::print(&analysis.run, &chosen, &screen.out, out),
+        format => {
+            let mut run = analysis.run.clone();
+            run.sites = chosen.iter().filter_map(|&i| analysis.run.sites.get(i).cloned()).collect();
+            report(&run, format, screen, out)
+        }
+    })?;
+    notes(&config, &analysis, screen)?;
+    Ok(status(&analysis, common))
+}
+
+/// `FILE:LINE`, or `FILE:LINE:COLUMN` as compilers print it.
+fn file_line(place: &str) -> Result<(PathBuf, u32), UserError> {
+    let wrong = || {
+        UserError::new(
+            format!("{place} is no FILE:LINE"),
+            "a file, a colon and a line number are needed",
+            "write it as in drivers/foo/bar.c:120",
+        )
+    };
+    let (rest, last) = place.rsplit_once(':').ok_or_else(wrong)?;
+    let last: u32 = last.parse().map_err(|_| wrong())?;
+    if let Some((file, line)) = rest.rsplit_once(':')
+        && let Ok(line) = line.parse()
+    {
+        return Ok((file.into(), line));
+    }
+    if rest.is_empty() { Err(wrong()) } else { Ok((rest.into(), last)) }
+}
+
+/// Numbers of the sites whose pin, or one of whose releases, stands at the line.
+fn sites_at(run: &Run, path: &str, line: u32) -> Vec<usize> {
+    let at = |pick: &dyn Fn(&SiteRecord) -> bool| -> Vec<usize> {
+        run.sites.iter().enumerate().filter(|(_, s)| pick(s)).map(|(i, _)| i).collect()
+    };
+    let pins = at(&|s| s.path == path && s.line == line);
+    if !pins.is_empty() {
+        return pins;
+    }
+    at(&|s| s.releases.iter().any(|r| r.path == path && r.line == line))
+}
+
+fn nothing_at(run: &Run, path: &str, line: u32) -> UserError {
+    let mut near: Vec<&SiteRecord> = run.sites.iter().filter(|s| s.path == path).collect();
+    near.sort_by_key(|s| s.line.abs_diff(line));
+    if near.is_empty() {
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        near = run.sites.iter().filter(|s| s.path.rsplit_once('/').map_or("", |(f, _)| f) == folder).collect();
+    }
+    let offers: Vec<String> =
+        near.iter().take(3).map(|s| format!("{}:{} {}() in {}", s.path, s.line, s.api, s.function)).collect();
+    let remedy = if offers.is_empty() {
+        "gupconv scan lists all sites of the tree".to_string()
+    } else {
+        format!("the nearest are:\n{}", offers.join("\n"))
+    };
+    UserError::new(format!("no site at {path}:{line}"), "no call there pins pages, and none releases pinned ones", remedy)
+}
+
+fn explain(code: Option<&str>, screen: &Screen) -> Result<ExitStatus, Stop> {
+    let Some(code) = code else {
+        output(|out| {
+            for &kind in Kind::ALL.iter().filter(|k| explain::all().any(|p| p.kind == **k)) {
+                writeln!(out, "{}", screen.out.paint(Paint::Bold, &format!("{}s", kind.word())))?;
+                for p in explain::all().filter(|p| p.kind == kind) {
+                    writeln!(out, "  {:<20} {}", p.code, p.title)?;
+                }
+            }
+            Ok(())
+        })?;
+        return Ok(ExitStatus::Clean);
+    };
+    let mut pages = explain::pages(code).peekable();
+    if pages.peek().is_none() {
+        let near = explain::nearest(code);
+        let remedy = if near.is_empty() {
+            "`gupconv explain` lists all codes".to_string()
+        } else {
+            format!("perhaps {}? `gupconv explain` lists all codes", near.join(" or "))
+        };
+        return Err(UserError::new(format!("no code {code}"), "no report prints this code", remedy).into());
+    }
+    output(|out| {
+        for (i, page) in pages.enumerate() {
+            if i > 0 {
+                writeln!(out)?;
+            }
+            let head = format!("{} ({}): {}", page.code, page.kind.word(), page.title);
+            writeln!(out, "{}\n\n{}", screen.out.paint(Paint::Bold, &head), page.text.trim_end())?;
+        }
+        Ok(())
+    })?;
+    Ok(ExitStatus::Clean)
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<ExitStatus, Stop> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "gupconv", &mut script);
+    output(|out| out.write_all(&script))?;
+    Ok(ExitStatus::Clean)
+}
+
+/// Hands a buffered stdout to `f` and sees to it that everything arrives.
+fn output(f: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    f(&mut out)?;
+    out.flush()
+}
+
+fn report(run: &Run, format: Format, screen: &Screen, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::Human => print::human::print(run, &screen.out, out),
+        Format::Jsonl => print::jsonl::print(run, out),
+        Format::Concise => print::concise::print(run, out),
+        Format::Sarif => print::sarif::print(run, out),
+        Format::Github => print::github::print(run, out),
+        Format::Gitlab => print::gitlab::print(run, out),
+    }
+}
+
+/// Notes and the coverage line, on stderr.
+fn notes(config: &Config, analysis: &Analysis, screen: &Screen) -> io::Result<()> {
+    let mut err = io::stderr().lock();
+    for note in &analysis.notes {
+        writeln!(err, "{} {note}", screen.err.paint(Paint::Bold, "note:"))?;
+    }
+    let skipped = &analysis.run.run.coverage.skipped;
+    for path in &config.paths {
+        let top = path.split('/').next().unwrap_or_default();
+        if skipped.iter().any(|s| s.split('/').next() == Some(top)) {
+            let note = screen.err.paint(Paint::Bold, "note:");
+            writeln!(err, "{note} {top} is no kernel code and is not analysed; nothing is reported for {path}")?;
+        }
+    }
+    print::coverage::print(&analysis.run, &screen.err, &mut err)
+}
+
+fn status(analysis: &Analysis, common: &Common) -> ExitStatus {
+    if common.strict && analysis.run.run.status != "complete" { ExitStatus::Incomplete } else { ExitStatus::Clean }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::print::sample;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn places_are_read_as_compilers_print_them() {
+        assert_eq!(file_line("a/b.c:12"), Ok(("a/b.c".into(), 12)));
+        assert_eq!(file_line("a/b.c:12:5"), Ok(("a/b.c".into(), 12)));
+        assert_eq!(file_line("a:b.c:12"), Ok(("a:b.c".into(), 12)));
+        for wrong in ["a/b.c", "a/b.c:", "a/b.c:x", ":12", "a/b.c:-1"] {
+            assert!(file_line(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_line_names_a_pin_or_a_release() {
+        let run = sample::run();
+        assert_eq!(sites_at(&run, "drivers/foo/a.c", 90), [1]);
+        assert_eq!(sites_at(&run, "drivers/foo/b.c", 7), [0]);
+        assert!(sites_at(&run, "drivers/foo/a.c", 91).is_empty());
+    }
+
+    #[test]
+    fn the_nearest_sites_are_offered() {
+        let run = sample::run();
+        let remedy = nothing_at(&run, "drivers/foo/a.c", 91).remedy;
+        assert!(remedy.starts_with("the nearest are:\ndrivers/foo/a.c:90 "), "{remedy}");
+        assert!(nothing_at(&run, "mm/other.c", 1).remedy.contains("mm/foo.c:5"));
+        assert!(nothing_at(&run, "fs/x.c", 1).remedy.starts_with("gupconv scan"));
+    }
+}
