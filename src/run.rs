@@ -80,8 +80,7 @@ fn hops(config: &Config, _: &Detected) -> Result<Found, UserError> {
 pub fn finish(config: &Config, detected: &Detected, found: Found) -> Analysis {
     let Found { program, custody, outcomes, coverage } = found;
     let program = &*program;
-    let frame =
-        Frame { tree: config.tree_name.clone(), dialect: detected.dialect.kind.code().to_string(), coverage };
+    let frame = Frame { tree: config.tree_name.clone(), dialect: detected.dialect.kind.code().to_string(), coverage };
     let run = build::build(program, &custody, &outcomes, frame, &|path| config.reports(path));
     let Handed { edits, converted, left_out } = hand_out(config, program, &custody, &outcomes);
     let mut notes = detected.dialect.notes.clone();

@@ -7,10 +7,8 @@ use std::path::PathBuf;
 /// and rewrites the release, with a proof, to the functions that the tree has for it.
 #[derive(Parser, Debug)]
 #[command(name = "gupconv", version, propagate_version = true, max_term_width = 100)]
-#[command(
-    after_help = "Exit status: 0 clean or done, 1 findings, 2 could not run, 3 incomplete under --strict.\n\
-    The coverage line (what was read, what could not be parsed) goes to stderr."
-)]
+#[command(after_help = "Exit status: 0 clean or done, 1 findings, 2 could not run, 3 incomplete under --strict.\n\
+    The coverage line (what was read, what could not be parsed) goes to stderr.")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

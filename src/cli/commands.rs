@@ -160,7 +160,11 @@ fn nothing_at(run: &Run, path: &str, line: u32) -> UserError {
     } else {
         format!("the nearest are:\n{}", offers.join("\n"))
     };
-    UserError::new(format!("no site at {path}:{line}"), "no call there pins pages, and none releases pinned ones", remedy)
+    UserError::new(
+        format!("no site at {path}:{line}"),
+        "no call there pins pages, and none releases pinned ones",
+        remedy,
+    )
 }
 
 fn explain(code: Option<&str>, screen: &Screen) -> Result<ExitStatus, Stop> {

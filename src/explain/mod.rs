@@ -69,7 +69,7 @@ pub fn nearest(code: &str) -> Vec<&'static str> {
     let code = code.to_ascii_lowercase();
     let mut near: Vec<_> = all()
         .map(|p| (distance(&code, &p.code.to_ascii_lowercase()), p.code))
-        .filter(|(d, c)| *d <= 2 || (code.len() >= 3 && c.contains(code.as_str())))
+        .filter(|(d, c)| *d <= (code.len() / 3).min(2) || (code.len() >= 3 && c.contains(code.as_str())))
         .collect();
     near.sort_unstable();
     near.dedup();
