@@ -431,19 +431,22 @@ fn what_follows(bytes: &[u8], code: &Code, name: usize, end: usize, after: Token
     }
 }
 
-/// Columns of white space before the first token of a line, tabs of 8; `None` when the token is not the first.
+/// Columns of white space before the token at `at`, tabs of 8; `None` when it is not the first of its line. Words of
+/// an `else` before it do not count.
 fn indent(bytes: &[u8], at: u32) -> Option<usize> {
     let before = &bytes[..at as usize];
     let line = memchr::memrchr(b'\n', before).map_or(0, |k| k + 1);
-    let mut column = 0;
+    let (mut column, mut seen) = (0, 0);
     for b in &before[line..] {
         match b {
             b'\t' => column = column / 8 * 8 + 8,
             b' ' => column += 1,
-            _ => return None,
+            _ => break,
         }
+        seen += 1;
     }
-    Some(column)
+    let rest = before[line + seen..].trim_ascii_end();
+    matches!(rest, b"" | b"else" | b"} else").then_some(column)
 }
 
 /// Overwrites the name of an iterator macro by `while`.
