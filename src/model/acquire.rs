@@ -112,7 +112,8 @@ impl Memory {
         }
     }
 
-    /// `folio_add_pin()`: one more pin on a folio that is pinned. Raises no node counter, while its unpin does.
+    /// `folio_add_pin()`: one more pin on a folio that is pinned. Raises no node counter, while its unpin does. The
+    /// count is compared as unsigned, so that one below zero does not warn (the bias is `1U << 10`).
     /// Warning: [`Warning::NotPinned`]. Faults: use after free, missing before v6.12. v6.12 mm/gup.c.
     pub fn folio_add_pin(&mut self, id: FolioId) -> Result<(), Fault> {
         let caps = *self.caps();
@@ -130,7 +131,7 @@ impl Memory {
             self.ref_add(id, 1)?;
             self.pin_add(id, 1)?;
         } else {
-            if folio.refs < caps.bias {
+            if folio.refs.cast_unsigned() < caps.bias.cast_unsigned() {
                 self.note(Event::Warn(Warning::NotPinned(id)));
             }
             self.ref_add(id, caps.bias)?;

@@ -353,6 +353,11 @@ fn folio_calls_of_6_12() {
     assert_eq!((m.folio(id).refs, m.stat.released), (BASE, 2));
     assert_eq!(m.unpin_folios(&pages, (-14i64).cast_unsigned()), Ok(()));
     assert!(warned(&m, Warning::ErrorCount));
+    // Found by the conformance run: the count is compared as unsigned.
+    m.folios[0].refs = -1;
+    m.log.clear();
+    assert_eq!(m.folio_add_pin(id), Ok(()));
+    assert!(!warned(&m, Warning::NotPinned(id)));
     let mut old = Memory::new(Capabilities::pincount_6_1());
     assert_eq!(old.unpin_folios(&[], 0), Err(Fault::Missing("unpin_folios")));
 }

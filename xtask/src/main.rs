@@ -1,10 +1,12 @@
 //! Tasks of the house: checks, real trees, times. Run one with `cargo xtask NAME`; without a name they are listed.
 //!
 //! A task may read every file of the repository and start programs. It knows nothing of the inside of the analysis:
-//! where it needs gupconv, it runs the release binary as a user does.
+//! where it needs gupconv, it runs the release binary as a user does. One task links the library: the conformance run
+//! of the page model.
 
 mod bench;
 mod build;
+mod conformance;
 mod corpus;
 mod fixtures;
 mod repo;
@@ -25,6 +27,7 @@ const TASKS: &[Task] = &[
     ("wanted", "run the cases that the tool cannot do yet, and list which pass", fixtures::wanted),
     ("new-rule", "NAME: make the file, the registration and the fixture folder of a rewrite rule", rule::new),
     ("corpus", "[--tree DIR] [--build]: run on a real kernel tree and check what comes out", corpus::run),
+    ("conformance", "--tree DIR [--sequences N]: the page model against the functions of a tree", conformance::main),
     ("bench", "[--tree DIR] [--runs N]: time scan against ripgrep and Coccinelle, side by side", bench::run),
 ];
 
