@@ -30,7 +30,7 @@ pub struct Capabilities {
     pub pincount_min_order: Option<u8>,
     /// A pin of the zero page does nothing (v6.12, v6.1.y; v5.7 and v5.10 count it).
     pub zero_pin_noop: bool,
-    /// `unpin_user_pages()` skips a NULL at the start of a run (v6.12 mm/gup.c). Inside a run NULL is an oops anywhere.
+    /// `unpin_user_pages()` skips a NULL at the start of a run (v6.12 mm/gup.c). Inside a run NULL is always an oops.
     pub null_skip_at_run_start: bool,
     /// `unpin_user_pages()` warns and returns on a count that is an error value (since v5.10).
     pub err_guard: bool,
@@ -52,7 +52,7 @@ pub struct Capabilities {
     pub release_batch: u8,
     /// An FS-DAX page whose count falls to 0 is freed (to v5.7 `__put_page()`); later nothing happens at 0.
     pub devmap_zero_frees: bool,
-    /// A successful `pin_user_pages()` can leave an entry unwritten, over a pfn mapping (v5.7, v5.10 `follow_pfn_pte()`).
+    /// A successful `pin_user_pages()` can leave an entry unwritten, over a pfn mapping (v5.7 `follow_pfn_pte()`).
     pub pin_leaves_holes: bool,
     /// `get_user_pages()` with `FOLL_LONGTERM` works (v5.2 to v5.7); later it warns and fails.
     pub get_longterm: bool,

@@ -2,9 +2,9 @@
 //!
 //! The functions that take and drop page references are cut out of the tree's own files at run time, compiled with the
 //! machine's C compiler against a small harness of ours (`xtask/conformance/`), and run side by side with
-//! [`gupconv::model`] over every short and `--sequences N` (a million) random long sequences of calls. Compared after every call: counts, pin
-//! counts, flags, locks, node counters, results, events and faults, as a hash; a sequence that differs is run again and
-//! shown. No kernel text is stored here. Not compared: timing, other CPUs, and what `CONFIG_DEBUG_VM` adds.
+//! [`gupconv::model`] over every short and `--sequences N` (a million) random long sequences of calls. Compared after
+//! every call: counts, pin counts, flags, locks, node counters, results, events and faults, as a hash; a sequence that
+//! differs is run again and shown. No kernel text is stored here. Not compared: timing, other CPUs, and what `CONFIG_DEBUG_VM` adds.
 
 mod child;
 mod cut;
@@ -72,7 +72,9 @@ fn parse(args: &[String]) -> Result<Args> {
 fn run(tree: &std::path::Path, args: &Args) -> Result<bool> {
     let start = Instant::now();
     let cuts = cut::cut(tree)?;
-    let mut caps = cut::capabilities(&cuts);
+    // The switches come from the program's own detection: a mistake there is a divergence here.
+    let detected = gupconv::kernel::dialect::detect(tree, None).map_err(|e| anyhow::anyhow!("{e}"))?;
+    let mut caps = detected.dialect.capabilities();
     if let Some(knob) = &args.break_knob {
         caps = knobs::broken(&caps, knob)?;
     }
@@ -124,8 +126,8 @@ fn run(tree: &std::path::Path, args: &Args) -> Result<bool> {
     Ok(blind.is_empty())
 }
 
-/// Runs every short sequence and `random_ones` long ones on both sides, up to the first difference. `shape` decides which sequences are made, so that a
-/// broken model meets the same ones as the whole one.
+/// Runs every short sequence and `random_ones` long ones on both sides, up to the first difference. `shape` decides
+/// which sequences are made, so that a broken model meets the same ones as the whole one.
 fn compare(
     built: &child::Built,
     ops: &[Op],

@@ -1,7 +1,6 @@
 //! Finds the functions in the tree and cuts them out. Nothing of them is kept after the run.
 
 use anyhow::{Result, bail};
-use gupconv::model::Capabilities;
 use std::path::Path;
 
 /// A function that was found.
@@ -190,28 +189,6 @@ fn definition(text: &str, name: &str) -> Option<String> {
     None
 }
 
-/// What the tree can do, read from what was cut.
-pub fn capabilities(cuts: &Cuts) -> Capabilities {
-    let has = |name: &str| cuts.get(name).is_some();
-    let mut caps = if has("unpin_folios") {
-        Capabilities::pincount_6_12()
-    } else if has("unpin_user_page_range_dirty_lock") {
-        Capabilities::pincount_6_1()
-    } else if cuts.get("unpin_user_pages").is_some_and(|text| text.contains("IS_ERR_VALUE")) {
-        Capabilities::tracked_5_10()
-    } else if has("unpin_user_pages") {
-        Capabilities::tracked_5_7()
-    } else if arity(cuts) == 3 {
-        Capabilities::placeholder_3arg()
-    } else {
-        Capabilities::placeholder_2arg()
-    };
-    // v5.3 is v5.2 with the device test of release_pages() repaired.
-    caps.release_pages_misses_devmap =
-        cuts.get("release_pages").is_some_and(|text| text.contains("is_device_public_page"));
-    caps
-}
-
 /// Number of parameters of `put_user_pages_dirty_lock()`; 0 when there is none.
 pub fn arity(cuts: &Cuts) -> usize {
     let Some(text) = cuts.get("put_user_pages_dirty_lock") else { return 0 };
@@ -225,7 +202,9 @@ mod tests {
 
     #[test]
     fn a_definition_is_told_from_uses_and_declarations() {
-        let text = "void g(int);\n/* f(x) */\nstatic int f(int a,\n\t\tint b);\nint\nf(int a,\n  int b)\n{\n\tg(b);\n\treturn f2(a);\n}\nint f2(int a)\n{\n\treturn a;\n}\n";
+        let declared = "void g(int);\n/* f(x) */\nstatic int f(int a,\n\t\tint b);\n";
+        let defined = "int\nf(int a,\n  int b)\n{\n\tg(b);\n\treturn f2(a);\n}\nint f2(int a)\n{\n\treturn a;\n}\n";
+        let text = &format!("{declared}{defined}");
         assert_eq!(definition(text, "f").as_deref(), Some("int\nf(int a,\n  int b)\n{\n\tg(b);\n\treturn f2(a);\n}"));
         assert_eq!(definition(text, "f2").as_deref(), Some("int f2(int a)\n{\n\treturn a;\n}"));
         assert_eq!(definition(text, "g"), None);
