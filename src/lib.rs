@@ -19,6 +19,7 @@ pub mod parse;
 pub mod plan;
 pub mod print;
 pub mod program;
+pub mod prove;
 pub mod report;
 pub mod rules;
 pub mod run;

@@ -1,0 +1,146 @@
+//! The widest start: from the pin, through the functions of the trace.
+
+use super::align::Pair;
+use super::code::Code;
+use super::exec::{Machine, local_types};
+use super::explore::{Found, callees, compile_regions, explore_runs, never_reached};
+use super::state::Fill;
+use super::trail::Stop;
+use super::value::{Obj, Ptr, V};
+use crate::ast::Function;
+use crate::source::{FileId, Name};
+use std::rc::Rc;
+use std::sync::Arc;
+
+type Entry = (FileId, Arc<Function>);
+
+/// Runs the functions of the trace from those that pin, with the change as regions. `None` when the trace names no
+/// function from which both the pin and the change are reached.
+pub fn from_pin(m: &mut Machine<'_>, number: usize, pairs: &[Pair<'_>], runs: &mut u64) -> Option<Found> {
+    let c = &m.task.changed[number];
+    let all = functions(m);
+    let reach: Vec<Vec<usize>> = all.iter().map(|f| reachable(&all, f)).collect();
+    let target = all.iter().position(|(f, g)| *f == c.file && g.name == c.before.name)?;
+    let pins = |i: usize| {
+        let api = m.task.api;
+        reach[i].iter().any(|&k| callees(&all[k].1).iter().any(|n| api.acquire(n).is_some()))
+    };
+    // Functions that nobody in the trace calls.
+    let roots: Vec<usize> =
+        (0..all.len()).filter(|&i| !(0..all.len()).any(|k| k != i && reach[k].contains(&i))).collect();
+    let first: Vec<usize> = roots.iter().copied().filter(|&i| pins(i)).collect();
+    let last: Vec<usize> = roots.iter().copied().filter(|&i| reach[i].contains(&target)).collect();
+    let mut orders: Vec<Vec<usize>> = Vec::new();
+    for &p in &first {
+        if last.contains(&p) {
+            orders.push(vec![p]);
+        }
+        for &q in &last {
+            if q != p {
+                orders.push(vec![p, q]);
+            }
+        }
+    }
+    if orders.is_empty() {
+        return None;
+    }
+    m.regions = compile_regions(m, c, pairs);
+    m.with_regions.clear();
+    let ranges: Vec<_> = pairs.iter().map(|p| p.before).collect();
+    m.with_regions.insert((c.file, c.before.name.clone()), Rc::new(Code::of_body(&c.before.body, &ranges)));
+    m.trusting = true;
+    let mut reached = std::collections::BTreeSet::new();
+    let mut result = Found::Fine;
+    for order in &orders {
+        let entries: Vec<Entry> = order.iter().map(|&i| all[i].clone()).collect();
+        let r = explore_runs(m, runs, &mut |m| run_entries(m, &entries));
+        reached.extend(m.reached.iter().copied());
+        match r {
+            Found::Fine => {
+                let names: Vec<String> = entries.iter().map(|e| format!("{}()", e.1.name)).collect();
+                m.assumed.insert(format!("the code runs in the order {}", names.join(", then ")));
+            }
+            other => {
+                result = other;
+                break;
+            }
+        }
+    }
+    m.trusting = false;
+    m.with_regions.clear();
+    if let Found::Fine = result
+        && let Some(k) = (0..pairs.len()).find(|k| !reached.contains(k))
+    {
+        return Some(Found::Stopped(never_reached(c, pairs, k)));
+    }
+    Some(result)
+}
+
+/// Functions of the trace, as they are, in order of place.
+fn functions(m: &Machine<'_>) -> Vec<Entry> {
+    let mut v: Vec<Entry> = Vec::new();
+    for c in &m.task.changed {
+        v.push((c.file, c.before.clone()));
+    }
+    for (file, name) in &m.task.functions {
+        if let Some((f, g)) = m.task.program.function(*file, name)
+            && !v.iter().any(|(x, y)| *x == f && y.name == g.name)
+        {
+            v.push((f, g));
+        }
+    }
+    v.sort_by_key(|(f, g)| (*f, g.span.start));
+    v
+}
+
+fn reachable(all: &[Entry], from: &Entry) -> Vec<usize> {
+    let index = |n: &Name| all.iter().position(|(_, g)| g.name == *n);
+    let start = all.iter().position(|(f, g)| *f == from.0 && g.name == from.1.name);
+    let mut seen: Vec<usize> = start.into_iter().collect();
+    let mut i = 0;
+    while i < seen.len() {
+        for n in callees(&all[seen[i]].1) {
+            if let Some(k) = index(&n)
+                && !seen.contains(&k)
+            {
+                seen.push(k);
+            }
+        }
+        i += 1;
+    }
+    seen
+}
+
+fn run_entries(m: &mut Machine<'_>, entries: &[Entry]) -> Result<(), Stop> {
+    for (i, (file, f)) in entries.iter().enumerate() {
+        if i > 0 {
+            // A failed pin leaves nothing to release.
+            m.later = true;
+        }
+        let mut args = Vec::new();
+        let types = Rc::new(local_types(&mut m.w, f));
+        let id = m.enter(*file, types, false);
+        for p in &f.params {
+            let ty = super::exec::decayed(&p.ty);
+            let n = m.w.name(&p.name);
+            let obj = m.w.obj(Obj::Local(id, n));
+            let v = m.st.read(&mut m.w, Ptr { obj, path: 0, idx: 0 }, &ty);
+            args.push(v);
+        }
+        for (n, _) in m.st.frames.last().map(|f| f.types.clone()).iter().flat_map(|t| t.iter()) {
+            let obj = m.w.obj(Obj::Local(id, *n));
+            let _ = (obj, Fill::Poison);
+        }
+        m.st.frames.pop();
+        let r = m.call_function(*file, f, &args, f.name_span)?;
+        // An entry that fails is not followed by a release.
+        if i == 0
+            && entries.len() > 1
+            && let V::Int(n, _) = r
+            && n < 0
+        {
+            return Err(Stop::Prune);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,395 @@
+//! Observation of two runs of a region, and what may differ (SEMANTICS 3).
+//!
+//! Compared are: how the region was left and what it returned; per folio the references (by kind, so that a pin dropped
+//! by a put is seen), dirty flag, tag, buffers, lock, life; per page the releases between two events that others can
+//! see, and the order of dirtying and releasing; the events themselves; every cell written that is visible behind the
+//! region. `new` may be better than `old`, never worse; each permitted difference has a number.
+
+use super::code::Way;
+use super::exec::{Exit, Machine};
+use super::state::{Ev, State, What};
+use super::task::{Policy, Refinement};
+use super::trail::Note;
+use super::value::{NameId, Obj, Ptr, V};
+use crate::model::{Event, Map, Page, Warning};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A difference that is not permitted.
+#[derive(Clone, Debug)]
+pub struct Diff {
+    /// The region.
+    pub region: usize,
+    /// In one sentence.
+    pub what: String,
+    /// What the old code did in the region, then the new code.
+    pub logs: [Vec<Ev>; 2],
+    /// How each ended.
+    pub ends: [String; 2],
+    /// Inputs: the facts that led here.
+    pub notes: Vec<Note>,
+    /// Pages at the end of each.
+    pub pages: Vec<String>,
+}
+
+impl Diff {
+    /// Short ones first.
+    pub fn size(&self) -> (usize, usize) {
+        (self.notes.len() + self.logs[0].len() + self.logs[1].len(), self.what.len())
+    }
+}
+
+/// Page operations between two events that others can see.
+#[derive(Default)]
+struct Segment {
+    releases: BTreeMap<Page, i32>,
+    dirtied: BTreeSet<u8>,
+    /// Folios dirtied after their last release.
+    late: BTreeSet<u8>,
+    order: Vec<(u8, Page)>,
+}
+
+fn segments(log: &[Ev]) -> (Vec<Segment>, Vec<&Ev>) {
+    let mut all = vec![Segment::default()];
+    let mut events = Vec::new();
+    for e in log {
+        let Some(s) = all.last_mut() else { break };
+        match &e.what {
+            What::TryDirty(p) => {
+                s.dirtied.insert(p.folio.0);
+                s.late.insert(p.folio.0);
+                s.order.push((0, *p));
+            }
+            What::Page(Event::Release { page, .. }) => {
+                *s.releases.entry(*page).or_default() += 1;
+                s.late.remove(&page.folio.0);
+                s.order.push((1, *page));
+            }
+            What::Page(Event::Acquire { page, .. }) => s.order.push((2, *page)),
+            What::Page(_) => {}
+            What::Acquire(..) | What::Call(..) | What::Free(_) | What::Barrier(_) => {
+                events.push(e);
+                all.push(Segment::default());
+            }
+        }
+    }
+    // Late means: released before in the same stretch.
+    for s in &mut all {
+        let released: BTreeSet<u8> = s.releases.keys().map(|p| p.folio.0).collect();
+        s.late.retain(|f| released.contains(f));
+    }
+    (all, events)
+}
+
+/// Compares the run of the old code, whose state is in the machine, with that of the new code.
+pub fn compare(
+    m: &mut Machine<'_>,
+    region: usize,
+    from: usize,
+    old_exit: &Exit,
+    new: &State,
+    new_exit: &Result<Exit, String>,
+) -> Result<BTreeSet<Refinement>, Box<Diff>> {
+    let mut met = BTreeSet::new();
+    let found = difference(m, region, from, old_exit, new, new_exit, &mut met);
+    let Some(what) = found else { return Ok(met) };
+    let mut pages = Vec::new();
+    for i in 0..m.pages.folios.len() {
+        let line = |s: &State, k: usize| {
+            let f = s.mems[k].folio(crate::model::FolioId(i as u8));
+            format!(
+                "refs {}, {}{}{}",
+                f.refs,
+                if f.dirty { "dirty" } else { "clean" },
+                if f.tagged { ", tagged" } else { "" },
+                if f.freed { ", freed" } else { "" }
+            )
+        };
+        pages.push(format!("page {i}: before {}; after {}", line(&m.st, 0), line(new, 1)));
+    }
+    let end = |m: &Machine<'_>, e: &Exit| match e {
+        Exit::Way(Way::Fall) => "goes on".to_string(),
+        Exit::Way(Way::Break) => "break".into(),
+        Exit::Way(Way::Continue) => "continue".into(),
+        Exit::Way(Way::Goto(n)) => format!("goto {n}"),
+        Exit::Return(V::Void) => "returns".into(),
+        Exit::Return(v) => format!("returns {}", m.w.show_value(*v)),
+    };
+    let ends = [
+        end(m, old_exit),
+        match new_exit {
+            Ok(e) => end(m, e),
+            Err(f) => f.clone(),
+        },
+    ];
+    Err(Box::new(Diff {
+        region,
+        what,
+        logs: [m.st.log[from.min(m.st.log.len())..].to_vec(), new.log[from.min(new.log.len())..].to_vec()],
+        ends,
+        notes: m.trail.notes.clone(),
+        pages,
+    }))
+}
+
+fn difference(
+    m: &mut Machine<'_>,
+    region: usize,
+    from: usize,
+    old_exit: &Exit,
+    new: &State,
+    new_exit: &Result<Exit, String>,
+    met: &mut BTreeSet<Refinement>,
+) -> Option<String> {
+    let new_exit = match new_exit {
+        Ok(e) => e,
+        Err(fault) => return Some(format!("only the new code faults: {fault}")),
+    };
+    let (old_log, new_log) = (&m.st.log[from..], &new.log[from..]);
+    let ((a, ea), (b, eb)) = (segments(old_log), segments(new_log));
+    // Events that others can see, in order.
+    for (i, pair) in (0..ea.len().max(eb.len())).map(|i| (i, (ea.get(i), eb.get(i)))) {
+        let what = match pair {
+            (Some(x), Some(y)) if x.what == y.what => {
+                if let Some(text) = segment_difference(m, &a[i], &b[i], new, met) {
+                    return Some(text);
+                }
+                continue;
+            }
+            // Releases and dirtying before this point may explain the difference better.
+            (Some(x), Some(y)) => {
+                format!("the old code reaches {}, the new code {}", m.show_event(x), m.show_event(y))
+            }
+            (Some(x), None) => format!("{} is missing in the new code", m.show_event(x)),
+            (None, Some(y)) => format!("{} is new", m.show_event(y)),
+            (None, None) => break,
+        };
+        if let (Some(x), Some(y)) = (a.get(i), b.get(i))
+            && let Some(text) = segment_difference(m, x, y, new, met)
+        {
+            return Some(text);
+        }
+        return Some(what);
+    }
+    if let (Some(x), Some(y)) = (a.last(), b.last())
+        && let Some(text) = segment_difference(m, x, y, new, met)
+    {
+        return Some(text);
+    }
+    if let Some(text) = folio_difference(m, new, met) {
+        return Some(text);
+    }
+    if let Some(w) = new_warning(old_log, new_log) {
+        return Some(format!("only the new code warns: {w}"));
+    }
+    let same_exit = match (old_exit, new_exit) {
+        (Exit::Return(x), Exit::Return(y)) => same(m, *x, *y),
+        (x, y) => x == y,
+    };
+    if !same_exit {
+        return Some("the two versions go on in different ways".into());
+    }
+    if let Some(text) = cell_difference(m, region, old_exit, new) {
+        return Some(text);
+    }
+    forms(m, new, met);
+    None
+}
+
+fn segment_difference(
+    m: &Machine<'_>,
+    a: &Segment,
+    b: &Segment,
+    new: &State,
+    met: &mut BTreeSet<Refinement>,
+) -> Option<String> {
+    let pages: BTreeSet<Page> = a.releases.keys().chain(b.releases.keys()).copied().collect();
+    for p in pages {
+        let (x, y) = (a.releases.get(&p).copied().unwrap_or(0), b.releases.get(&p).copied().unwrap_or(0));
+        if x != y {
+            let name = m.w.show_value(V::Page(p));
+            return Some(format!("{name} is released {x} time(s) by the old code, {y} by the new code"));
+        }
+    }
+    for &f in a.dirtied.difference(&b.dirtied) {
+        return Some(format!("page {f} is marked dirty here by the old code, not by the new code"));
+    }
+    for &f in b.dirtied.difference(&a.dirtied) {
+        let folio = new.mems[1].folio(crate::model::FolioId(f));
+        if folio.compound()
+            && (folio.map == Map::Anon || matches!(folio.map, Map::File(crate::model::FileKind::Hugetlb)))
+        {
+            met.insert(Refinement::R4);
+            continue;
+        }
+        return Some(format!("page {f} is marked dirty here by the new code, not by the old code"));
+    }
+    for &f in b.late.difference(&a.late) {
+        return Some(format!("page {f} is marked dirty by the new code after it was released"));
+    }
+    if a.late != b.late {
+        met.insert(Refinement::R8);
+    }
+    if a.order != b.order {
+        met.insert(Refinement::R6);
+    }
+    None
+}
+
+fn folio_difference(m: &Machine<'_>, new: &State, met: &mut BTreeSet<Refinement>) -> Option<String> {
+    for i in 0..m.pages.folios.len() {
+        let id = crate::model::FolioId(i as u8);
+        let (a, b) = (m.st.mems[0].folio(id), new.mems[1].folio(id));
+        let (ha, hb) =
+            (m.st.held[0].get(&id.0).copied().unwrap_or_default(), new.held[1].get(&id.0).copied().unwrap_or_default());
+        if m.task.tracked {
+            let total = |h: super::state::Held| h.get + h.pin;
+            if total(ha) != total(hb) {
+                return Some(format!(
+                    "page {i}: {} reference(s) are left by the old code, {} by the new code",
+                    total(ha),
+                    total(hb)
+                ));
+            }
+            if hb.pin < 0 || hb.get < 0 && ha.get >= 0 {
+                return Some(format!(
+                    "page {i}: a reference is dropped by the call of the other kind: {} pin(s) and {} plain reference(s) are left (count {})",
+                    hb.pin, hb.get, b.refs
+                ));
+            }
+            if hb.pin > 0 || ha != hb {
+                met.insert(Refinement::R9);
+            }
+        } else if a.refs != b.refs {
+            return Some(format!("page {i}: count {} after the old code, {} after the new code", a.refs, b.refs));
+        }
+        if a.freed != b.freed {
+            return Some(format!("page {i} is freed by one version only"));
+        }
+        if a.lock != b.lock {
+            return Some(format!("page {i} is left locked by one version only"));
+        }
+        if a.dirty && !b.dirty {
+            return Some(format!("page {i} is dirty after the old code, clean after the new code: data is lost"));
+        }
+        if b.dirty && !a.dirty {
+            if b.compound() && matches!(b.map, Map::Anon | Map::File(crate::model::FileKind::Hugetlb)) {
+                met.insert(Refinement::R4);
+            } else {
+                return Some(format!("page {i} is clean after the old code, dirty after the new code"));
+            }
+        }
+        if a.tagged && !b.tagged {
+            return Some(format!("page {i} is tagged for writeback after the old code, not after the new code"));
+        }
+        if b.tagged && !a.tagged {
+            if !a.dirty {
+                return Some(format!("page {i} is tagged for writeback after the new code only"));
+            }
+            met.insert(Refinement::R3);
+        }
+        match (a.bufs, b.bufs) {
+            (Some(x), Some(y)) if x != y => {
+                let lost = x.iter().zip(&y).any(|(&x, &y)| x && !y);
+                if lost {
+                    if m.task.policy == Policy::StrictDirty {
+                        return Some(format!(
+                            "page {i} was dirty already: the new code leaves a block of it clean that the old code marks dirty"
+                        ));
+                    }
+                    met.insert(Refinement::R2);
+                } else {
+                    met.insert(Refinement::R3);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+fn new_warning(old: &[Ev], new: &[Ev]) -> Option<Warning> {
+    let count = |log: &[Ev], w: Warning| log.iter().filter(|e| e.what == What::Page(Event::Warn(w))).count();
+    new.iter().find_map(|e| match e.what {
+        What::Page(Event::Warn(w)) if count(new, w) > count(old, w) => Some(w),
+        _ => None,
+    })
+}
+
+/// Equal, as far as the trail knows.
+fn same(m: &mut Machine<'_>, a: V, b: V) -> bool {
+    let (a, b) = (m.settled(a), m.settled(b));
+    match (a, b) {
+        (V::Int(x, _), V::Int(y, _)) => x == y,
+        _ => a == b,
+    }
+}
+
+fn cell_difference(m: &mut Machine<'_>, region: usize, exit: &Exit, new: &State) -> Option<String> {
+    let mut places: BTreeSet<Ptr> = BTreeSet::new();
+    places.extend(m.st.cells.keys().copied());
+    places.extend(new.cells.keys().copied());
+    let open: BTreeSet<u32> = m.st.frames.iter().map(|f| f.id).collect();
+    let here = m.frame().map_or(0, |f| f.id);
+    let live = match exit {
+        Exit::Return(_) => None,
+        Exit::Way(w) => m.regions[region].live.iter().find(|l| l.0 == *w).map(|l| l.1.clone()),
+    };
+    let known: BTreeSet<NameId> = m.regions[region].types[1].keys().copied().collect();
+    for p in places {
+        if let Obj::Local(frame, name) = m.w.what(p.obj) {
+            if !open.contains(&frame) {
+                continue;
+            }
+            if frame == here {
+                let read = match (&live, exit) {
+                    (_, Exit::Return(_)) => false,
+                    (Some(l), _) => l.contains(&name),
+                    (None, _) => known.contains(&name),
+                };
+                if !read {
+                    continue;
+                }
+            }
+        }
+        let ty = crate::ast::CType::unknown();
+        let a = m.st.read(&mut m.w, p, &ty);
+        let b = new.read(&mut m.w, p, &ty);
+        if a == V::Poison || same(m, a, b) {
+            continue;
+        }
+        return Some(format!(
+            "{} is {} after the old code, {} after the new code",
+            m.w.show_ptr(p),
+            m.w.show_value(a),
+            m.w.show_value(b)
+        ));
+    }
+    None
+}
+
+/// Names the permitted changes of form.
+fn forms(m: &Machine<'_>, new: &State, met: &mut BTreeSet<Refinement>) {
+    let (a, b) = (&m.st.used, &new.used);
+    let locked = b.iter().any(|f| f.ends_with("_dirty_lock")) || b.contains("set_page_dirty_lock");
+    if a.contains("set_page_dirty") && !b.contains("set_page_dirty") && locked {
+        met.insert(Refinement::R1);
+    }
+    if a.contains("SetPageDirty") && !b.contains("SetPageDirty") && locked {
+        met.insert(Refinement::R3);
+    }
+    let batch =
+        |s: &BTreeSet<&str>| s.iter().any(|f| f.starts_with("put_user_pages") || f.starts_with("unpin_user_pages"));
+    if batch(b) && !batch(a) && (a.contains("put_page") || a.contains("put_user_page") || a.contains("unpin_user_page"))
+    {
+        met.insert(Refinement::R6);
+    }
+    if a.contains("release_pages") && !b.contains("release_pages") && batch(b) {
+        met.insert(Refinement::R7);
+    }
+    if a.contains("PageReserved") && !b.contains("PageReserved") {
+        met.insert(Refinement::R5);
+    }
+    if a.contains("PageDirty") && !b.contains("PageDirty") && locked {
+        met.insert(Refinement::R2);
+    }
+}

@@ -1,0 +1,471 @@
+//! Statements: the loop that runs flattened code, calls of interpreted functions, and changed regions.
+//!
+//! A changed region runs twice from one state: as it was, then as it shall be. Both outcomes are compared
+//! ([`super::compare`]); then the run goes on with the state that the old code left.
+
+use super::code::{Code, Op, Way};
+use super::compare::Diff;
+use super::state::{At, Ev, Fill, Frame, Pages, Phase, State, What};
+use super::task::{Refinement, Task};
+use super::trail::{BOUND, Note, Stop, Trail};
+use super::value::{ITy, NameId, Obj, Ptr, Term, V, World, int_type};
+use crate::ast::{CType, Expr, Function, StructDef};
+use crate::model::Folio;
+use crate::source::{FileId, Name, Span};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// How code was left.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// Out of a range.
+    Way(Way),
+    /// Out of the function.
+    Return(V),
+}
+
+/// A changed region, ready to run.
+pub struct Region {
+    pub before: Rc<Code>,
+    pub after: Rc<Code>,
+    /// Types of the locals in both versions.
+    pub types: [Rc<FxHashMap<NameId, CType>>; 2],
+    /// Locals that the code behind the region reads, by exit; `None` holds those for a return (none).
+    pub live: Vec<(Way, FxHashSet<NameId>)>,
+    /// Ways for which the code behind is not known: every local counts.
+    pub file: FileId,
+}
+
+/// The interpreter.
+pub struct Machine<'t> {
+    pub task: &'t Task<'t>,
+    pub w: World,
+    pub trail: Trail,
+    pub pages: Pages,
+    pub st: State,
+    pub phase: Phase,
+    pub regions: Vec<Region>,
+    /// The difference that ended the last run.
+    pub diff: Option<Box<Diff>>,
+    pub assumed: BTreeSet<String>,
+    pub refinements: BTreeSet<Refinement>,
+    /// Pairs compared in this proof.
+    pub compared: u64,
+    /// Runs in which the old code itself faults: nothing is demanded of the new code there.
+    pub old_faults: u64,
+    /// Opaque calls leave structs as they are (second tier).
+    pub trusting: bool,
+    /// The code may run where sleeping is forbidden; chosen at the start of a run.
+    pub steps: u64,
+    /// Folios that the first page of a run may lie in.
+    pub flavours: Vec<(Folio, u8, &'static str)>,
+    /// The page lock may be held from the start.
+    pub page_locked: bool,
+    /// Changed functions with their regions, for runs that get to them by a call.
+    pub with_regions: FxHashMap<(FileId, Name), Rc<Code>>,
+    /// Objects of the first entry by struct tag, for later entries.
+    pub holders: FxHashMap<Name, V>,
+    /// A later entry runs: unknown pointers to a known kind of object are that object.
+    pub later: bool,
+    /// Regions that were compared since the last reset.
+    pub reached: BTreeSet<usize>,
+    /// Union that a field belongs to.
+    pub(super) unions: FxHashMap<NameId, u32>,
+    pub(super) learned: FxHashSet<Name>,
+    codes: FxHashMap<(FileId, Name), Rc<Code>>,
+    types: FxHashMap<(FileId, Name), Rc<FxHashMap<NameId, CType>>>,
+    structs: FxHashMap<(FileId, Name), Option<Arc<StructDef>>>,
+    pub(super) interesting: FxHashMap<(FileId, Name), bool>,
+}
+
+/// Types of parameters and locals by name.
+pub fn local_types(w: &mut World, f: &Function) -> FxHashMap<NameId, CType> {
+    let mut t = FxHashMap::default();
+    for p in &f.params {
+        t.insert(w.name(&p.name), decayed(&p.ty));
+    }
+    f.body.walk(&mut |s| {
+        if let crate::ast::StmtKind::Decl(v) = &s.kind {
+            for d in v {
+                t.insert(w.name(&d.name), d.ty.clone());
+            }
+        }
+    });
+    t
+}
+
+/// The type of an array parameter is a pointer.
+pub fn decayed(t: &CType) -> CType {
+    let mut t = t.clone();
+    if t.dims.len() == 1 {
+        t.dims.clear();
+        t.ptr += 1;
+    }
+    t
+}
+
+impl<'t> Machine<'t> {
+    pub fn new(task: &'t Task<'t>) -> Self {
+        Machine {
+            task,
+            w: World::default(),
+            trail: Trail::default(),
+            pages: Pages::default(),
+            st: State::new(task.caps),
+            phase: Phase::Both,
+            regions: Vec::new(),
+            diff: None,
+            assumed: BTreeSet::new(),
+            refinements: BTreeSet::new(),
+            compared: 0,
+            old_faults: 0,
+            trusting: false,
+            steps: 0,
+            flavours: super::pages::flavours(true, false, false),
+            page_locked: false,
+            with_regions: FxHashMap::default(),
+            holders: FxHashMap::default(),
+            later: false,
+            reached: BTreeSet::new(),
+            unions: FxHashMap::default(),
+            learned: FxHashSet::default(),
+            codes: FxHashMap::default(),
+            types: FxHashMap::default(),
+            structs: FxHashMap::default(),
+            interesting: FxHashMap::default(),
+        }
+    }
+
+    /// Starts a new run with the given choices.
+    pub fn restart(&mut self, prefix: Vec<u16>) {
+        self.trail = Trail::new(prefix);
+        self.pages = Pages::default();
+        self.st = State::new(self.task.caps);
+        self.phase = Phase::Both;
+        self.steps = 0;
+        self.diff = None;
+        self.later = false;
+        self.holders.clear();
+    }
+
+    pub fn frame(&self) -> Option<&Frame> {
+        self.st.frames.last()
+    }
+    pub fn file(&self) -> FileId {
+        self.frame().map_or(FileId(0), |f| f.file)
+    }
+    pub fn at(&self, span: Span) -> At {
+        let f = self.frame();
+        At { file: f.map_or(FileId(0), |f| f.file), span, after: f.is_some_and(|f| f.after) }
+    }
+    pub fn unsupported<T>(&self, span: Span, what: impl Into<String>) -> Result<T, Stop> {
+        Err(Stop::Unsupported(self.file(), span, what.into()))
+    }
+    pub fn log(&mut self, what: What, span: Span) {
+        let at = self.at(span);
+        self.st.log.push(Ev { what, at });
+    }
+    /// The definition of a struct that the running function sees.
+    pub fn structure(&mut self, tag: &Name) -> Option<Arc<StructDef>> {
+        let key = (self.file(), tag.clone());
+        if let Some(s) = self.structs.get(&key) {
+            return s.clone();
+        }
+        let s = self.task.program.structure(key.0, tag);
+        self.structs.insert(key, s.clone());
+        s
+    }
+    pub fn types_of(&mut self, file: FileId, f: &Function) -> Rc<FxHashMap<NameId, CType>> {
+        let key = (file, f.name.clone());
+        if let Some(t) = self.types.get(&key) {
+            return t.clone();
+        }
+        let t = Rc::new(local_types(&mut self.w, f));
+        self.types.insert(key, t.clone());
+        t
+    }
+
+    /// Opens a frame; its locals hold `fill`.
+    pub fn enter(&mut self, file: FileId, types: Rc<FxHashMap<NameId, CType>>, after: bool) -> u32 {
+        let id = self.st.next_frame;
+        self.st.next_frame += 1;
+        self.st.frames.push(Frame { id, types, file, after, loops: FxHashMap::default() });
+        id
+    }
+
+    /// Runs a function of the program with these arguments.
+    pub fn call_function(&mut self, file: FileId, f: &Arc<Function>, args: &[V], span: Span) -> Result<V, Stop> {
+        if self.st.frames.len() > 8 {
+            return self.unsupported(span, format!("call of {}() nested too deep", f.name));
+        }
+        if !f.damage.is_empty() {
+            return Err(Stop::Unsupported(file, f.name_span, format!("{}() could not be parsed whole", f.name)));
+        }
+        // A changed function called from changed code runs in the version of the caller.
+        let changed = self.task.changed.iter().find(|c| c.file == file && c.before.name == f.name);
+        let (f, after) = match changed {
+            Some(c) if self.phase == Phase::After => (c.after.clone(), true),
+            _ => (f.clone(), false),
+        };
+        let key: (FileId, Name) = (file, if after { format!("{}'", f.name).into() } else { f.name.clone() });
+        let marked = if self.phase == Phase::Both { self.with_regions.get(&key).cloned() } else { None };
+        let code = match marked.as_ref().or(self.codes.get(&key)) {
+            Some(c) => c.clone(),
+            None => {
+                let c = Rc::new(Code::of_body(&f.body, &[]));
+                self.codes.insert(key.clone(), c.clone());
+                c
+            }
+        };
+        let types = match self.types.get(&key) {
+            Some(t) => t.clone(),
+            None => {
+                let t = Rc::new(local_types(&mut self.w, &f));
+                self.types.insert(key, t.clone());
+                t
+            }
+        };
+        let id = self.enter(file, types, after);
+        for (i, p) in f.params.iter().enumerate() {
+            let v = args.get(i).copied().unwrap_or(V::Poison);
+            let ty = decayed(&p.ty);
+            let v = self.convert(v, &ty);
+            let n = self.w.name(&p.name);
+            let obj = self.w.obj(Obj::Local(id, n));
+            self.st.cells.insert(Ptr { obj, path: 0, idx: 0 }, v);
+        }
+        let r = self.run(&code);
+        // A run that stops inside keeps the frame: the story needs the file.
+        let exit = r?;
+        self.st.frames.pop();
+        match exit {
+            Exit::Return(v) => Ok(self.convert(v, &f.ret)),
+            Exit::Way(_) => Ok(V::Void),
+        }
+    }
+
+    /// Runs code from its start.
+    pub fn run(&mut self, code: &Rc<Code>) -> Result<Exit, Stop> {
+        self.run_until(code, &mut |_| false)
+    }
+
+    /// Runs code from its start; ends early, as if by return, before an operation where `stop` says so.
+    pub fn run_until(&mut self, code: &Rc<Code>, stop: &mut dyn FnMut(usize) -> bool) -> Result<Exit, Stop> {
+        let mut pc = 0;
+        loop {
+            if stop(pc) {
+                return Ok(Exit::Return(V::Void));
+            }
+            self.steps += 1;
+            if self.steps > self.task.budget.steps {
+                return self.unsupported(Span::default(), "a run longer than the budget");
+            }
+            let Some(op) = code.ops.get(pc) else { return Ok(Exit::Return(V::Void)) };
+            pc += 1;
+            match op {
+                Op::Eval(e) => {
+                    self.eval(e)?;
+                }
+                Op::Decl(d) => self.declare(d)?,
+                Op::Branch { cond, no, of_loop } => {
+                    let yes = self.condition(cond)?;
+                    if !yes {
+                        pc = code.at[*no];
+                    } else if let Some(id) = of_loop {
+                        self.turn(*id, cond.span)?;
+                    }
+                }
+                Op::Jump(l) => {
+                    // A backward goto is a loop, too.
+                    let to = code.at[*l];
+                    if to < pc {
+                        self.turn(u32::MAX - to as u32, Span::default())?;
+                    }
+                    pc = to;
+                }
+                Op::Enter(id) => {
+                    let made = self.trail.len();
+                    if let Some(f) = self.st.frames.last_mut() {
+                        f.loops.insert(*id, (0, made));
+                    }
+                }
+                Op::Iterate { id, name, args, done, span } => {
+                    if self.iterate(*id, name, args, *span)? {
+                        self.turn(*id, *span)?;
+                    } else {
+                        pc = code.at[*done];
+                    }
+                }
+                Op::Return(e) => {
+                    let v = match e {
+                        Some(e) => self.eval(e)?.0,
+                        None => V::Void,
+                    };
+                    return Ok(Exit::Return(v));
+                }
+                Op::Switch { value, cases, other } => {
+                    let (v, t) = self.eval(value)?;
+                    let mut to = *other;
+                    for (lo, hi, l) in cases {
+                        if self.matches_case(v, &t, lo, hi.as_ref())? {
+                            to = *l;
+                            break;
+                        }
+                    }
+                    pc = code.at[to];
+                }
+                Op::Config { cond, no } => {
+                    let n = self.w.name(cond.trim_start_matches('!'));
+                    let t = self.w.term(Term::Const(n), None);
+                    let on = match self.trail.known_truth(t) {
+                        Some(b) => b,
+                        None => {
+                            let b = self.trail.choose(2) == 0;
+                            self.trail.set_truth(t, b);
+                            let word = if b { "set" } else { "not set" };
+                            self.trail.notes.push(Note::Text(format!("{} is {word}", cond.trim_start_matches('!'))));
+                            b
+                        }
+                    };
+                    if on == cond.starts_with('!') {
+                        pc = code.at[*no];
+                    }
+                }
+                Op::Region { number, brk, cont } => match self.region(*number)? {
+                    Exit::Return(v) => return Ok(Exit::Return(v)),
+                    Exit::Way(Way::Fall) => {}
+                    Exit::Way(Way::Break) => pc = brk.map_or(code.ops.len(), |l| code.at[l]),
+                    Exit::Way(Way::Continue) => pc = cont.map_or(code.ops.len(), |l| code.at[l]),
+                    Exit::Way(Way::Goto(n)) => match code.named.get(&n) {
+                        Some(&l) => pc = code.at[l],
+                        None => return self.unsupported(Span::default(), format!("goto {n} out of a region")),
+                    },
+                },
+                Op::Exit(way) => return Ok(Exit::Way(way.clone())),
+                Op::Opaque(span) => return self.unsupported(*span, "a statement that was not understood"),
+            }
+        }
+    }
+
+    /// Counts the turns of a loop: those that unknowns keep going are bounded, the others must end.
+    fn turn(&mut self, id: u32, span: Span) -> Result<(), Stop> {
+        let made = self.trail.len();
+        let Some(f) = self.st.frames.last_mut() else { return Ok(()) };
+        let (turns, start) = f.loops.entry(id).or_insert((0, made));
+        *turns += 1;
+        if made > *start && i128::from(*turns) > BOUND + 2 {
+            return Err(Stop::Prune);
+        }
+        if *turns > 400 {
+            return self.unsupported(span, "a loop with more than 400 turns");
+        }
+        Ok(())
+    }
+
+    fn declare(&mut self, d: &crate::ast::VarDecl) -> Result<(), Stop> {
+        let (p, ty) = self.variable(&d.name);
+        if d.is_static {
+            return Ok(());
+        }
+        self.st.refill(&self.w, p, true, Fill::Poison);
+        if let Some(init) = &d.init {
+            self.initialise(p, &ty, init)?;
+        }
+        Ok(())
+    }
+
+    fn matches_case(&mut self, v: V, t: &CType, lo: &Expr, hi: Option<&Expr>) -> Result<bool, Stop> {
+        use crate::ast::BinOp;
+        let (a, ta) = self.eval(lo)?;
+        match hi {
+            None => {
+                let r = self.operate(BinOp::Eq, v, t, a, &ta, lo.span)?;
+                self.truth(r)
+            }
+            Some(hi) => {
+                let ge = self.operate(BinOp::Ge, v, t, a, &ta, lo.span)?;
+                if !self.truth(ge)? {
+                    return Ok(false);
+                }
+                let (b, tb) = self.eval(hi)?;
+                let le = self.operate(BinOp::Le, v, t, b, &tb, hi.span)?;
+                self.truth(le)
+            }
+        }
+    }
+
+    /// Runs a changed region in both versions and compares.
+    pub fn region(&mut self, number: usize) -> Result<Exit, Stop> {
+        let r = &self.regions[number];
+        let (before, after, types) = (r.before.clone(), r.after.clone(), r.types.clone());
+        if self.phase != Phase::Both {
+            // Inside another region: no comparison of its own.
+            let code = if self.phase == Phase::Before { before } else { after };
+            return self.run(&code);
+        }
+        let log_from = self.st.log.len();
+        self.st.used.clear();
+        let snapshot = self.st.clone();
+        self.phase = Phase::Before;
+        let exit = self.run(&before);
+        let exit = match exit {
+            Err(Stop::Fault(_)) => {
+                self.old_faults += 1;
+                return Err(Stop::Prune);
+            }
+            other => other?,
+        };
+        let mut old = std::mem::replace(&mut self.st, snapshot);
+        self.phase = Phase::After;
+        if let Some(f) = self.st.frames.last_mut() {
+            f.types = types[1].clone();
+            f.after = true;
+        }
+        let new_exit = match self.run(&after) {
+            Err(Stop::Fault(what)) => Err(what),
+            Err(other) => return Err(other),
+            Ok(e) => Ok(e),
+        };
+        self.phase = Phase::Both;
+        old.sync(&self.pages, self.task.tracked)?;
+        self.st.sync(&self.pages, self.task.tracked)?;
+        self.compared += 1;
+        self.reached.insert(number);
+        let new = std::mem::replace(&mut self.st, old);
+        match super::compare::compare(self, number, log_from, &exit, &new, &new_exit) {
+            Ok(met) => self.refinements.extend(met),
+            Err(diff) => {
+                self.diff = Some(diff);
+                return Err(Stop::Prune);
+            }
+        }
+        let [_, mem] = new.mems;
+        self.st.take_after(mem, new.held);
+        Ok(exit)
+    }
+
+    /// The value of a C type conversion.
+    pub fn convert(&mut self, v: V, ty: &CType) -> V {
+        let Some(to) = int_type(ty) else { return v };
+        match v {
+            V::Int(n, _) => V::Int(to.wrap(n), to),
+            V::Term(t) => match self.w.ty(t) {
+                Some(from) if from == to || (to.min() <= from.min() && from.max() <= to.max()) => v,
+                // Of unknown type, as a macro or a field that was not found: it fits.
+                None if to.bits > 1 => v,
+                _ => V::Term(self.w.term(Term::Cast(to, t), Some(to))),
+            },
+            _ => v,
+        }
+    }
+    /// The integer type that an operand has in arithmetic.
+    pub fn arithmetic_type(&self, v: V, ty: &CType) -> ITy {
+        int_type(ty).unwrap_or(match v {
+            V::Int(_, t) => t,
+            V::Term(t) => self.w.ty(t).unwrap_or(ITy::LONG),
+            _ => ITy::ULONG,
+        })
+    }
+}

@@ -1,0 +1,348 @@
+//! The search: starting points, from the narrowest to the widest, and all choices from each.
+//!
+//! 1. The changed statements alone, from an arbitrary state. Most plans need no more, and what holds there holds
+//!    wherever the statements are reached.
+//! 2. The statements around them, so that a guard in front of the change counts.
+//! 3. The function from its entry.
+//! 4. The functions of the trace from the pin on: the function that pins, or its callers; then, in the state that this
+//!    left, every other function of the trace that gets to the change.
+//!
+//! A difference found from a narrow start may come from a state that never arises; it is reported only when no wider
+//! start excludes it. A wider start that cannot be run leaves the difference standing.
+
+use super::align::{self, Pair, Version};
+use super::code::{Code, Op, Way};
+use super::compare::Diff;
+use super::exec::{Machine, Region, local_types};
+use super::live::live_in;
+use super::state::Fill;
+use super::task::{ChangedFunction, Stopped};
+use super::trail::Stop;
+use super::value::{Obj, Ptr};
+use crate::ast::{Function, StmtKind};
+use crate::source::{FileId, Name};
+use rustc_hash::FxHashSet;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What one starting point gave.
+pub enum Found {
+    /// No forbidden difference.
+    Fine,
+    /// The shortest difference.
+    Differs(Box<Diff>, String),
+    /// Stopped.
+    Stopped(Stopped),
+}
+
+/// Runs looked at after the first difference, for a shorter one.
+const LOOK_ON: u64 = 200;
+
+/// Explores all runs from one starting point.
+pub(super) fn explore_runs(
+    m: &mut Machine<'_>,
+    runs: &mut u64,
+    start: &mut dyn FnMut(&mut Machine<'_>) -> Result<(), Stop>,
+) -> Found {
+    let mut prefix = Some(Vec::new());
+    let mut best: Option<Box<Diff>> = None;
+    let mut left = m.task.budget.runs;
+    m.reached.clear();
+    let met = m.refinements.clone();
+    let mut stopped = None;
+    while let Some(p) = prefix {
+        if left == 0 {
+            if best.is_some() {
+                break;
+            }
+            let file = m.regions.first().map_or(FileId(0), |r| r.file);
+            stopped = Some(Stopped {
+                file,
+                span: Default::default(),
+                after: false,
+                construct: format!("more than {} runs", m.task.budget.runs),
+            });
+            break;
+        }
+        left -= 1;
+        *runs += 1;
+        m.restart(p);
+        let r = start(m);
+        if let Some(d) = m.diff.take() {
+            if best.as_ref().is_none_or(|b| d.size() < b.size()) {
+                best = Some(d);
+            }
+            left = left.min(LOOK_ON);
+        }
+        if let Err(Stop::Unsupported(file, span, construct)) = r {
+            let after = m.frame().is_some_and(|f| f.after);
+            stopped = Some(Stopped { file, span, after, construct });
+            break;
+        }
+        prefix = m.trail.next();
+    }
+    if let Some(d) = best {
+        m.refinements = met;
+        let story = m.story(&d);
+        return Found::Differs(d, story);
+    }
+    if let Some(s) = stopped {
+        m.refinements = met;
+        return Found::Stopped(s);
+    }
+    Found::Fine
+}
+
+fn versions<'a>(c: &'a ChangedFunction, text: &'a [u8]) -> (Version<'a>, Version<'a>) {
+    (Version { function: &c.before, text }, Version { function: &c.after, text: &c.after_text })
+}
+
+/// Compiles the ranges of one function.
+pub(super) fn compile_regions(m: &mut Machine<'_>, c: &ChangedFunction, pairs: &[Pair<'_>]) -> Vec<Region> {
+    let types = [Rc::new(local_types(&mut m.w, &c.before)), Rc::new(local_types(&mut m.w, &c.after))];
+    let whole = Code::of_body(&c.after.body, &[]);
+    let live = live_in(&mut m.w, &whole, &types[1]);
+    let mut out = Vec::new();
+    for p in pairs {
+        let after = Code::of_range(p.after);
+        let before = Code::of_range(p.before);
+        let mut ways = vec![Way::Fall, Way::Break, Way::Continue];
+        for code in [&before, &after] {
+            for op in &code.ops {
+                if let Op::Exit(w @ Way::Goto(_)) = op
+                    && !ways.contains(w)
+                {
+                    ways.push(w.clone());
+                }
+            }
+        }
+        let live = ways
+            .into_iter()
+            .filter_map(|w| whole.after(&p.after, &w).map(|pc| (w, live.get(pc).cloned().unwrap_or_default())))
+            .collect();
+        out.push(Region { before: Rc::new(before), after: Rc::new(after), types: types.clone(), live, file: c.file });
+    }
+    out
+}
+
+/// What is known of the context that a function runs in.
+fn context(m: &Machine<'_>, c: &ChangedFunction) -> (bool, bool) {
+    let mut all = (false, false);
+    for (at, k) in &m.task.contexts {
+        if at.file == c.file && c.before.span.contains(at.span) {
+            all.0 |= k.may_be_atomic;
+            all.1 |= k.page_locked;
+        }
+    }
+    all
+}
+
+fn set_context(m: &mut Machine<'_>, (atomic, locked): (bool, bool)) {
+    m.page_locked = false;
+    if atomic && m.trail.choose(2) == 1 {
+        m.st.atomic = 1;
+        m.trail.notes.push(super::trail::Note::Text("the caller must not sleep".into()));
+    }
+    if locked && m.trail.choose(2) == 1 {
+        m.page_locked = true;
+        m.trail.notes.push(super::trail::Note::Text("the caller holds the page lock".into()));
+    }
+}
+
+/// Calls that begin or end an atomic section, or take the page lock, directly in the function.
+fn has_locks(m: &Machine<'_>, f: &Function) -> bool {
+    let mut hit = false;
+    f.body.walk_exprs(&mut |e| {
+        if let Some((n, _)) = e.call() {
+            hit |= m.task.api.context(n).is_some() || matches!(&**n, "lock_page" | "trylock_page");
+        }
+    });
+    hit
+}
+fn may_sleep_on_pages(f: &Function) -> bool {
+    let mut hit = false;
+    f.body.walk_exprs(&mut |e| {
+        if let Some((n, _)) = e.call() {
+            hit |= n.ends_with("_dirty_lock");
+        }
+    });
+    hit
+}
+
+/// Proves one changed function.
+pub fn prove_function(m: &mut Machine<'_>, number: usize, runs: &mut u64) -> Found {
+    let task = m.task;
+    let c = &task.changed[number];
+    for (f, text_after) in [(&c.before, false), (&c.after, true)] {
+        if let Some(&span) = f.damage.first() {
+            return Found::Stopped(Stopped {
+                file: c.file,
+                span,
+                after: text_after,
+                construct: format!("{}() could not be parsed whole", f.name),
+            });
+        }
+    }
+    let text = task.program.text(c.file);
+    let (b, a) = versions(c, &text);
+    let known = context(m, c);
+    let mut difference = None;
+    let local = !(has_locks(m, &c.before) && may_sleep_on_pages(&c.after));
+    let mut shapes: Vec<Vec<Pair<'_>>> = Vec::new();
+    for widen in 0..5 {
+        let pairs = align::changed(b, a, widen);
+        if pairs.is_empty() {
+            return Found::Fine;
+        }
+        let spans = |p: &[Pair<'_>]| -> Vec<(usize, usize, usize)> {
+            p.iter().map(|p| (p.before.list.as_ptr() as usize, p.before.lo, p.before.hi)).collect()
+        };
+        if !shapes.iter().any(|s| spans(s) == spans(&pairs)) {
+            shapes.push(pairs);
+        }
+    }
+    if let Some(h) = align::hull(b, a) {
+        shapes.push(vec![h]);
+    }
+    if local {
+        // Ranges that are proved need no wider start; the others do.
+        for pairs in &shapes {
+            match locally(m, c, pairs, known, runs) {
+                Found::Fine => return Found::Fine,
+                other => keep(&mut difference, other),
+            }
+        }
+    }
+    for pairs in [shapes.first(), shapes.last()].into_iter().flatten() {
+        match from_entry(m, c, pairs, known, runs) {
+            Found::Fine => return Found::Fine,
+            other => keep(&mut difference, other),
+        }
+    }
+    if let Some(first) = shapes.first() {
+        match super::chain::from_pin(m, number, first, runs) {
+            Some(Found::Fine) => return Found::Fine,
+            // States that arise on the way from the pin are the ones that count.
+            Some(f @ Found::Differs(..)) => return f,
+            Some(other) => keep(&mut difference, other),
+            None => {}
+        }
+    }
+    difference.unwrap_or(Found::Fine)
+}
+
+/// A difference beats a stop; the last difference, from the widest start, counts.
+fn keep(best: &mut Option<Found>, new: Found) {
+    match (&best, &new) {
+        (Some(Found::Differs(..)), Found::Stopped(_)) => {}
+        _ => *best = Some(new),
+    }
+}
+
+fn locally(m: &mut Machine<'_>, c: &ChangedFunction, pairs: &[Pair<'_>], known: (bool, bool), runs: &mut u64) -> Found {
+    m.regions = compile_regions(m, c, pairs);
+    m.with_regions.clear();
+    for k in 0..pairs.len() {
+        let r = explore_runs(m, runs, &mut |m| {
+            let types = m.regions[k].types[0].clone();
+            m.enter(c.file, types, false);
+            // A variable that only the new text has was not set.
+            let fresh: BTreeSet<_> =
+                m.regions[k].types[1].keys().filter(|n| !m.regions[k].types[0].contains_key(n)).copied().collect();
+            for n in fresh {
+                let obj = m.w.obj(Obj::Local(0, n));
+                m.st.refill(&m.w, Ptr { obj, path: 0, idx: 0 }, true, Fill::Poison);
+            }
+            set_context(m, known);
+            m.region(k).map(|_| ())
+        });
+        match r {
+            Found::Fine if m.reached.contains(&k) => {}
+            Found::Fine => return Found::Stopped(never_reached(c, pairs, k)),
+            other => return other,
+        }
+    }
+    Found::Fine
+}
+
+pub(super) fn never_reached(c: &ChangedFunction, pairs: &[Pair<'_>], k: usize) -> Stopped {
+    let span = pairs.get(k).and_then(|p| p.before.stmts().first()).map_or(c.before.name_span, |s| s.span);
+    Stopped {
+        file: c.file,
+        span,
+        after: false,
+        construct: "no run gets through the changed code within the bounds".into(),
+    }
+}
+
+fn from_entry(
+    m: &mut Machine<'_>,
+    c: &ChangedFunction,
+    pairs: &[Pair<'_>],
+    known: (bool, bool),
+    runs: &mut u64,
+) -> Found {
+    m.regions = compile_regions(m, c, pairs);
+    m.with_regions.clear();
+    let ranges: Vec<_> = pairs.iter().map(|p| p.before).collect();
+    let code = Rc::new(Code::of_body(&c.before.body, &ranges));
+    let ahead = reaches_region(&code);
+    let r = explore_runs(m, runs, &mut |m| {
+        let types = m.regions[0].types[0].clone();
+        let id = m.enter(c.file, types.clone(), false);
+        let params: FxHashSet<_> = c.before.params.iter().map(|p| m.w.name(&p.name)).collect();
+        let mut locals: Vec<_> = types.keys().filter(|n| !params.contains(n)).copied().collect();
+        locals.extend(m.regions[0].types[1].keys().filter(|n| !types.contains_key(n)));
+        locals.sort();
+        for n in locals {
+            let obj = m.w.obj(Obj::Local(id, n));
+            m.st.refill(&m.w, Ptr { obj, path: 0, idx: 0 }, true, Fill::Poison);
+        }
+        set_context(m, known);
+        m.run_until(&code, &mut |pc| !ahead.get(pc).copied().unwrap_or(false)).map(|_| ())
+    });
+    match r {
+        Found::Fine => match (0..pairs.len()).find(|k| !m.reached.contains(k)) {
+            Some(k) => Found::Stopped(never_reached(c, pairs, k)),
+            None => Found::Fine,
+        },
+        other => other,
+    }
+}
+
+/// Operations from which a region can still be reached.
+pub(super) fn reaches_region(code: &Code) -> Vec<bool> {
+    let mut yes: Vec<bool> = code.ops.iter().map(|o| matches!(o, Op::Region { .. })).collect();
+    loop {
+        let mut changed = false;
+        for pc in (0..code.ops.len()).rev() {
+            if yes[pc] {
+                continue;
+            }
+            let mut hit = false;
+            code.next(pc, &mut |to| hit |= yes.get(to).copied().unwrap_or(false));
+            if hit {
+                yes[pc] = true;
+                changed = true;
+            }
+        }
+        if !changed {
+            return yes;
+        }
+    }
+}
+
+/// Names called directly in a function.
+pub(super) fn callees(f: &Arc<Function>) -> Vec<Name> {
+    let mut v = Vec::new();
+    f.body.walk_exprs(&mut |e| {
+        if let Some((n, _)) = e.call() {
+            v.push(n.clone());
+        }
+    });
+    let _ = StmtKind::Empty;
+    v.sort();
+    v.dedup();
+    v
+}

@@ -1,0 +1,274 @@
+//! The state of a run: variables and objects, pages, the log, the context.
+//!
+//! Objects come to life when they are first read: what a place held before anybody wrote it is a term named by the
+//! place. Pages likewise: a term that is used as a page becomes a page of the model ([`Pages`]), kept with the trail so
+//! that both runs mean the same one. A state carries two page memories, one for each version of the code; code that is
+//! equal in both versions acts on both.
+
+use super::trail::Stop;
+use super::value::{NameId, Ptr, Term, TermId, V, World};
+use crate::ast::CType;
+use crate::model::{Capabilities, Event, Folio, Grab, Memory, Page};
+use crate::source::{FileId, Span};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Which version of the code runs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Phase {
+    /// Code that the rewrite does not touch.
+    Both,
+    /// A changed region, as it was.
+    Before,
+    /// A changed region, as it shall be.
+    After,
+}
+
+/// What unwritten places of an area hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fill {
+    /// Something unknown, fixed.
+    Lazy,
+    /// Zero.
+    Zero,
+    /// Garbage: reading is possible, using is a fault.
+    Poison,
+    /// Something unknown since the n-th opaque call.
+    Havoc(u32),
+    /// What this area holds.
+    CopyOf(Ptr),
+}
+
+/// A place in the source, for the story.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct At {
+    pub file: FileId,
+    pub span: Span,
+    /// In the text after the rewrite.
+    pub after: bool,
+}
+
+/// Something that another part of the kernel can see.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum What {
+    /// Of a page.
+    Page(Event),
+    /// A page that was clean was to be dirtied.
+    TryDirty(Page),
+    /// Pages were acquired: number of the call, result.
+    Acquire(u32, i128),
+    /// A call that is not interpreted: name, arguments.
+    Call(NameId, Box<[TermId]>),
+    /// Memory was given back.
+    Free(TermId),
+    /// Something is written that others can see at once (volatile).
+    Barrier(NameId),
+}
+
+/// An entry of the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ev {
+    pub what: What,
+    pub at: At,
+}
+
+/// A function that runs.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Number of the call, names its locals.
+    pub id: u32,
+    /// Types of parameters and locals.
+    pub types: Rc<FxHashMap<NameId, CType>>,
+    pub file: FileId,
+    /// Runs the text after the rewrite.
+    pub after: bool,
+    /// Iterations of each loop since it was entered, and choices made by then.
+    pub loops: FxHashMap<u32, (u32, usize)>,
+}
+
+/// References that a run holds on a folio, by kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Held {
+    pub get: i32,
+    pub pin: i32,
+}
+
+/// Pages that came to life from terms, common to both runs.
+#[derive(Clone, Default)]
+pub struct Pages {
+    /// Each folio as it was before any run, in order of creation.
+    pub folios: Vec<Folio>,
+    /// References that the holder has from the start: one for each term that is a page.
+    pub holds: Vec<Page>,
+}
+
+/// The state.
+#[derive(Clone)]
+pub struct State {
+    pub cells: FxHashMap<Ptr, V>,
+    /// Areas with their fill, latest last; the flag says that all elements of the array are meant.
+    pub fills: Vec<(Ptr, bool, Fill)>,
+    /// The field of a union that was written last, by place of the union.
+    pub unions: FxHashMap<(Ptr, u32), NameId>,
+    pub mems: [Memory; 2],
+    pub held: [BTreeMap<u8, Held>; 2],
+    synced: (usize, usize),
+    seen: [usize; 2],
+    pub log: Vec<Ev>,
+    pub occurred: FxHashMap<(NameId, Box<[TermId]>), u32>,
+    pub calls: u32,
+    pub allocs: u32,
+    pub acquires: u32,
+    pub frames: Vec<Frame>,
+    pub next_frame: u32,
+    /// Depth of atomic sections.
+    pub atomic: i32,
+    pub freed: FxHashSet<Ptr>,
+    /// Page functions called, by name.
+    pub used: std::collections::BTreeSet<&'static str>,
+}
+
+impl State {
+    pub fn new(caps: Capabilities) -> State {
+        State {
+            cells: FxHashMap::default(),
+            fills: Vec::new(),
+            unions: FxHashMap::default(),
+            mems: [Memory::new(caps), Memory::new(caps)],
+            held: [BTreeMap::new(), BTreeMap::new()],
+            synced: (0, 0),
+            seen: [0, 0],
+            log: Vec::new(),
+            occurred: FxHashMap::default(),
+            calls: 0,
+            allocs: 0,
+            acquires: 0,
+            frames: Vec::new(),
+            next_frame: 0,
+            atomic: 0,
+            freed: FxHashSet::default(),
+            used: std::collections::BTreeSet::new(),
+        }
+    }
+
+    /// Adds the pages that came to life since the last time. `tracked`: the holder has pins in the version after.
+    pub fn sync(&mut self, pages: &Pages, tracked: bool) -> Result<(), Stop> {
+        while self.synced.0 < pages.folios.len() {
+            let f = pages.folios[self.synced.0];
+            self.mems[0].add(f);
+            self.mems[1].add(f);
+            self.synced.0 += 1;
+        }
+        while self.synced.1 < pages.holds.len() {
+            let p = pages.holds[self.synced.1];
+            for (k, mem) in self.mems.iter_mut().enumerate() {
+                let how = if k == 1 && tracked { Grab::Pin } else { Grab::Get };
+                let r = mem.grab(p, 1, how, crate::model::Path::Slow);
+                if r != Ok(true) {
+                    return Err(Stop::Prune);
+                }
+                let h = self.held[k].entry(p.folio.0).or_default();
+                match how {
+                    Grab::Get => h.get += 1,
+                    Grab::Pin => h.pin += 1,
+                }
+                self.seen[k] = mem.log.len();
+            }
+            self.synced.1 += 1;
+        }
+        Ok(())
+    }
+
+    /// Moves what the memories of this phase wrote to the log.
+    pub fn drain(&mut self, phase: Phase, at: At) {
+        for &k in active(phase) {
+            let new: Vec<Event> = self.mems[k].log[self.seen[k]..].to_vec();
+            self.seen[k] = self.mems[k].log.len();
+            for e in new {
+                match e {
+                    Event::Acquire { page, how } => {
+                        let h = self.held[k].entry(page.folio.0).or_default();
+                        *(if how == Grab::Get { &mut h.get } else { &mut h.pin }) += 1;
+                    }
+                    Event::Release { page, how } => {
+                        let h = self.held[k].entry(page.folio.0).or_default();
+                        *(if how == Grab::Get { &mut h.get } else { &mut h.pin }) -= 1;
+                    }
+                    _ => {}
+                }
+                if k == active(phase)[0] {
+                    self.log.push(Ev { what: What::Page(e), at });
+                }
+            }
+        }
+    }
+
+    /// What the place holds.
+    pub fn read(&self, w: &mut World, p: Ptr, ty: &CType) -> V {
+        if let Some(&v) = self.cells.get(&p) {
+            return v;
+        }
+        let (area, fill) = self.fill_of(w, p);
+        match fill {
+            Fill::Zero => V::Int(0, super::value::int_type(ty).unwrap_or(super::value::ITy::ULONG)),
+            Fill::Poison => V::Poison,
+            Fill::Lazy => V::Term(w.term(Term::Cell(p), super::value::int_type(ty))),
+            Fill::Havoc(n) => V::Term(w.term(Term::Havoc(n, p), super::value::int_type(ty))),
+            Fill::CopyOf(from) => {
+                let q = rebase(w, p, area, from);
+                self.read(w, q, ty)
+            }
+        }
+    }
+
+    /// What fills the place; a copy is followed to its source.
+    fn fill_of(&self, w: &World, p: Ptr) -> (Ptr, Fill) {
+        for &(area, array, fill) in self.fills.iter().rev() {
+            let hit = if array { w.inside_array(p, area) } else { w.inside(p, area) };
+            if hit {
+                return (area, fill);
+            }
+        }
+        (p, Fill::Lazy)
+    }
+
+    /// Forgets what was written to an area and fills it.
+    pub fn refill(&mut self, w: &World, area: Ptr, array: bool, fill: Fill) {
+        self.cells.retain(|&p, _| !(if array { w.inside_array(p, area) } else { w.inside(p, area) }));
+        self.fills.push((area, array, fill));
+    }
+}
+
+/// The place in the array at `to` that corresponds to `p` in the array at `from`.
+pub fn rebase(w: &mut World, p: Ptr, from: Ptr, to: Ptr) -> Ptr {
+    if p.obj == from.obj && p.path == from.path {
+        return Ptr { idx: to.idx + (p.idx - from.idx), ..to };
+    }
+    match w.parent(p) {
+        Some((up, f)) => {
+            let up = rebase(w, up, from, to);
+            Ptr { idx: p.idx, ..w.field(up, f) }
+        }
+        None => p,
+    }
+}
+
+/// Memories that a phase acts on.
+pub fn active(phase: Phase) -> &'static [usize] {
+    match phase {
+        Phase::Both => &[0, 1],
+        Phase::Before => &[0],
+        Phase::After => &[1],
+    }
+}
+
+impl State {
+    /// Takes over the page memory of the version after from the state that it left.
+    pub fn take_after(&mut self, mem: Memory, held: [BTreeMap<u8, Held>; 2]) {
+        self.mems[1] = mem;
+        let [_, after] = held;
+        self.held[1] = after;
+        self.seen[1] = self.mems[1].log.len();
+    }
+}
