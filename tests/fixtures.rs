@@ -1,5 +1,7 @@
 //! One named test for every folder of `fixtures/flow`: the custody that `scan` reports of a small C program,
-//! compared byte for byte with what a reader of that program would write down (`expect.txt`).
+//! compared byte for byte with what a reader of that program would write down (`expect.txt`). The same for the
+//! miniature trees (`fixtures/trees/TREE.expect.txt`), whose conversion is compared with `TREE.diff` as well, compiled,
+//! and run a second time, when nothing may be left to do.
 //!
 //! A case folder holds `drivers/**/*.c` and `.h`, laid over the headers of `fixtures/trees/mini-5.2`. The C files must
 //! compile, so that no case rests on code that could not exist. `UPDATE_EXPECT=1` (`cargo xtask bless`) rewrites
@@ -55,9 +57,12 @@ fn trials() -> io::Result<Vec<Trial>> {
     if !wanted {
         for tree in folders(&fixtures().join("trees"))? {
             let name = tree.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            trials.push(Trial::test(format!("compiles/{name}"), move || {
-                compiles(&[&tree.join("drivers"), &tree.join("kernel"), &tree.join("mm")], &tree.join("include"))
+            let [scanned, converted] = [tree.clone(), tree.clone()];
+            trials.push(Trial::test(format!("compiles/{name}"), move || compiles_tree(&tree)));
+            trials.push(Trial::test(format!("scan/{name}"), move || {
+                compare(&beside(&scanned, "expect.txt"), &scan(&scanned)?)
             }));
+            trials.push(Trial::test(format!("convert/{name}"), move || convert(&converted)));
         }
     }
     Ok(trials)
@@ -83,23 +88,52 @@ fn folders(at: &Path) -> io::Result<Vec<PathBuf>> {
 fn flow(case: &Path) -> Result<(), Failed> {
     let tree = tempfile::tempdir()?;
     for part in BASE {
-        copy(&fixtures().join("trees/mini-5.2").join(part), &tree.path().join(part))?;
+        copy_to(&fixtures().join("trees/mini-5.2").join(part), &tree.path().join(part))?;
     }
-    copy(&case.join("drivers"), &tree.path().join("drivers"))?;
-    let run = Command::new(env!("CARGO_BIN_EXE_gupconv"))
-        .args(["scan", "--format", "jsonl", "--tree"])
-        .arg(tree.path())
-        .output()?;
+    copy_to(&case.join("drivers"), &tree.path().join("drivers"))?;
+    compare(&case.join("expect.txt"), &scan(tree.path())?)
+}
+
+/// Converts a copy of a miniature tree and checks the diff, the files written and a second run.
+fn convert(tree: &Path) -> Result<(), Failed> {
+    let temporary = tempfile::tempdir()?;
+    let copy = temporary.path().join("tree");
+    copy_to(tree, &copy)?;
+    compare(&beside(tree, "diff"), &gupconv(&["convert"], &copy)?)?;
+    gupconv(&["convert", "--write"], &copy)?;
+    compiles_tree(&copy)?;
+    let again = gupconv(&["convert"], &copy)?;
+    if again.is_empty() { Ok(()) } else { Err(format!("a second run still converts:\n{again}").into()) }
+}
+
+/// `TREE.suffix` beside the folder. (`Path::with_extension` would take the `.2` of `mini-5.2` for an extension.)
+fn beside(tree: &Path, suffix: &str) -> PathBuf {
+    let mut path = tree.as_os_str().to_owned();
+    path.push(".");
+    path.push(suffix);
+    path.into()
+}
+
+fn scan(tree: &Path) -> Result<String, Failed> {
+    render(&gupconv(&["scan", "--format", "jsonl"], tree)?)
+}
+
+/// What the program prints; any exit status but 0 is a failure.
+fn gupconv(arguments: &[&str], tree: &Path) -> Result<String, Failed> {
+    let run = Command::new(env!("CARGO_BIN_EXE_gupconv")).args(arguments).arg("--tree").arg(tree).output()?;
     if !run.status.success() {
-        return Err(format!("scan failed, {}\n{}", run.status, String::from_utf8_lossy(&run.stderr)).into());
+        return Err(format!("{arguments:?}: {}\n{}", run.status, String::from_utf8_lossy(&run.stderr)).into());
     }
-    let got = render(&String::from_utf8(run.stdout)?)?;
-    let file = case.join("expect.txt");
+    Ok(String::from_utf8(run.stdout)?)
+}
+
+/// The text is what the file holds, to the byte; `UPDATE_EXPECT` makes it so.
+fn compare(file: &Path, got: &str) -> Result<(), Failed> {
     if env::var_os("UPDATE_EXPECT").is_some() {
         return Ok(fs::write(file, got)?);
     }
-    let want = fs::read_to_string(&file)?;
-    if got == want { Ok(()) } else { Err(difference(&want, &got).into()) }
+    let want = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    if got == want { Ok(()) } else { Err(difference(&want, got).into()) }
 }
 
 /// The site records in the format of `expect.txt`.
@@ -175,6 +209,10 @@ fn compiles(roots: &[&Path], include: &Path) -> Result<(), Failed> {
     if run.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&run.stderr).into_owned().into()) }
 }
 
+fn compiles_tree(tree: &Path) -> Result<(), Failed> {
+    compiles(&[&tree.join("drivers"), &tree.join("kernel"), &tree.join("mm")], &tree.join("include"))
+}
+
 fn sources(at: &Path, out: &mut Vec<PathBuf>) -> io::Result<()> {
     if !at.is_dir() {
         return Ok(());
@@ -191,12 +229,12 @@ fn sources(at: &Path, out: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
+fn copy_to(from: &Path, to: &Path) -> io::Result<()> {
     if from.is_dir() {
         fs::create_dir_all(to)?;
         for entry in fs::read_dir(from)? {
             let entry = entry?;
-            copy(&entry.path(), &to.join(entry.file_name()))?;
+            copy_to(&entry.path(), &to.join(entry.file_name()))?;
         }
         return Ok(());
     }

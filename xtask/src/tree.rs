@@ -69,7 +69,7 @@ fn unpacked() -> Result<Tree> {
         let name = format!("--file={}", archive.display());
         repo::run(
             Command::new("tar")
-                .args(["--extract", "--xz", "--strip-components=1", "--exclude=*/Documentation/*", &name])
+                .args(["--extract", "--xz", "--strip-components=1", &name])
                 .current_dir(&folder)
                 .env("XZ_DEFAULTS", "-T0"),
         )?;
