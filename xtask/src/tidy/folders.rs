@@ -70,8 +70,13 @@ fn rules(paths: &[String], files: &[File], findings: &mut Findings) {
         }
     }
     for (name, held) in &folders {
-        if !held.iter().any(|path| path.ends_with("before.c")) {
-            findings.add(&format!("fixtures/rules/{name}"), 0, "has no before.c");
+        let cases: BTreeSet<&str> = held.iter().filter_map(|path| path.split_once('/')).map(|(case, _)| case).collect();
+        for case in &cases {
+            for file in
+                ["before.c", "report.txt"].iter().filter(|file| !held.contains(format!("{case}/{file}").as_str()))
+            {
+                findings.add(&format!("fixtures/rules/{name}/{case}"), 0, format!("has no {file}"));
+            }
         }
     }
 }
