@@ -108,7 +108,7 @@ mod tests {
         let mut config = Config::of_tree(Path::new("/t"));
         assert!(config.reports("net/core/dev.c"));
         config.paths = vec!["net/xdp".into(), "mm/gup.c".into()];
-        assert!(config.reports("net/xdp/xdp_umem.c"));
+        assert!(config.reports("net/xdp/umem.c"));
         assert!(config.reports("mm/gup.c"));
         assert!(!config.reports("net/xdpx.c"));
         assert!(!config.reports("net/core/dev.c"));

@@ -11,11 +11,12 @@ const MAP: &[&[&str]] = &[
     &["edit", "trace", "program"],
     &["config", "error"],
     // From bytes to functions.
-    &["lex"],
+    &["lex", "words"],
     &["split", "normalise"],
     &["parse"],
     &["discover"],
-    // What the kernel's API means, and which dialect of it the tree speaks.
+    // What the kernel's functions do, for any kernel; then which of them the tree has, and in which dialect.
+    &["model"],
     &["kernel"],
     // From functions to traces.
     &["index"],
@@ -24,7 +25,6 @@ const MAP: &[&[&str]] = &[
     &["classify"],
     // From traces to proved plans.
     &["plan", "rules"],
-    &["model"],
     &["prove"],
     &["hazard"],
     // What is said, and how.

@@ -63,7 +63,8 @@ fn rust(file: &File, findings: &mut Findings) {
         findings.add(path, 0, format!("{length} lines, more than {LENGTH}: split it by responsibility"));
     }
     for (number, line) in (1..).zip(file.text.lines()) {
-        if line.chars().count() > WIDTH {
+        // A long string literal is the one thing that rustfmt leaves alone.
+        if line.chars().count() > WIDTH && !line.contains('"') {
             findings.add(path, number, format!("longer than {WIDTH} characters"));
         }
         let code = line.trim_start();
@@ -76,11 +77,17 @@ fn rust(file: &File, findings: &mut Findings) {
             }
         }
         if path.starts_with("src/")
-            && let Some(driver) = DRIVERS.iter().find(|driver| code.contains(**driver))
+            && let Some(driver) = DRIVERS.iter().find(|driver| names(code, driver))
         {
             findings.add(path, number, format!("`{driver}` is the name of a kernel driver"));
         }
     }
+}
+
+/// Whether an identifier of the line starts with `prefix`.
+fn names(line: &str, prefix: &str) -> bool {
+    line.match_indices(prefix)
+        .any(|(at, _)| !line[..at].ends_with(|before: char| before.is_ascii_alphanumeric() || before == '_'))
 }
 
 /// Marks of unfinished work. Put together here so that this file does not hold them.
@@ -122,6 +129,7 @@ mod tests {
     fn driver_name_is_found_in_code_and_not_in_a_comment() {
         let driver = DRIVERS[0];
         assert_eq!(findings("src/flow.rs", &format!("//! Flow.\nlet x = \"{driver}\";\n")), 1);
+        assert_eq!(findings("src/flow.rs", &format!("//! Flow.\nlet x = \"a{driver}\";\n")), 0);
         assert_eq!(findings("src/flow.rs", &format!("//! Flow.\n// seen in {driver}\n")), 0);
     }
 
