@@ -48,6 +48,8 @@ pub enum Command {
         /// The code, as printed in a report. Without one, all codes are listed.
         code: Option<String>,
     },
+    /// List the rewrites that `convert` knows.
+    Rules,
     /// Print the completion script of a shell.
     Completions {
         /// The shell.

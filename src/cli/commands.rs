@@ -6,7 +6,7 @@ use super::screen::Screen;
 use super::tree::{self, Located};
 use crate::config::{Config, DialectKind, DirtyPolicy, Policy};
 use crate::error::{ExitStatus, UserError};
-use crate::explain::{self, Kind};
+use crate::explain::{self, Kind, Page};
 use crate::print::{self, Detail, Paint};
 use crate::report::{Run, SiteRecord};
 use crate::run::{self, Analysis};
@@ -25,6 +25,7 @@ pub fn run(cli: &Cli, screen: &Screen) -> Result<ExitStatus, Stop> {
         }
         Command::Trace { place } => trace(place, &cli.common, screen),
         Command::Explain { code } => explain(code.as_deref(), screen),
+        Command::Rules => rules(screen),
         Command::Completions { shell } => completions(*shell),
     }
 }
@@ -173,7 +174,7 @@ fn explain(code: Option<&str>, screen: &Screen) -> Result<ExitStatus, Stop> {
             for &kind in Kind::ALL.iter().filter(|k| explain::all().any(|p| p.kind == **k)) {
                 writeln!(out, "{}", screen.out.paint(Paint::Bold, &format!("{}s", kind.word())))?;
                 for p in explain::all().filter(|p| p.kind == kind) {
-                    writeln!(out, "  {:<20} {}", p.code, p.title)?;
+                    listed(&p, screen, out)?;
                 }
             }
             Ok(())
@@ -201,6 +202,21 @@ fn explain(code: Option<&str>, screen: &Screen) -> Result<ExitStatus, Stop> {
         Ok(())
     })?;
     Ok(ExitStatus::Clean)
+}
+
+fn rules(screen: &Screen) -> Result<ExitStatus, Stop> {
+    output(|out| explain::all().filter(|p| p.kind == Kind::Rule).try_for_each(|p| listed(&p, screen, out)))?;
+    Ok(ExitStatus::Clean)
+}
+
+/// A line of a list of codes, the title wrapped under itself.
+fn listed(page: &Page, screen: &Screen, out: &mut dyn Write) -> io::Result<()> {
+    let mut code = page.code;
+    for line in print::wrap(&page.title, screen.out.width.saturating_sub(23)) {
+        writeln!(out, "  {code:<20} {line}")?;
+        code = "";
+    }
+    Ok(())
 }
 
 fn completions(shell: clap_complete::Shell) -> Result<ExitStatus, Stop> {

@@ -1,9 +1,10 @@
 //! Pages of the gaps: where and why a trace is lost.
 
 use super::{Kind, Page};
+use std::borrow::Cow;
 
 const fn page(code: &'static str, title: &'static str, text: &'static str) -> Page {
-    Page { code, kind: Kind::Gap, title, text }
+    Page { code, kind: Kind::Gap, title: Cow::Borrowed(title), text: Cow::Borrowed(text) }
 }
 
 pub(super) const PAGES: &[Page] = &[

@@ -1,11 +1,15 @@
 //! `gupconv explain CODE`: a page for every code that a report can print.
 //!
 //! A code may have two pages (`damaged` is a gap and a reason); both are shown. A test keeps codes and pages in step.
+//! The page of a rule is the comment at the head of its source, so that it cannot grow old.
 
 mod gaps;
 mod reasons;
 mod refinements;
 mod words;
+
+use crate::rules::{self, RULES};
+use std::borrow::Cow;
 
 /// What a code names.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -42,26 +46,45 @@ impl Kind {
 }
 
 /// A page.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Page {
     /// The code.
     pub code: &'static str,
     /// What it names.
     pub kind: Kind,
     /// One line.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// The page, plain text of short paragraphs.
-    pub text: &'static str,
+    pub text: Cow<'static, str>,
 }
 
 /// All pages: by kind, then in the order of their tables.
-pub fn all() -> impl Iterator<Item = &'static Page> {
-    [words::VERDICTS, reasons::PAGES, gaps::PAGES, refinements::PAGES, words::DIALECTS].into_iter().flatten()
+pub fn all() -> impl Iterator<Item = Page> {
+    let tables = [words::VERDICTS, reasons::PAGES, gaps::PAGES, refinements::PAGES, words::DIALECTS];
+    RULES.iter().map(rule).chain(tables.into_iter().flatten().cloned())
+}
+
+/// The page of a rule: its first paragraph is the title.
+fn rule(rule: &rules::Rule) -> Page {
+    let page = rule.page();
+    let (title, text) = page.split_once("\n\n").unwrap_or((page.as_str(), ""));
+    let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
+    Page {
+        code: rule.id.0,
+        kind: Kind::Rule,
+        title: Cow::Owned(title.trim_end_matches('.').to_string()),
+        text: Cow::Owned(format!("{}\n", text.trim())),
+    }
 }
 
 /// The pages of a code; upper and lower case are the same.
-pub fn pages(code: &str) -> impl Iterator<Item = &'static Page> {
+pub fn pages(code: &str) -> impl Iterator<Item = Page> {
     all().filter(move |p| p.code.eq_ignore_ascii_case(code))
+}
+
+/// The text of the first page of a code.
+pub fn page(code: &str) -> Option<String> {
+    pages(code).next().map(|p| p.text.into_owned())
 }
 
 /// Codes that a mistyped `code` may have meant, best first, at most three.
@@ -115,10 +138,19 @@ mod tests {
     #[test]
     fn pages_are_whole_and_fit_a_terminal() {
         let mut seen = BTreeSet::new();
-        for p in all() {
+        for p in all().filter(|p| p.kind != Kind::Rule) {
             assert!(seen.insert((p.kind, p.code)), "{} twice", p.code);
             assert!(p.text.len() >= 80 && p.text.ends_with('\n'), "{}", p.code);
             assert!(p.title.len() <= 75 && p.text.lines().all(|l| l.len() <= 80), "{}", p.code);
+        }
+    }
+
+    #[test]
+    fn rules_explain_themselves() {
+        assert_eq!(codes(Kind::Rule), RULES.iter().map(|r| r.id.0).collect());
+        for p in all().filter(|p| p.kind == Kind::Rule) {
+            assert!(!p.title.is_empty() && p.text.len() > 80, "{}", p.code);
+            assert!(page(p.code).is_some_and(|text| text == p.text));
         }
     }
 

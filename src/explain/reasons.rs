@@ -1,9 +1,10 @@
 //! Pages of the reasons: why a site got its verdict.
 
 use super::{Kind, Page};
+use std::borrow::Cow;
 
 const fn page(code: &'static str, title: &'static str, text: &'static str) -> Page {
-    Page { code, kind: Kind::Reason, title, text }
+    Page { code, kind: Kind::Reason, title: Cow::Borrowed(title), text: Cow::Borrowed(text) }
 }
 
 pub(super) const PAGES: &[Page] = &[

@@ -1,9 +1,10 @@
 //! Pages of the refinements: differences that a rewrite may make (SEMANTICS 3).
 
 use super::{Kind, Page};
+use std::borrow::Cow;
 
 const fn page(code: &'static str, title: &'static str, text: &'static str) -> Page {
-    Page { code, kind: Kind::Refinement, title, text }
+    Page { code, kind: Kind::Refinement, title: Cow::Borrowed(title), text: Cow::Borrowed(text) }
 }
 
 pub(super) const PAGES: &[Page] = &[

@@ -72,7 +72,7 @@ fn rule_id(s: &SiteRecord) -> String {
 
 fn rule(id: &str) -> Value {
     let code = id.rsplit('/').next().unwrap_or(id);
-    let text = explain::pages(code).next().map_or_else(|| id.to_string(), |p| p.title.to_string());
+    let text = explain::pages(code).next().map_or_else(|| id.to_string(), |p| p.title.into_owned());
     json!({ "id": id, "shortDescription": { "text": text }, "help": { "text": format!("gupconv explain {code}") } })
 }
 

@@ -60,8 +60,23 @@ pub fn conjuncts(e: &Expr) -> Vec<&Expr> {
 
 /// Macros and inline functions whose value depends on their arguments alone. Upper case ones are kernel-wide.
 const VALUE_ONLY: [&str; 17] = [
-    "min", "max", "min_t", "max_t", "ARRAY_SIZE", "DIV_ROUND_UP", "PAGE_ALIGN", "PFN_UP", "PFN_DOWN", "likely", "unlikely",
-    "round_up", "round_down", "offset_in_page", "IS_ALIGNED", "BIT", "IS_ENABLED",
+    "min",
+    "max",
+    "min_t",
+    "max_t",
+    "ARRAY_SIZE",
+    "DIV_ROUND_UP",
+    "PAGE_ALIGN",
+    "PFN_UP",
+    "PFN_DOWN",
+    "likely",
+    "unlikely",
+    "round_up",
+    "round_down",
+    "offset_in_page",
+    "IS_ALIGNED",
+    "BIT",
+    "IS_ENABLED",
 ];
 
 /// Whether evaluating the expression changes nothing and can be repeated. Unknown calls count as effects.
@@ -123,8 +138,22 @@ pub fn may_write(e: &Expr, place: &Expr, address_taken: bool) -> bool {
 
 /// Calls that change no count and no array of a driver.
 const LEAVES_FIELDS: [&str; 16] = [
-    "put_page", "put_user_page", "set_page_dirty", "set_page_dirty_lock", "SetPageDirty", "PageReserved", "PageDirty",
-    "PageCompound", "flush_dcache_page", "kfree", "vfree", "kvfree", "WARN_ON", "WARN_ON_ONCE", "BUG_ON", "IS_ERR",
+    "put_page",
+    "put_user_page",
+    "set_page_dirty",
+    "set_page_dirty_lock",
+    "SetPageDirty",
+    "PageReserved",
+    "PageDirty",
+    "PageCompound",
+    "flush_dcache_page",
+    "kfree",
+    "vfree",
+    "kvfree",
+    "WARN_ON",
+    "WARN_ON_ONCE",
+    "BUG_ON",
+    "IS_ERR",
 ];
 
 /// Macros that assign to their argument.
@@ -207,7 +236,9 @@ fn use_of(e: &Expr, name: &str) -> Use {
         return Use::None;
     }
     match &e.kind {
-        ExprKind::Assign(None, to, from) if to.ident().is_some_and(|n| &**n == name) && !mentions(from, name) => Use::Write,
+        ExprKind::Assign(None, to, from) if to.ident().is_some_and(|n| &**n == name) && !mentions(from, name) => {
+            Use::Write
+        }
         ExprKind::Comma(a, b) => match use_of(a, name) {
             Use::None => use_of(b, name),
             u => u,
@@ -260,7 +291,9 @@ impl Types<'_> {
                 BinOp::Add if self.of(b).depth() > 0 => self.of(b),
                 BinOp::Sub if self.of(a).depth() > 0 => integer(true, 64),
                 BinOp::Shl | BinOp::Shr => promoted(self.of(a)),
-                BinOp::Eq | BinOp::Ne | BinOp::Lt | BinOp::Le | BinOp::Gt | BinOp::Ge | BinOp::And | BinOp::Or => CType::int(),
+                BinOp::Eq | BinOp::Ne | BinOp::Lt | BinOp::Le | BinOp::Gt | BinOp::Ge | BinOp::And | BinOp::Or => {
+                    CType::int()
+                }
                 _ => common(self.of(a), self.of(b)),
             },
             ExprKind::Field { base, name, .. } => {

@@ -125,7 +125,10 @@ pub fn may_sleep(scene: &Scene, unit: &Unit, callee: Span) -> Option<Obligation>
         kind: ObligationKind::MaySleep,
         at: scene.loc(callee),
         expr: String::new(),
-        text: format!("{}() takes the page lock here, so it may sleep and must not hold that lock.", scene.function.name),
+        text: format!(
+            "{}() takes the page lock here, so it may sleep and must not hold that lock.",
+            scene.function.name
+        ),
         discharged: Some("no atomic context and no held page lock was found on the way to this release".into()),
     })
 }
@@ -168,7 +171,8 @@ fn range(scene: &Scene, p: &PageLoop) -> Option<(String, String)> {
         }
     };
     let array = plain(p.entry.array);
-    let wrapped = if is_primary(p.entry.array) || array.starts_with('(') { array.clone() } else { format!("({array})") };
+    let wrapped =
+        if is_primary(p.entry.array) || array.starts_with('(') { array.clone() } else { format!("({array})") };
     let at = match (p.entry.plus, from) {
         (None, None) => return Some((bare(scene.text, p.entry.array.span), count)),
         (Some(k), None) => bare(scene.text, k.span),
@@ -186,7 +190,8 @@ fn operand(scene: &Scene, e: &Expr, p: &PageLoop) -> String {
         ExprKind::Cond(..) | ExprKind::Assign(..) => true,
         _ => false,
     };
-    let needed = !matches!(p.walk.from, Bound::Const(0)) || matches!(p.walk.to, Bound::OneMore(_)) || p.entry.plus.is_some();
+    let needed =
+        !matches!(p.walk.from, Bound::Const(0)) || matches!(p.walk.to, Bound::OneMore(_)) || p.entry.plus.is_some();
     if loose && needed && !s.starts_with('(') { format!("({s})") } else { s }
 }
 
@@ -194,7 +199,11 @@ fn operand(scene: &Scene, e: &Expr, p: &PageLoop) -> String {
 fn is_primary(e: &Expr) -> bool {
     matches!(
         e.kind,
-        ExprKind::Ident(_) | ExprKind::Int { .. } | ExprKind::Field { .. } | ExprKind::Index(..) | ExprKind::Call { .. }
+        ExprKind::Ident(_)
+            | ExprKind::Int { .. }
+            | ExprKind::Field { .. }
+            | ExprKind::Index(..)
+            | ExprKind::Call { .. }
     )
 }
 
@@ -206,7 +215,8 @@ pub fn conjunct_texts(scene: &Scene, all: &[&Expr]) -> Vec<String> {
             .iter()
             .map(|c| {
                 let s = one_line(scene.text, c.span);
-                let loose = matches!(c.kind, ExprKind::Binary(BinOp::Or, ..) | ExprKind::Cond(..) | ExprKind::Assign(..));
+                let loose =
+                    matches!(c.kind, ExprKind::Binary(BinOp::Or, ..) | ExprKind::Cond(..) | ExprKind::Assign(..));
                 if loose && !s.starts_with('(') { format!("({s})") } else { s }
             })
             .collect(),

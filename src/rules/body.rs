@@ -96,7 +96,9 @@ fn tested_for_null(c: &Expr) -> Option<&Expr> {
     match &c.kind {
         ExprKind::Binary(BinOp::Ne, a, b) if is_null(b) => Some(a),
         ExprKind::Binary(BinOp::Ne, a, b) if is_null(a) => Some(b),
-        ExprKind::Ident(_) | ExprKind::Index(..) | ExprKind::Unary(UnOp::Deref, _) | ExprKind::Assign(None, ..) => Some(c),
+        ExprKind::Ident(_) | ExprKind::Index(..) | ExprKind::Unary(UnOp::Deref, _) | ExprKind::Assign(None, ..) => {
+            Some(c)
+        }
         _ => None,
     }
 }
@@ -130,7 +132,8 @@ pub fn page_loop(s: &Stmt) -> Option<PageLoop<'_>> {
     if r.walk.step == Step::Body && !r.stepped || r.walk.guards.iter().chain(&r.guards).any(|g| !r.invariant(g)) {
         return None;
     }
-    if r.put.is_none() && r.dirty.is_none() || r.dirty.as_ref().is_some_and(|d| d.when.iter().any(|c| !r.invariant(c))) {
+    if r.put.is_none() && r.dirty.is_none() || r.dirty.as_ref().is_some_and(|d| d.when.iter().any(|c| !r.invariant(c)))
+    {
         return None;
     }
     Some(PageLoop {
@@ -206,7 +209,8 @@ impl<'a> Reader<'a> {
                         Some(value) => self.copied(&d.name, value, true)?,
                         // struct page *page; page = pages[i];
                         None => {
-                            let StmtKind::Expr(Expr { kind: ExprKind::Assign(None, to, value), .. }) = &rest.first()?.kind
+                            let StmtKind::Expr(Expr { kind: ExprKind::Assign(None, to, value), .. }) =
+                                &rest.first()?.kind
                             else {
                                 return None;
                             };

@@ -52,15 +52,8 @@ impl<'a> Cfg<'a> {
     /// The graph of a function.
     pub fn new(f: &'a Function) -> Self {
         let cfg = Cfg { nodes: vec![Node::Join, Node::Join], next: vec![vec![]; 2], before: vec![vec![]; 2] };
-        let mut b = Builder {
-            cfg,
-            here: 0,
-            breaks: vec![],
-            continues: vec![],
-            switches: vec![],
-            labels: vec![],
-            exit: 1,
-        };
+        let mut b =
+            Builder { cfg, here: 0, breaks: vec![], continues: vec![], switches: vec![], labels: vec![], exit: 1 };
         b.stmt(&f.body);
         b.link(b.here, b.exit, None);
         b.cfg

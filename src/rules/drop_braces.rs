@@ -123,7 +123,9 @@ fn drop(scene: &Scene, changes: &[Change], path: &[&Stmt], outer: &Stmt) -> Opti
     }
     let mut done: Option<(Span, String)> = None;
     for (block, els) in blocks {
-        let Some(Action::Replace { gone, with }) = without(scene, changes, block, path[root], *els) else { return None };
+        let Some(Action::Replace { gone, with }) = without(scene, changes, block, path[root], *els) else {
+            return None;
+        };
         done = Some(match done {
             None => (gone, with),
             Some((before, text)) => {

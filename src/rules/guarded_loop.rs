@@ -59,7 +59,10 @@ pub fn pure_condition(scene: &Scene, unit: &Unit, c: &Expr, p: &PageLoop) -> Obl
         kind: ObligationKind::PureCondition,
         at: scene.loc(unit.call.span),
         expr: bare(scene.text, c.span),
-        text: format!("`{}` has one value for all pages and may be evaluated when there is none.", bare(scene.text, c.span)),
+        text: format!(
+            "`{}` has one value for all pages and may be evaluated when there is none.",
+            bare(scene.text, c.span)
+        ),
         discharged,
     }
 }

@@ -75,11 +75,7 @@ impl Rule {
 
 macro_rules! rule {
     ($name:ident, $kind:expr) => {
-        Rule {
-            id: RuleId(stringify!($name)),
-            kind: $kind,
-            source: include_str!(concat!(stringify!($name), ".rs")),
-        }
+        Rule { id: RuleId(stringify!($name)), kind: $kind, source: include_str!(concat!(stringify!($name), ".rs")) }
     };
 }
 

@@ -65,7 +65,8 @@ pub fn rewrite(scene: &Scene, unit: &Unit) -> Option<Rewrite> {
         // The unlocked function for one page says nothing that the two old calls did not say.
         return None;
     }
-    let dirtying = if dirty.when.is_empty() { Dirtying::Always(function) } else { Dirtying::When(function, dirty.when) };
+    let dirtying =
+        if dirty.when.is_empty() { Dirtying::Always(function) } else { Dirtying::When(function, dirty.when) };
     let written = bare(scene.text, page.span);
     let args = [address(scene, page, &written)?, "1".to_string()];
     let single = scene.target.single()?;

@@ -199,7 +199,10 @@ fn while_walk<'a>(cond: &'a Expr, body: &'a Stmt, at_least_once: bool) -> Option
     };
     let (mut op, mut left, mut limit) = (BinOp::Ne, test, None);
     if let ExprKind::Binary(o, a, b) = &test.kind {
-        if constant(b).is_some() || step_of(a).is_some() || a.ident().is_some() && b.ident().is_none_or(|_| *o == BinOp::Lt) {
+        if constant(b).is_some()
+            || step_of(a).is_some()
+            || a.ident().is_some() && b.ident().is_none_or(|_| *o == BinOp::Lt)
+        {
             (op, left, limit) = (*o, a, Some(&**b));
         } else {
             (op, left, limit) = (turned(*o)?, b, Some(&**a));

@@ -153,9 +153,9 @@ fn whole(scene: &Scene, s: &Stmt, scope: &Stmt, gone: &[Span]) -> Change {
         span.start -= indent.len() as u32;
         span.end = line_end(text, s.span.end);
         let kept = match &scope.kind {
-            StmtKind::Block(v) => v.iter().any(|o| {
-                matches!(o.kind, StmtKind::Decl(_)) && o.span.start < s.span.start && !gone.contains(&o.span)
-            }),
+            StmtKind::Block(v) => v
+                .iter()
+                .any(|o| matches!(o.kind, StmtKind::Decl(_)) && o.span.start < s.span.start && !gone.contains(&o.span)),
             _ => true,
         };
         let next = Span { start: span.end, end: line_end(text, span.end) };
