@@ -7,6 +7,7 @@
 pub mod ast;
 pub mod cli;
 pub mod config;
+pub mod decide;
 pub mod discover;
 pub mod edit;
 pub mod error;

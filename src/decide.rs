@@ -1,0 +1,299 @@
+//! From traces to outcomes: sites whose releases hang together are planned together, and a plan is proved or not.
+//!
+//! All or nothing holds for a *group*: sites that share a release, and all releases of those sites. One site that must
+//! not be converted keeps its whole group. This hop makes no edit and runs no proof; it asks those who do, and checks
+//! that what comes back still parses.
+
+use crate::ast::Function;
+use crate::config::DialectKind;
+use crate::edit::EditSet;
+use crate::kernel::Api;
+use crate::kernel::dialect::Dialect;
+use crate::parse::Parser;
+use crate::plan::{self, Obstacle, Plan, Request, Target};
+use crate::program::Program;
+use crate::report::ProofRecord;
+use crate::report::build::Outcome;
+use crate::source::{FileId, LineMap, Loc};
+use crate::split::{self, ItemKind};
+use crate::trace::{Custody, PinSite, Reason, Release, ReleaseId, Verdict};
+use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A function before and after a plan.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// The file.
+    pub file: FileId,
+    /// As it is; spans index the text of the file.
+    pub before: Arc<Function>,
+    /// As it shall be; spans index `after_text`.
+    pub after: Arc<Function>,
+    /// The whole file as it shall be.
+    pub after_text: Arc<[u8]>,
+}
+
+/// What a proof is asked.
+pub struct Question<'a> {
+    /// The tree.
+    pub program: &'a dyn Program,
+    /// What the tree offers.
+    pub dialect: &'a Dialect,
+    /// The pins of the group, ascending.
+    pub sites: &'a [&'a PinSite],
+    /// The releases of the group, ascending.
+    pub releases: &'a [&'a Release],
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Every function that it changes, ascending.
+    pub changed: &'a [Changed],
+}
+
+/// Who answers: the proof, or nobody. Asked from several threads.
+pub type Prover<'a> = dyn Fn(&Question<'_>) -> ProofRecord + Sync + 'a;
+
+/// The answer of nobody.
+pub fn unproved(_: &Question<'_>) -> ProofRecord {
+    ProofRecord {
+        outcome: "unsupported",
+        refinements: Vec::new(),
+        runs: 0,
+        assumed: Vec::new(),
+        counterexample: Some("no proof was made".into()),
+    }
+}
+
+/// Decides about every site, in the order of [`Custody::sites`].
+pub fn decide(program: &dyn Program, dialect: &Dialect, custody: &Custody, prover: &Prover<'_>) -> Vec<Outcome> {
+    let mut outcomes: Vec<Outcome> = custody.traces.iter().map(Outcome::of_trace).collect();
+    let groups = groups(custody);
+    let decided: Vec<(Vec<usize>, Decision)> = groups
+        .into_par_iter()
+        .map(|group| {
+            let decision = decide_group(program, dialect, custody, &group, prover);
+            (group, decision)
+        })
+        .collect();
+    for (group, decision) in decided {
+        for i in group {
+            let Some(outcome) = outcomes.get_mut(i).filter(|o| o.verdict == Verdict::Convert) else { continue };
+            outcome.verdict = decision.verdict;
+            if let Some((reason, text)) = &decision.why {
+                outcome.reason = *reason;
+                outcome.text = text.clone();
+            }
+            if let Some((plan, proof)) = &decision.plan {
+                outcome.edits = plan.edits.clone();
+                outcome.proof = Some(proof.clone());
+            }
+        }
+    }
+    outcomes
+}
+
+/// What holds for the sites of a group that could be converted.
+struct Decision {
+    verdict: Verdict,
+    /// Instead of the reason of the trace.
+    why: Option<(Reason, String)>,
+    plan: Option<(Plan, ProofRecord)>,
+}
+
+impl Decision {
+    fn assist(reason: Reason, text: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Assist, why: Some((reason, text.into())), plan: None }
+    }
+}
+
+/// Numbers of the sites that hang together by their releases; only groups with a site to convert, by first site.
+fn groups(custody: &Custody) -> Vec<Vec<usize>> {
+    let mut root: Vec<usize> = (0..custody.traces.len()).collect();
+    let find = |root: &mut Vec<usize>, mut i: usize| {
+        while root[i] != i {
+            root[i] = root[root[i]];
+            i = root[i];
+        }
+        i
+    };
+    let mut owner: BTreeMap<ReleaseId, usize> = BTreeMap::new();
+    let mut join = |root: &mut Vec<usize>, release: ReleaseId, site: usize| {
+        if site >= root.len() {
+            return;
+        }
+        let other = *owner.entry(release).or_insert(site);
+        let (a, b) = (find(root, site), find(root, other));
+        root[a.max(b)] = a.min(b);
+    };
+    for (i, trace) in custody.traces.iter().enumerate() {
+        trace.releases.iter().for_each(|&r| join(&mut root, r, i));
+    }
+    for (n, release) in custody.releases.iter().enumerate() {
+        release.pins.iter().for_each(|p| join(&mut root, ReleaseId(n as u32), p.0 as usize));
+    }
+    let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for i in 0..root.len() {
+        groups.entry(find(&mut root, i)).or_default().push(i);
+    }
+    let wanted = |group: &Vec<usize>| group.iter().any(|&i| custody.traces[i].verdict == Verdict::Convert);
+    groups.into_values().filter(wanted).collect()
+}
+
+fn decide_group(
+    program: &dyn Program,
+    dialect: &Dialect,
+    custody: &Custody,
+    group: &[usize],
+    prover: &Prover<'_>,
+) -> Decision {
+    match dialect.kind {
+        DialectKind::None => return Decision::assist(Reason::NoApi, "The tree has no function to convert to."),
+        // Half of a conversion corrupts the counts here: see `gupconv explain pin-user-pages`.
+        DialectKind::PinUserPages => {
+            let text =
+                "Pin and releases must change together in this tree, and the rewrite of the pin is not known yet.";
+            return Decision::assist(Reason::NoRule, text);
+        }
+        DialectKind::PutUserPage2 | DialectKind::PutUserPage3 => {}
+    }
+    let in_the_way = |i: usize| {
+        let trace = &custody.traces[i];
+        trace.verdict != Verdict::Convert && trace.reason != Reason::AlreadyConverted
+    };
+    if let Some(&other) = group.iter().find(|&&i| in_the_way(i)) {
+        let site = &custody.sites[other];
+        let text = format!(
+            "The pin at {} shares a release with this one and cannot be converted ({}).",
+            place(program, site.at),
+            custody.traces[other].reason.code()
+        );
+        return Decision::assist(Reason::SharedRelease, text);
+    }
+    let sites: Vec<&PinSite> = group.iter().filter_map(|&i| custody.sites.get(i)).collect();
+    let numbers: BTreeSet<ReleaseId> = group.iter().flat_map(|&i| custody.traces[i].releases.iter().copied()).collect();
+    let releases: Vec<&Release> = numbers
+        .iter()
+        .filter_map(|r| custody.releases.get(r.0 as usize))
+        .filter(|r| !Api::get().release(&r.callee).is_some_and(|f| f.converted))
+        .collect();
+    if let Some(r) = releases.iter().find(|r| !r.foreign.is_empty() && r.guarded_by.is_none()) {
+        let text = format!("Other pages reach the release at {}.", place(program, r.at));
+        return Decision::assist(Reason::MixedOrigin, text);
+    }
+    if releases.is_empty() {
+        return Decision::assist(Reason::NoRelease, "No release is left to be rewritten.");
+    }
+    let target = target(dialect);
+    let request = Request { program, releases: releases.clone(), sites: sites.clone(), target };
+    match plan::plan(&request) {
+        Err(Obstacle { at, text }) => Decision::assist(Reason::NoRule, format!("{text} ({})", place(program, at))),
+        Ok(plans) => choose(program, dialect, &sites, &releases, plans, prover),
+    }
+}
+
+/// What rewrites may use of the dialect.
+fn target(dialect: &Dialect) -> Target {
+    Target {
+        dirty_arity: dialect.dirty_arity,
+        has_dirty_unlocked: dialect.has_dirty_unlocked,
+        available: dialect.available.clone(),
+        mmu_only_batch: dialect.batch_needs_mmu,
+        unpin: dialect.kind == DialectKind::PinUserPages,
+    }
+}
+
+/// The first plan whose proof holds. Else the one to show: one that could not be proved before one that is wrong, and
+/// among those the first whose obligations the code itself shows.
+fn choose(
+    program: &dyn Program,
+    dialect: &Dialect,
+    sites: &[&PinSite],
+    releases: &[&Release],
+    plans: Vec<Plan>,
+    prover: &Prover<'_>,
+) -> Decision {
+    let mut open: Option<(Plan, ProofRecord)> = None;
+    let mut wrong: Option<(Plan, ProofRecord)> = None;
+    let mut broken: Option<String> = None;
+    for plan in plans {
+        let changed = match reparse(program, &plan) {
+            Ok(changed) => changed,
+            Err(text) => {
+                broken.get_or_insert(text);
+                continue;
+            }
+        };
+        let question = Question { program, dialect, sites, releases, plan: &plan, changed: &changed };
+        let mut proof = prover(&question);
+        match proof.outcome {
+            "equal" | "refined" => {
+                proof.assumed.extend(plan.cautions.iter().cloned());
+                return Decision { verdict: Verdict::Convert, why: None, plan: Some((plan, proof)) };
+            }
+            "differs" => {
+                wrong.get_or_insert((plan, proof));
+            }
+            _ => {
+                let better = match &open {
+                    None => true,
+                    Some((old, _)) => !old.statically_safe() && plan.statically_safe(),
+                };
+                if better {
+                    proof.assumed.extend(plan.open().map(|o| o.text.clone()));
+                    proof.assumed.extend(plan.cautions.iter().cloned());
+                    open = Some((plan, proof));
+                }
+            }
+        }
+    }
+    let (reason, text, plan) = match (open, wrong) {
+        (Some((plan, proof)), _) => {
+            let why = proof.counterexample.clone().unwrap_or_else(|| "the proof could not run".into());
+            (Reason::Unproved, format!("A rewrite is known, but not proved: {why}."), Some((plan, proof)))
+        }
+        (None, Some(wrong)) => {
+            (Reason::Differs, "The code before and after the rewrite does not do the same.".to_string(), Some(wrong))
+        }
+        (None, None) => (Reason::NoRule, broken.unwrap_or_else(|| "No rewrite is known.".into()), None),
+    };
+    Decision { verdict: Verdict::Assist, why: Some((reason, text)), plan }
+}
+
+/// Applies the plan and parses every function that it changes.
+///
+/// # Errors
+/// An edit that lies in no function, or a function that is not whole any more: the plan must not be used.
+pub fn reparse(program: &dyn Program, plan: &Plan) -> Result<Vec<Changed>, String> {
+    let edits = EditSet::new(plan.edits.clone()).map_err(|e| format!("The edits do not fit together: {e}."))?;
+    let mut parser = Parser::new();
+    let mut out = Vec::new();
+    for file in edits.files() {
+        let text = program.text(file);
+        let lost = || format!("An edit lies outside of {}.", program.path(file));
+        let after_text: Arc<[u8]> = edits.apply(file, &text).ok_or_else(lost)?.into();
+        let items = split::split(&after_text);
+        let mut seen = BTreeSet::new();
+        for edit in edits.edits().iter().filter(|e| e.file == file) {
+            let at = Loc { file, span: edit.span };
+            let outside = || format!("An edit of {} lies in no function.", place(program, at));
+            let before = program.function_at(at).ok_or_else(outside)?;
+            if !seen.insert(before.span) {
+                continue;
+            }
+            let name_at = edits.moved(file, before.name_span.start);
+            let item = items
+                .iter()
+                .find(|i| i.kind == ItemKind::Function && i.name_span.start == name_at && i.name == before.name);
+            let after = item.and_then(|i| parser.function(&after_text, i)).filter(|f| f.damage.is_empty());
+            let after = after.ok_or_else(|| format!("{}() does not parse after the rewrite.", before.name))?;
+            out.push(Changed { file, before, after: Arc::new(after), after_text: after_text.clone() });
+        }
+    }
+    Ok(out)
+}
+
+/// `path:line` of a place.
+fn place(program: &dyn Program, at: Loc) -> String {
+    let line = LineMap::new(&program.text(at.file)).line(at.span.start);
+    format!("{}:{line}", program.path(at.file))
+}

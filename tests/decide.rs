@@ -1,0 +1,230 @@
+//! Which plans are made, and which of them are handed out: groups of sites, answers of the proof, narrowing paths.
+//!
+//! The custody is written by hand, so that these decisions are tested without the analysis in front of them.
+
+use gupconv::ast::{Function, StructDef};
+use gupconv::config::Config;
+use gupconv::decide::{Question, decide, unproved};
+use gupconv::kernel::dialect::{Detected, of_files};
+use gupconv::parse::Parser;
+use gupconv::program::Program;
+use gupconv::report::{Coverage, ProofRecord};
+use gupconv::run::{Found, finish};
+use gupconv::source::{FileId, Loc, Span};
+use gupconv::split::{ItemKind, split};
+use gupconv::trace::{
+    Context, Custody, Dirty, Origin, PinSite, PinTrace, Reason, Release, ReleaseId, Shape, SiteId, Verdict, When,
+    Writes,
+};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Two functions that pin, and the one of another file that releases for both.
+const PIN: &str = "\
+int first(struct buf *b)
+{
+	return get_user_pages_fast(b->addr, b->n, FOLL_WRITE, b->pages);
+}
+
+int second(struct buf *b)
+{
+	return get_user_pages_fast(b->addr, b->n, FOLL_WRITE, b->pages);
+}
+";
+const PUT: &str = "\
+void done(struct page *page)
+{
+	put_page(page);
+}
+";
+
+struct Files(Vec<(&'static str, Arc<[u8]>, Vec<Arc<Function>>)>);
+
+impl Files {
+    fn new() -> Self {
+        let mut parser = Parser::new();
+        let mut file = |path, text: &str| {
+            let items = split(text.as_bytes());
+            let functions = items.iter().filter(|i| i.kind == ItemKind::Function);
+            let functions = functions.filter_map(|i| parser.function(text.as_bytes(), i)).map(Arc::new).collect();
+            (path, text.as_bytes().into(), functions)
+        };
+        Self(vec![file("a/pin.c", PIN), file("b/put.c", PUT)])
+    }
+}
+
+impl Program for Files {
+    fn path(&self, file: FileId) -> &str {
+        self.0[file.0 as usize].0
+    }
+    fn text(&self, file: FileId) -> Arc<[u8]> {
+        self.0[file.0 as usize].1.clone()
+    }
+    fn function_at(&self, at: Loc) -> Option<Arc<Function>> {
+        self.0[at.file.0 as usize].2.iter().find(|f| f.span.contains(at.span)).cloned()
+    }
+    fn function(&self, from: FileId, name: &str) -> Option<(FileId, Arc<Function>)> {
+        self.0[from.0 as usize].2.iter().find(|f| &*f.name == name).map(|f| (from, f.clone()))
+    }
+    fn structure(&self, _: FileId, _: &str) -> Option<Arc<StructDef>> {
+        None
+    }
+}
+
+/// The place of the `nth` occurrence of `word`.
+fn place(file: u32, text: &str, word: &str, nth: usize) -> Loc {
+    let (start, _) = text.match_indices(word).nth(nth).expect("the word is there");
+    Loc { file: FileId(file), span: Span::new(start, start + word.len()) }
+}
+
+fn custody() -> Custody {
+    let site = |n: usize, function: &str| {
+        let at = place(0, PIN, "get_user_pages_fast", n);
+        PinSite {
+            at,
+            call: Span { end: at.span.end + 46, ..at.span },
+            api: "get_user_pages_fast".into(),
+            function: function.into(),
+            pages: Some(("b->pages".into(), at.span)),
+            count: Some(("b->n".into(), at.span)),
+            flags: None,
+            result: None,
+            writes: Writes::Always,
+            write_expr: String::new(),
+            damaged: false,
+        }
+    };
+    let at = place(1, PUT, "put_page", 0);
+    let release = Release {
+        at,
+        call: Span { end: at.span.end + 6, ..at.span },
+        callee: "put_page".into(),
+        function: "done".into(),
+        pins: vec![SiteId(0), SiteId(1)],
+        foreign: Vec::new(),
+        guarded_by: None,
+        dirty: Dirty::None,
+        dirty_when: String::new(),
+        shape: Shape::Single,
+        when: When::Normal,
+        context: Context::default(),
+        damaged: false,
+    };
+    let trace = |n: u32| PinTrace {
+        site: SiteId(n),
+        holders: Vec::new(),
+        releases: vec![ReleaseId(0)],
+        gaps: Vec::new(),
+        steps: Vec::new(),
+        case: 1,
+        case_why: String::new(),
+        verdict: Verdict::Convert,
+        reason: Reason::Complete,
+        reason_text: "whole".into(),
+    };
+    Custody {
+        sites: vec![site(0, "first"), site(1, "second")],
+        releases: vec![release],
+        traces: vec![trace(0), trace(1)],
+        damaged: Vec::new(),
+    }
+}
+
+const PUT_USER: &str = "static inline void put_user_page(struct page *page)\n{\n\tput_page(page);\n}\n\
+    void put_user_pages_dirty_lock(struct page **pages, unsigned long npages);\n";
+const UNPIN: &str = "void unpin_user_page(struct page *page);\n";
+
+fn dialect(mm_h: &str) -> Detected {
+    of_files(&mut |path| (path == "include/linux/mm.h").then(|| mm_h.as_bytes().to_vec()))
+}
+
+fn answer(outcome: &'static str) -> impl Fn(&Question<'_>) -> ProofRecord {
+    move |q| {
+        assert_eq!((q.sites.len(), q.releases.len()), (2, 1), "the whole group is asked about");
+        assert_eq!(q.changed.iter().map(|c| &*c.after.name).collect::<Vec<_>>(), ["done"]);
+        ProofRecord { outcome, ..unproved(q) }
+    }
+}
+
+fn verdicts(custody: &Custody, mm_h: &str, outcome: &'static str) -> Vec<(Verdict, Reason, usize)> {
+    let outcomes = decide(&Files::new(), &dialect(mm_h).dialect, custody, &answer(outcome));
+    outcomes.iter().map(|o| (o.verdict, o.reason, o.edits.len())).collect()
+}
+
+#[test]
+fn the_proof_decides_for_the_whole_group() {
+    let c = custody();
+    assert_eq!(verdicts(&c, PUT_USER, "equal"), [(Verdict::Convert, Reason::Complete, 1); 2]);
+    assert_eq!(verdicts(&c, PUT_USER, "refined"), [(Verdict::Convert, Reason::Complete, 1); 2]);
+    assert_eq!(verdicts(&c, PUT_USER, "differs"), [(Verdict::Assist, Reason::Differs, 1); 2]);
+    assert_eq!(verdicts(&c, PUT_USER, "unsupported"), [(Verdict::Assist, Reason::Unproved, 1); 2]);
+}
+
+#[test]
+fn one_site_that_stays_keeps_its_group() {
+    let mut c = custody();
+    c.traces[1].verdict = Verdict::Leave;
+    c.traces[1].reason = Reason::MmuNotifier;
+    assert_eq!(verdicts(&c, PUT_USER, "equal"), [
+        (Verdict::Assist, Reason::SharedRelease, 0),
+        (Verdict::Leave, Reason::MmuNotifier, 0)
+    ]);
+    // Also when the trace of the other site does not list the release, but the release knows the pin.
+    c.traces[1].releases.clear();
+    assert_eq!(verdicts(&c, PUT_USER, "equal")[0].1, Reason::SharedRelease);
+}
+
+#[test]
+fn foreign_pages_keep_a_release_as_it_is() {
+    let mut c = custody();
+    c.releases[0].foreign = vec![Origin { what: "alloc_page".into(), at: c.sites[0].at }];
+    assert_eq!(verdicts(&c, PUT_USER, "equal"), [(Verdict::Assist, Reason::MixedOrigin, 0); 2]);
+    c.releases[0].guarded_by = Some("b->user".into());
+    assert_eq!(verdicts(&c, PUT_USER, "equal")[0].0, Verdict::Convert);
+}
+
+#[test]
+fn a_dialect_that_cannot_be_written_is_not() {
+    let c = custody();
+    assert_eq!(verdicts(&c, "int x;\n", "equal"), [(Verdict::Assist, Reason::NoApi, 0); 2]);
+    assert_eq!(verdicts(&c, UNPIN, "equal"), [(Verdict::Assist, Reason::NoRule, 0); 2]);
+}
+
+fn finished(config: &Config, outcome: &'static str) -> gupconv::run::Analysis {
+    let detected = dialect(PUT_USER);
+    let (program, custody) = (Files::new(), custody());
+    let outcomes = decide(&program, &detected.dialect, &custody, &answer(outcome));
+    let found = Found { program: Box::new(program), custody, outcomes, coverage: Coverage::default() };
+    finish(config, &detected, found)
+}
+
+#[test]
+fn a_shared_plan_is_handed_out_once() {
+    let a = finished(&Config::of_tree(Path::new("/t")), "equal");
+    assert_eq!((a.converted, a.changes.len(), a.left_out.len()), (2, 1, 0));
+    assert_eq!(a.changes[0].path, "b/put.c");
+    assert_eq!(String::from_utf8_lossy(&a.changes[0].after), PUT.replace("put_page", "put_user_page"));
+    assert_eq!(a.run.sites[0].edits[0].with, "\tput_user_page(page);");
+}
+
+#[test]
+fn without_a_proof_only_on_demand() {
+    let mut config = Config::of_tree(Path::new("/t"));
+    assert!(finished(&config, "unsupported").changes.is_empty());
+    config.unproved = true;
+    assert_eq!(finished(&config, "unsupported").changes.len(), 1);
+    assert!(finished(&config, "differs").changes.is_empty(), "what is known to be wrong is never handed out");
+}
+
+#[test]
+fn nothing_is_written_outside_of_the_paths() {
+    let mut config = Config::of_tree(Path::new("/t"));
+    config.paths = vec!["a".into()];
+    let a = finished(&config, "equal");
+    assert!(a.changes.is_empty() && a.converted == 0);
+    assert_eq!(a.left_out.len(), 2);
+    assert_eq!((a.left_out[0].path.as_str(), a.left_out[0].line), ("a/pin.c", 3));
+    assert!(a.left_out[0].why.contains("b/put.c"), "{}", a.left_out[0].why);
+    config.paths = vec!["a".into(), "b/put.c".into()];
+    assert_eq!(finished(&config, "equal").changes.len(), 1);
+}
