@@ -165,10 +165,10 @@ fn one_site_that_stays_keeps_its_group() {
     let mut c = custody();
     c.traces[1].verdict = Verdict::Leave;
     c.traces[1].reason = Reason::MmuNotifier;
-    assert_eq!(verdicts(&c, PUT_USER, "equal"), [
-        (Verdict::Assist, Reason::SharedRelease, 0),
-        (Verdict::Leave, Reason::MmuNotifier, 0)
-    ]);
+    assert_eq!(
+        verdicts(&c, PUT_USER, "equal"),
+        [(Verdict::Assist, Reason::SharedRelease, 0), (Verdict::Leave, Reason::MmuNotifier, 0)]
+    );
     // Also when the trace of the other site does not list the release, but the release knows the pin.
     c.traces[1].releases.clear();
     assert_eq!(verdicts(&c, PUT_USER, "equal")[0].1, Reason::SharedRelease);
