@@ -6,10 +6,12 @@
 //! or here when the function itself shows it. The forms that a release may take are the rules of [`crate::rules`].
 
 use crate::ast::Function;
-use crate::edit::{Edit, EditSet};
+use crate::edit::{Edit, EditSet, Rewritten};
+use crate::parse::Parser;
 use crate::program::Program;
 use crate::rules::{self, Rewrite, RuleId, Scene};
-use crate::source::Loc;
+use crate::source::{FileId, Loc, Name};
+use crate::split::split;
 use crate::trace::{PinSite, Release};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -48,6 +50,17 @@ impl Target {
         t.has_dirty_unlocked = false;
         t.available.remove("put_user_pages_dirty");
         t
+    }
+    /// The names of a tree that counts pins apart (`v5.7` and later), with the pinning functions that it has.
+    pub fn unpin(pinning: &[&str]) -> Self {
+        let names = ["unpin_user_page", "unpin_user_pages", "unpin_user_pages_dirty_lock"];
+        Self {
+            dirty_arity: 3,
+            has_dirty_unlocked: false,
+            available: names.iter().chain(pinning).map(|s| s.to_string()).collect(),
+            mmu_only_batch: false,
+            unpin: true,
+        }
     }
     /// The function that releases one page.
     pub fn single(&self) -> Option<&'static str> {
@@ -161,34 +174,79 @@ pub struct Obstacle {
 /// doubles the number; three of them are more than any trace of v5.2.1 has.
 const MOST_PLANS: usize = 8;
 
+/// A function that the plan touches.
+struct Place<'a> {
+    function: Arc<Function>,
+    releases: Vec<&'a Release>,
+    sites: Vec<&'a PinSite>,
+}
+
+impl Place<'_> {
+    fn new(function: Arc<Function>) -> Self {
+        Self { function, releases: vec![], sites: vec![] }
+    }
+}
+
+/// A name that would be emitted and that the file has given to a function of its own.
+fn collision(req: &Request, file: FileId) -> Option<String> {
+    let t = &req.target;
+    let mut names: Vec<String> =
+        [t.single(), t.batch(), t.dirty_lock(), t.dirty_unlocked()].into_iter().flatten().map(String::from).collect();
+    if t.unpin {
+        names.extend(req.sites.iter().filter_map(|s| rules::twin(t, &s.api)));
+    }
+    names.into_iter().find(|n| req.program.function(file, n).is_some_and(|(at, f)| at == file && f.is_static))
+}
+
 /// Plans for the releases of the request, the one that a maintainer would like best first; the proof takes the first
 /// that holds. Every plan covers all releases.
 ///
 /// # Errors
 /// The construct that makes it impossible to rewrite one of the releases in any way.
 pub fn plan(req: &Request) -> Result<Vec<Plan>, Obstacle> {
-    let mut functions: BTreeMap<Loc, (Arc<Function>, Vec<&Release>)> = BTreeMap::new();
-    for r in &req.releases {
-        let missing = || Obstacle { at: r.at, text: format!("The definition of {}() was not found.", r.function) };
-        let f = req.program.function_at(r.at).ok_or_else(missing)?;
-        if r.damaged || !f.damage.is_empty() {
-            return Err(Obstacle { at: r.at, text: format!("A part of {}() could not be parsed.", f.name) });
+    let mut functions: BTreeMap<Loc, Place> = BTreeMap::new();
+    let place = |at: Loc, name: &Name, damaged: bool| {
+        let missing = || Obstacle { at, text: format!("The definition of {name}() was not found.") };
+        let f = req.program.function_at(at).ok_or_else(missing)?;
+        if damaged || !f.damage.is_empty() {
+            return Err(Obstacle { at, text: format!("A part of {}() could not be parsed.", f.name) });
         }
-        functions.entry(Loc { file: r.at.file, span: f.span }).or_insert((f, vec![])).1.push(r);
+        Ok((Loc { file: at.file, span: f.span }, f))
+    };
+    for r in &req.releases {
+        let (at, f) = place(r.at, &r.function, r.damaged)?;
+        functions.entry(at).or_insert_with(|| Place::new(f)).releases.push(r);
+    }
+    // Where pins are counted apart, the acquiring calls are a part of the plan.
+    for s in req.sites.iter().filter(|_| req.target.unpin) {
+        let (at, f) = place(s.at, &s.function, s.damaged)?;
+        functions.entry(at).or_insert_with(|| Place::new(f)).sites.push(s);
+    }
+    for p in functions.values_mut() {
+        p.releases.sort_by_key(|r| r.at);
+        p.releases.dedup_by_key(|r| r.at);
+        p.sites.sort_by_key(|s| s.at);
+        p.sites.dedup_by_key(|s| s.at);
+    }
+    for (at, p) in &functions {
+        if let Some(name) = collision(req, at.file) {
+            let text = format!("{} has a function of its own that is called {name}().", req.program.path(at.file));
+            return Err(Obstacle { at: Loc { file: at.file, span: p.function.name_span }, text });
+        }
     }
     let texts: Vec<_> = functions.keys().map(|at| req.program.text(at.file)).collect();
     let scenes: Vec<Scene> = functions
         .iter()
         .zip(&texts)
-        .map(|((at, (f, _)), text)| Scene::new(req.program, at.file, f, text, &req.target))
+        .map(|((at, p), text)| Scene::new(req.program, at.file, &p.function, text, &req.target))
         .collect();
     // One ladder a release: the forms it may take, the nicest first.
     let mut ladders: Vec<(usize, Vec<Rewrite>)> = Vec::new();
-    for (number, (scene, (_, releases))) in scenes.iter().zip(functions.values()).enumerate() {
-        let mut releases = releases.clone();
-        releases.sort_by_key(|r| r.at);
-        releases.dedup_by_key(|r| r.at);
-        ladders.extend(rules::ladders(scene, &releases)?.into_iter().map(|l| (number, l)));
+    for (number, (scene, p)) in scenes.iter().zip(functions.values()).enumerate() {
+        if !p.sites.is_empty() {
+            ladders.push((number, vec![rules::acquires(scene, &p.sites, &req.releases)?]));
+        }
+        ladders.extend(rules::ladders(scene, &p.releases)?.into_iter().map(|l| (number, l)));
     }
     let mut plans: Vec<Plan> = Vec::new();
     for choice in choices(&ladders) {
@@ -228,6 +286,35 @@ fn assemble(scenes: &[Scene], ladders: &[(usize, Vec<Rewrite>)], choice: &[usize
         sentences.retain(|s| seen.insert(s.clone()));
     }
     Some(plan)
+}
+
+/// The files after the edits of a plan, ascending. Every function that was touched is parsed again.
+///
+/// # Errors
+/// An edit that does not fit its file, or a function that no longer parses.
+pub fn rewritten(program: &dyn Program, plan: &Plan) -> Result<Vec<Rewritten>, Obstacle> {
+    let Some(first) = plan.edits.first() else { return Ok(vec![]) };
+    let at = Loc { file: first.file, span: first.span };
+    let set = EditSet::new(plan.edits.clone()).map_err(|e| Obstacle { at, text: e.to_string() })?;
+    let mut files = Vec::new();
+    let mut parser = Parser::new();
+    for file in set.files() {
+        let before = program.text(file);
+        let outside = || Obstacle { at, text: format!("An edit lies outside {}.", program.path(file)) };
+        let after = set.apply(file, &before).ok_or_else(outside)?;
+        let items = split(&after);
+        for e in set.edits().iter().filter(|e| e.file == file) {
+            let at = Loc { file, span: e.span };
+            let Some(old) = program.function_at(at) else { continue };
+            let name = set.moved(file, old.name_span.start);
+            let new = items.iter().find(|i| i.name_span.start == name).and_then(|i| parser.function(&after, i));
+            if new.is_none_or(|f| f.name != old.name || f.damage.len() > old.damage.len()) {
+                return Err(Obstacle { at, text: format!("{}() would not parse after the edit.", old.name) });
+            }
+        }
+        files.push(Rewritten { file, before: before.to_vec(), after });
+    }
+    Ok(files)
 }
 
 /// Which form each release takes, plan by plan: first the nicest of all, then those with ever more releases stepping

@@ -2,22 +2,24 @@
 //!
 //! Every call of `put_page()` and `release_pages()` in `before.c` is taken to release a pin, in a context that may
 //! sleep, so that the rules are tested without custody analysis. The first line of the file may say otherwise:
-//! `// dialect: 3` (three-argument tree), `// context: atomic`, `// context: locked`, `// only: FUNCTION`,
-//! `// without: NAME` (a function that the tree does not have), separated by `;`.
+//! `// dialect: 3` (three-argument tree), `// dialect: pin` (pins are counted apart: the calls of
+//! `get_user_pages*()` are then a part of the plan), `// context: atomic`, `// context: locked`, `// skip: N` (the N-th
+//! call releases something else), `// without: NAME` (a function that the tree does not have), `// mmu: only` (the
+//! array functions need an MMU), separated by `;`.
 //!
 //! `after.c` is the plan that needs no proof, byte for byte; without it, the releases must not be rewritten so.
 //! `nicest.c`, if there, is the first plan that is offered. `report.txt` says for every plan what it used, what must
 //! hold and what is said of it. `UPDATE_EXPECT=1` rewrites the expectations; read the difference before committing it.
 
-use gupconv::ast::{Function, StructDef};
+use gupconv::ast::{ExprKind, Function, StructDef};
 use gupconv::edit::EditSet;
 use gupconv::parse::Parser;
-use gupconv::plan::{Plan, Request, Target, plan};
+use gupconv::plan::{Plan, Request, Target, plan, rewritten};
 use gupconv::program::Program;
 use gupconv::rules::{Kind, RULES};
 use gupconv::source::{FileId, Loc};
 use gupconv::split::{ItemKind, split};
-use gupconv::trace::{Context, Dirty, Release, Shape, When};
+use gupconv::trace::{Context, Dirty, PinSite, Release, Shape, When, Writes};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -117,11 +119,11 @@ impl Program for OneFile {
 struct Setting {
     target: Target,
     context: Context,
-    only: Option<String>,
+    skip: Vec<usize>,
 }
 
 fn setting(text: &str) -> Result<Setting, Failed> {
-    let mut s = Setting { target: Target::two_arguments(), context: Context::default(), only: None };
+    let mut s = Setting { target: Target::two_arguments(), context: Context::default(), skip: vec![] };
     let Some(line) = text.lines().next().and_then(|l| l.strip_prefix("// ")) else { return Ok(s) };
     for part in line.split(';') {
         match part.split_once(':').map(|(k, v)| (k.trim(), v.trim())) {
@@ -129,7 +131,11 @@ fn setting(text: &str) -> Result<Setting, Failed> {
             Some(("dialect", "2")) => s.target = Target::two_arguments(),
             Some(("context", "atomic")) => s.context.may_be_atomic = true,
             Some(("context", "locked")) => s.context.page_locked = true,
-            Some(("only", f)) => s.only = Some(f.to_string()),
+            Some(("dialect", "pin")) => {
+                s.target = Target::unpin(&["pin_user_pages", "pin_user_pages_fast", "pin_user_pages_remote"]);
+            }
+            Some(("mmu", "only")) => s.target.mmu_only_batch = true,
+            Some(("skip", n)) => s.skip.push(n.parse().map_err(|_| Failed::from("skip wants a number"))?),
             Some(("without", f)) => {
                 s.target.available.remove(f);
             }
@@ -142,12 +148,8 @@ fn setting(text: &str) -> Result<Setting, Failed> {
 fn releases(program: &OneFile, s: &Setting) -> Vec<Release> {
     let mut found = Vec::new();
     for f in &program.functions {
-        if s.only.as_deref().is_some_and(|o| o != &*f.name) {
-            continue;
-        }
         f.body.walk_exprs(&mut |e| {
-            let gup_ast_call = e.call();
-            if let (Some((name, _)), gupconv::ast::ExprKind::Call { callee, .. }) = (gup_ast_call, &e.kind)
+            if let (Some((name, _)), ExprKind::Call { callee, .. }) = (e.call(), &e.kind)
                 && matches!(&**name, "put_page" | "release_pages")
             {
                 found.push(Release {
@@ -168,14 +170,50 @@ fn releases(program: &OneFile, s: &Setting) -> Vec<Release> {
             }
         });
     }
+    let mut number = 0;
+    found.retain(|_| {
+        number += 1;
+        !s.skip.contains(&number)
+    });
+    found
+}
+
+fn sites(program: &OneFile, s: &Setting) -> Vec<PinSite> {
+    let mut found = Vec::new();
+    for f in program.functions.iter().filter(|_| s.target.unpin) {
+        f.body.walk_exprs(&mut |e| {
+            if let (Some((name, _)), ExprKind::Call { callee, .. }) = (e.call(), &e.kind)
+                && name.starts_with("get_user_pages")
+            {
+                found.push(PinSite {
+                    at: Loc { file: FILE, span: callee.span },
+                    call: e.span,
+                    api: name.clone(),
+                    function: f.name.clone(),
+                    pages: None,
+                    count: None,
+                    flags: None,
+                    result: None,
+                    writes: Writes::Always,
+                    write_expr: String::new(),
+                    damaged: false,
+                });
+            }
+        });
+    }
     found
 }
 
 fn plans(text: &[u8], s: &Setting) -> (OneFile, Result<Vec<Plan>, gupconv::plan::Obstacle>) {
     let program = OneFile::new(text);
     let found = releases(&program, s);
-    let request =
-        Request { program: &program, releases: found.iter().collect(), sites: vec![], target: s.target.clone() };
+    let pins = sites(&program, s);
+    let request = Request {
+        program: &program,
+        releases: found.iter().collect(),
+        sites: pins.iter().collect(),
+        target: s.target.clone(),
+    };
     let result = if found.is_empty() { Ok(vec![]) } else { plan(&request) };
     drop(request);
     (program, result)
@@ -194,6 +232,10 @@ fn run(case: &Path, rule: &str) -> Result<(), Failed> {
         Ok(plans) => {
             for p in plans {
                 well_formed(&program, &apply(p)?)?;
+                let files = rewritten(&program, p).map_err(|o| Failed::from(o.text))?;
+                if files.iter().any(|f| f.before != before || Ok(&f.after) != apply(p).as_ref().map_err(|_| ())) {
+                    return Err("rewritten() and the edits do not agree".into());
+                }
             }
             if let Some(safe) = plans.iter().find(|p| p.statically_safe()) {
                 after = Some(apply(safe)?);
@@ -205,7 +247,7 @@ fn run(case: &Path, rule: &str) -> Result<(), Failed> {
         }
         Err(o) => format!("obstacle: {}\n", o.text),
     };
-    if let Some(text) = &after {
+    if let Some(text) = after.as_ref().filter(|_| s.skip.is_empty()) {
         // A second run finds nothing to do.
         let (_, again) = plans_of(text, &s);
         if again.iter().any(|p| !p.edits.is_empty()) {

@@ -362,75 +362,123 @@ pub fn common(a: CType, b: CType) -> CType {
     }
 }
 
-/// Why the place (a variable or a path of fields) is never negative when control reaches the statement: the text of
-/// the construct that shows it. Every path from the entry must pass a test or an assignment that makes it so. Errs on
-/// the side of `None`.
-pub fn never_negative(cfg: &Cfg, types: &Types, stmt: Span, place: &Expr, text: &[u8]) -> Option<String> {
-    if let Some(v) = constant(place) {
-        return (v >= 0).then(|| format!("{v} is a constant"));
-    }
-    let root = root_of(place)?;
-    let taken = address_taken(types.function, root);
-    if place.ident().is_some() && taken {
-        return None;
-    }
-    let is_global = types.variable(root) == CType::unknown() && place.ident().is_some();
-    if is_global {
-        return None;
-    }
-    let start = cfg.enter(stmt)?;
+/// What is known of a value where control reaches a statement.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Known {
+    /// It holds, because of this construct.
+    Shown(String),
+    /// It holds if it holds of the parameter when the function is called.
+    OfParameter,
+    /// Nothing is known.
+    Nothing,
+}
+
+/// What one node means for a search backwards.
+enum Step {
+    /// The path shows it.
+    Shown(Span),
+    /// Nothing: go on.
+    On,
+    /// The path does not show it.
+    Lost,
+}
+
+/// Follows every path backwards from the statement until it shows something. Errs on the side of `Nothing`.
+fn search(cfg: &Cfg, stmt: Span, text: &[u8], look: &dyn Fn(Node, Option<bool>) -> Step) -> Known {
+    let Some(start) = cfg.enter(stmt) else { return Known::Nothing };
     let mut seen = vec![false; cfg.nodes.len()];
     let mut todo: Vec<_> = cfg.before[start].clone();
     let mut shown: Vec<Span> = Vec::new();
+    let mut entry = false;
     while let Some((n, truth)) = todo.pop() {
         if n == 0 {
-            return None;
+            entry = true;
+            continue;
         }
-        match cfg.nodes[n] {
-            Node::Cond(e) => {
-                if truth.is_some_and(|t| implies_non_negative(e, t, place)) {
-                    shown.push(e.span);
-                    continue;
-                }
-                if may_write(e, place, taken) {
-                    return None;
-                }
+        match look(cfg.nodes[n], truth) {
+            Step::Shown(span) => {
+                shown.push(span);
+                continue;
             }
-            Node::Expr(e) => match assigned(e, place) {
-                Some(value) => {
-                    if constant(value).is_some_and(|v| v >= 0) || small_unsigned(&types.of(value)) {
-                        shown.push(e.span);
-                        continue;
-                    }
-                    return None;
-                }
-                None if is_increment(e, place) => {}
-                None if may_write(e, place, taken) => return None,
-                None => {}
-            },
-            Node::Decl(d) => {
-                if place.ident().is_some_and(|p| *p == d.name) {
-                    let value = d.init.as_ref()?;
-                    if constant(value).is_some_and(|v| v >= 0) || small_unsigned(&types.of(value)) {
-                        shown.push(d.span);
-                        continue;
-                    }
-                    return None;
-                }
-                if d.init.as_ref().is_some_and(|e| may_write(e, place, taken)) || d.name == *root {
-                    return None;
-                }
-            }
-            Node::Unknown => return None,
-            _ => {}
+            Step::Lost => return Known::Nothing,
+            Step::On => {}
         }
         if !std::mem::replace(&mut seen[n], true) {
             todo.extend(&cfg.before[n]);
         }
     }
-    let first = shown.iter().min()?;
-    let quoted: String = first.text(text).split_whitespace().collect::<Vec<_>>().join(" ");
-    Some(format!("`{quoted}` before it"))
+    match shown.iter().min() {
+        _ if entry => Known::OfParameter,
+        Some(first) => Known::Shown(format!("`{}` before it", super::style::bare(text, *first))),
+        // No path from the entry reaches the statement.
+        None => Known::Nothing,
+    }
+}
+
+/// Whether the place (a variable or a path of fields) is never negative when control reaches the statement. Every path
+/// from the entry must pass a test or an assignment that makes it so.
+pub fn non_negative(cfg: &Cfg, types: &Types, stmt: Span, place: &Expr, text: &[u8]) -> Known {
+    if let Some(v) = constant(place) {
+        return if v >= 0 { Known::Shown(format!("{v} is a constant")) } else { Known::Nothing };
+    }
+    let Some(root) = root_of(place) else { return Known::Nothing };
+    let taken = address_taken(types.function, root);
+    let variable = place.ident().is_some();
+    if variable && (taken || types.variable(root) == CType::unknown()) {
+        return Known::Nothing;
+    }
+    let fits = |value: &Expr| constant(value).is_some_and(|v| v >= 0) || small_unsigned(&types.of(value));
+    let known = search(cfg, stmt, text, &|node, truth| match node {
+        Node::Cond(e) if truth.is_some_and(|t| implies_non_negative(e, t, place)) => Step::Shown(e.span),
+        Node::Cond(e) if may_write(e, place, taken) => Step::Lost,
+        Node::Expr(e) => match assigned(e, place) {
+            Some(value) if fits(value) => Step::Shown(e.span),
+            Some(_) => Step::Lost,
+            None if is_increment(e, place) || !may_write(e, place, taken) => Step::On,
+            None => Step::Lost,
+        },
+        Node::Decl(d) if variable && d.name == *root => match &d.init {
+            Some(value) if fits(value) => Step::Shown(d.span),
+            _ => Step::Lost,
+        },
+        Node::Decl(d) if d.name == *root || d.init.as_ref().is_some_and(|e| may_write(e, place, taken)) => Step::Lost,
+        Node::Unknown => Step::Lost,
+        _ => Step::On,
+    });
+    let parameter = variable && types.function.params.iter().any(|p| p.name == *root);
+    if known == Known::OfParameter && !parameter { Known::Nothing } else { known }
+}
+
+/// Whether `low <= high` holds when control reaches the statement, by a test of the two on every path.
+pub fn ordered(cfg: &Cfg, types: &Types, stmt: Span, low: &Expr, high: &Expr, text: &[u8]) -> Known {
+    let taken = |e: &Expr| root_of(e).is_none_or(|r| address_taken(types.function, r));
+    let places = [(low, taken(low)), (high, taken(high))];
+    let changes = |e: &Expr| places.iter().any(|(p, t)| may_write(e, p, *t));
+    let known = search(cfg, stmt, text, &|node, truth| match node {
+        Node::Cond(e) if truth.is_some_and(|t| implies_order(e, t, low, high)) => Step::Shown(e.span),
+        Node::Cond(e) | Node::Expr(e) if changes(e) => Step::Lost,
+        Node::Decl(d) if d.init.as_ref().is_some_and(changes) => Step::Lost,
+        Node::Decl(d) if places.iter().any(|(p, _)| mentions(p, &d.name)) => Step::Lost,
+        Node::Unknown => Step::Lost,
+        _ => Step::On,
+    });
+    if known == Known::OfParameter { Known::Nothing } else { known }
+}
+
+/// Whether the truth (or falsehood) of an atom shows `low <= high`.
+fn implies_order(e: &Expr, truth: bool, low: &Expr, high: &Expr) -> bool {
+    use BinOp::{Eq, Ge, Gt, Le, Lt, Ne};
+    let ExprKind::Binary(op, a, b) = &e.kind else { return false };
+    let straight = same(a, low) && same(b, high);
+    let turned = same(a, high) && same(b, low);
+    match (op, truth) {
+        (Lt | Le, true) | (Gt, false) => straight,
+        (Gt | Ge, true) | (Lt, false) => turned,
+        (Ge, false) => straight,
+        (Le, false) => turned,
+        (Eq, true) | (Ne, false) => straight || turned,
+        _ => false,
+    }
 }
 
 /// A type whose every value fits a non-negative `int` or wider place: unsigned and at most 16 bits wide.

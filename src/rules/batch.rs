@@ -1,7 +1,7 @@
 //! One call for a whole loop: what all loop rules share. Which entries, which count, which of the three functions, and
 //! what must hold for that to be the same.
 
-use super::analysis::{constant, never_negative, read_after};
+use super::analysis::{constant, read_after};
 use super::body::{DirtyOp, PageLoop};
 use super::shape::{Bound, Step};
 use super::style::{bare, call, comments, condition, indent_of, indent_to, lifted, one_line, width};
@@ -268,9 +268,4 @@ fn statement(
         (code, Form::Single) => (format!("{test}\n{deeper}{code}"), Form::If),
         (code, _) => (format!("{test} {{\n{deeper}{code}\n{indent}}}"), Form::If),
     })
-}
-
-/// Whether the length `e` of a loop is never negative when the loop starts, and what shows it.
-pub fn shown_non_negative(scene: &Scene, p: &PageLoop, e: &Expr) -> Option<String> {
-    never_negative(&scene.cfg, &scene.types, p.span, e, scene.text)
 }

@@ -25,8 +25,9 @@
 //! as an `if`; one that cannot stay asks for a proof that the count is not negative.
 
 use super::Scene;
-use super::batch::shown_non_negative;
+use super::analysis::{Known, ordered};
 use super::body::PageLoop;
+use super::callers::never_negative;
 use super::shape::Bound;
 use crate::ast::Expr;
 use crate::plan::{Obligation, ObligationKind};
@@ -40,7 +41,7 @@ pub fn length<'a>(scene: &Scene, p: &PageLoop<'a>, count: &str, at: Loc) -> (Opt
             if signed == Some(false) && (p.walk.up || !p.walk.starts_index) {
                 return (None, None);
             }
-            if let Some(why) = shown_non_negative(scene, p, e) {
+            if let Some(why) = never_negative(scene, p.span, e) {
                 Some(why)
             } else if let Some(test) = p.walk.test {
                 return (Some(test), None);
@@ -52,6 +53,10 @@ pub fn length<'a>(scene: &Scene, p: &PageLoop<'a>, count: &str, at: Loc) -> (Opt
                 None
             }
         }
+        (Bound::Is(low), Bound::Is(high)) => match ordered(&scene.cfg, &scene.types, p.span, low, high, scene.text) {
+            Known::Shown(why) => Some(why),
+            _ => None,
+        },
         _ => None,
     };
     let text = match p.walk.from {

@@ -89,6 +89,22 @@ fn single(scene: &Scene, changes: &[Change], block: &Stmt) -> bool {
     only && all.iter().all(|s| covered(s.span)) && comments(scene.text, block.span).iter().all(|s| covered(*s))
 }
 
+/// Start and new text of the one call in a block that had braces because the other branch needed them.
+fn simple(scene: &Scene, changes: &[Change], block: &Stmt) -> Option<(u32, String)> {
+    let StmtKind::Block(all) = &block.kind else { return None };
+    let [one] = all.as_slice() else { return None };
+    if !matches!(one.kind, StmtKind::Expr(_)) || !comments(scene.text, block.span).is_empty() {
+        return None;
+    }
+    let mut text = one.span.text(scene.text);
+    for c in changes.iter().rev().filter(|c| one.span.contains(c.span)) {
+        let (from, to) = (c.span.start - one.span.start, c.span.end - one.span.start);
+        text.get(from as usize..to as usize)?;
+        text.replace_range(from as usize..to as usize, &c.with);
+    }
+    Some((one.span.start, text))
+}
+
 /// All blocks of an `if` chain, or the body of a loop, lose their braces together.
 fn drop(scene: &Scene, changes: &[Change], path: &[&Stmt], outer: &Stmt) -> Option<Action> {
     if is_loop(outer) {
@@ -118,7 +134,7 @@ fn drop(scene: &Scene, changes: &[Change], path: &[&Stmt], outer: &Stmt) -> Opti
         }
     }
     let blocks: Vec<_> = branches.iter().filter(|(b, _)| matches!(b.kind, StmtKind::Block(_))).collect();
-    if !blocks.iter().all(|(b, _)| single(scene, changes, b)) {
+    if !blocks.iter().all(|(b, _)| single(scene, changes, b) || simple(scene, changes, b).is_some()) {
         return None;
     }
     let mut done: Option<(Span, String)> = None;
@@ -139,11 +155,14 @@ fn drop(scene: &Scene, changes: &[Change], path: &[&Stmt], outer: &Stmt) -> Opti
 
 /// One block without its braces; `els` is what follows it behind `else`.
 fn without(scene: &Scene, changes: &[Change], block: &Stmt, outer: &Stmt, els: Option<&Stmt>) -> Option<Action> {
-    let c = changes.iter().find(|c| c.form == Form::Single && block.span.contains(c.span))?;
-    let indent = indent_to(width(indent_of(scene.text, c.span.start)?));
+    let (at, code) = match changes.iter().find(|c| c.form == Form::Single && block.span.contains(c.span)) {
+        Some(c) => (c.span.start, c.with.clone()),
+        None => simple(scene, changes, block)?,
+    };
+    let indent = indent_to(width(indent_of(scene.text, at)?));
     let start = trimmed(scene.text, block.span.start);
     let mut gone = Span { start, end: block.span.end };
-    let mut with = format!("\n{indent}{}", c.with);
+    let mut with = format!("\n{indent}{code}");
     if let Some(e) = els {
         let gap = Span { start: block.span.end, end: e.span.start }.text(scene.text);
         if gap.trim() != "else" {

@@ -7,6 +7,7 @@
 
 pub mod analysis;
 pub mod body;
+pub mod callers;
 pub mod cfg;
 pub mod shape;
 pub mod style;
@@ -20,8 +21,10 @@ mod guarded_loop;
 mod loop_dirty_put;
 mod loop_put;
 mod null_test;
+mod old_name;
 mod page_dirty_put;
 mod page_put;
+mod pin_call;
 mod release_pages;
 mod strengthen_dirty;
 mod unused_locals;
@@ -31,9 +34,11 @@ use crate::edit::Edit;
 use crate::plan::{Obligation, Obstacle, Target};
 use crate::program::Program;
 use crate::source::{FileId, Loc, Span};
-use crate::trace::Release;
+use crate::trace::{Dirty, PinSite, Release};
 use analysis::Types;
 use cfg::Cfg;
+
+pub use pin_call::twin;
 
 /// Stable name of a rule.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -88,11 +93,13 @@ pub const RULES: &[Rule] = &[
     rule!(page_dirty_put, Kind::Rewrite(page_dirty_put::rewrite)),
     rule!(strengthen_dirty, Kind::Rewrite(strengthen_dirty::rewrite)),
     rule!(page_put, Kind::Rewrite(page_put::rewrite)),
+    rule!(pin_call, Kind::Part),
     rule!(null_test, Kind::Part),
     rule!(guarded_loop, Kind::Part),
     rule!(countdown_loop, Kind::Part),
     rule!(unused_locals, Kind::Cleanup),
     rule!(drop_braces, Kind::Cleanup),
+    rule!(old_name, Kind::Cleanup),
 ];
 
 /// A function in which releases are rewritten.
@@ -131,20 +138,25 @@ impl<'a> Scene<'a> {
     }
     /// The statements around a span, outermost first.
     pub fn path(&self, span: Span) -> Vec<&'a Stmt> {
-        let mut path = vec![&self.function.body];
-        loop {
-            let mut next = None;
-            if let Some(s) = path.last() {
-                s.children(&mut |c| {
-                    if c.span.contains(span) && next.is_none() {
-                        next = Some(c);
-                    }
-                });
-            }
-            match next {
-                Some(s) => path.push(s),
-                None => return path,
-            }
+        enclosing(self.function, span)
+    }
+}
+
+/// The statements of a function around a span, outermost first.
+pub fn enclosing(f: &Function, span: Span) -> Vec<&Stmt> {
+    let mut path = vec![&f.body];
+    loop {
+        let mut next = None;
+        if let Some(s) = path.last() {
+            s.children(&mut |c| {
+                if c.span.contains(span) && next.is_none() {
+                    next = Some(c);
+                }
+            });
+        }
+        match next {
+            Some(s) => path.push(s),
+            None => return path,
         }
     }
 }
@@ -284,6 +296,22 @@ pub fn ladders(scene: &Scene, releases: &[&Release]) -> Result<Vec<Vec<Rewrite>>
     Ok(all)
 }
 
+/// The changes of the acquiring calls of the function, for a tree with `unpin_user_page()`.
+///
+/// # Errors
+/// A call that has no twin in the tree.
+pub fn acquires(scene: &Scene, sites: &[&PinSite], releases: &[&Release]) -> Result<Rewrite, Obstacle> {
+    let mut r = Rewrite::plain("pin_call", vec![]);
+    for site in sites {
+        let dirtied = releases.iter().any(|r| r.dirty != Dirty::None);
+        let text = format!("{}() has no pin_user_pages*() twin in this tree.", site.api);
+        let (change, caution) = pin_call::rewrite(scene, site, dirtied).ok_or(Obstacle { at: site.at, text })?;
+        r.changes.push(change);
+        r.cautions.extend(caution);
+    }
+    Ok(r)
+}
+
 /// The edits of the chosen rewrites of one function, cleaned up, and the clean-ups that were used; `None` when they do
 /// not fit together.
 pub fn assemble(scene: &Scene, chosen: &[&Rewrite]) -> Option<(Vec<Edit>, Vec<RuleId>)> {
@@ -298,6 +326,9 @@ pub fn assemble(scene: &Scene, chosen: &[&Rewrite]) -> Option<(Vec<Edit>, Vec<Ru
     changes.dedup();
     if drop_braces::apply(scene, &mut changes)? {
         used.push(RuleId("drop_braces"));
+    }
+    if old_name::apply(scene, &mut changes) {
+        used.push(RuleId("old_name"));
     }
     let edit = |c: Change| Edit { file: scene.file, span: c.span, with: c.with.into_bytes() };
     Some((changes.into_iter().map(edit).collect(), used))

@@ -20,8 +20,8 @@
 //! and would run past the array. That the count is not negative must be shown, for an unsigned variable too: it may
 //! hold the error that a pin returned.
 
-use super::analysis::never_negative;
 use super::batch::mmu_caution;
+use super::callers::never_negative;
 use super::style::{bare, call, identifiers, indent_of, one_line};
 use super::{Change, Form, Rewrite, Scene, Unit};
 use crate::ast::{BinOp, Expr, ExprKind};
@@ -76,5 +76,5 @@ fn shown(scene: &Scene, unit: &Unit, count: &Expr) -> Option<String> {
     if !constant && scene.types.signed(count) != Some(true) {
         return None;
     }
-    never_negative(&scene.cfg, &scene.types, unit.stmt()?.span, count, scene.text)
+    never_negative(scene, unit.stmt()?.span, count)
 }

@@ -1,0 +1,87 @@
+//! Comments that name the old function name the new one.
+//!
+//! # What it does
+//! In a function that no longer calls `put_page()` (or `release_pages()`), and in the comment right above it, the name
+//! in the comments changes too.
+//!
+//! # Why
+//! A comment that says "before put_page() is called" is wrong afterwards, and reviewers ask for it.
+//!
+//! # Example
+//! ```c
+//! /* the matching put_page() is in unmap() */
+//! ```
+//! becomes
+//! ```c
+//! /* the matching put_user_page() is in unmap() */
+//! ```
+//!
+//! # Fix safety
+//! Comments only. A function that still calls the old name, for pages of another origin, keeps its comments.
+
+use super::style::{comments, identifiers, line_start};
+use super::{Change, Form, Scene};
+use crate::source::Span;
+
+/// Renames the old function in comments; whether anything changed.
+pub fn apply(scene: &Scene, changes: &mut Vec<Change>) -> bool {
+    let mut used = false;
+    let new = [("put_page", scene.target.single()), ("release_pages", scene.target.batch())];
+    for (old, new) in new {
+        let Some(new) = new else { continue };
+        let left = |text: &[u8], span: Span| identifiers(text, span).iter().any(|s| s.of(text) == old.as_bytes());
+        let called = identifiers(scene.text, scene.function.span)
+            .into_iter()
+            .filter(|s| s.of(scene.text) == old.as_bytes())
+            .collect::<Vec<_>>();
+        let covered = |s: Span| changes.iter().any(|c| c.span.contains(s));
+        let emitted = changes.iter().any(|c| left(c.with.as_bytes(), Span::new(0, c.with.len())));
+        if called.is_empty() || emitted || !called.iter().all(|s| covered(*s)) {
+            continue;
+        }
+        let mut found = comments(scene.text, scene.function.span);
+        found.extend(above(scene));
+        found.retain(|s| !covered(*s));
+        let mut words: Vec<Change> = found
+            .into_iter()
+            .flat_map(|c| words(scene.text, c, old))
+            .map(|span| Change { span, with: new.to_string(), form: Form::Part })
+            .collect();
+        used |= !words.is_empty();
+        // Comments that moved with a change.
+        for c in changes.iter_mut() {
+            let text = c.with.clone().into_bytes();
+            let moved = comments(&text, Span::new(0, text.len()));
+            for span in moved.into_iter().flat_map(|m| self::words(&text, m, old)).rev() {
+                c.with.replace_range(span.start as usize..span.end as usize, new);
+                used = true;
+            }
+        }
+        changes.append(&mut words);
+    }
+    changes.sort_by_key(|c| c.span);
+    used
+}
+
+/// The comment that ends on the line above the function.
+fn above(scene: &Scene) -> Option<Span> {
+    let text = scene.text;
+    let head = line_start(text, scene.function.span.start);
+    let before = text.get(..head as usize)?;
+    let before = before.strip_suffix(b"\n")?;
+    if !before.ends_with(b"*/") {
+        return None;
+    }
+    let start = memchr::memmem::rfind(before, b"/*")?;
+    Some(Span::new(start, before.len()))
+}
+
+/// Where the word stands in the span.
+fn words(text: &[u8], span: Span, word: &str) -> Vec<Span> {
+    let inside = span.of(text);
+    let is_part = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
+    memchr::memmem::find_iter(inside, word.as_bytes())
+        .filter(|&i| !is_part(i.checked_sub(1).and_then(|j| inside.get(j))) && !is_part(inside.get(i + word.len())))
+        .map(|i| Span::new(span.start as usize + i, span.start as usize + i + word.len()))
+        .collect()
+}
