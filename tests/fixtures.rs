@@ -25,7 +25,7 @@ use std::process::{Command, ExitCode};
 use std::{env, fs, io};
 
 /// Parts of the miniature tree that a case is laid over: its headers, and what makes the folder a kernel tree.
-const BASE: &[&str] = &["include", "mm", "Makefile", "Kbuild", "Kconfig", "MAINTAINERS"];
+const BASE: &[&str] = &["include", "lib", "mm", "Makefile", "Kbuild", "Kconfig", "MAINTAINERS"];
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -213,7 +213,8 @@ fn compiles(roots: &[&Path], include: &Path) -> Result<(), Failed> {
 }
 
 fn compiles_tree(tree: &Path) -> Result<(), Failed> {
-    compiles(&[&tree.join("drivers"), &tree.join("kernel"), &tree.join("mm")], &tree.join("include"))
+    let roots = ["drivers", "kernel", "lib", "mm"].map(|folder| tree.join(folder));
+    compiles(&roots.each_ref().map(PathBuf::as_path), &tree.join("include"))
 }
 
 fn sources(at: &Path, out: &mut Vec<PathBuf>) -> io::Result<()> {
