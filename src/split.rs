@@ -57,7 +57,7 @@ pub struct Item {
 pub fn split(text: &[u8]) -> Vec<Item> {
     let mut s = Splitter::new(text, false);
     s.run();
-    if s.depth > 0 || s.paren > 0 {
+    if s.unbalanced {
         // The braces do not balance. Kernel style closes a top-level item in the first column: try again with that.
         s = Splitter::new(text, true);
         s.run();
@@ -152,6 +152,8 @@ struct Splitter<'a> {
     function: bool,
     branches: Vec<Branch>,
     column0: bool,
+    /// A bracket was open at the end.
+    unbalanced: bool,
 }
 
 impl<'a> Splitter<'a> {
@@ -167,6 +169,7 @@ impl<'a> Splitter<'a> {
             function: false,
             branches: Vec::new(),
             column0,
+            unbalanced: false,
         }
     }
 
@@ -178,6 +181,7 @@ impl<'a> Splitter<'a> {
                 self.token(t);
             }
         }
+        self.unbalanced = self.depth > 0 || self.paren > 0;
         if !self.head.is_empty() {
             let end = self.text.len().min(u32::MAX as usize);
             if self.depth > 0 && self.body.is_none() {

@@ -210,7 +210,8 @@ impl Lower<'_> {
         if !self.is_variable(t) {
             return ExprKind::Cast(self.type_of(t), Box::new(self.expression(v)));
         }
-        let mut left = Expr { span: self.span(t), kind: ExprKind::Ident(self.name(t)) };
+        let word = self.whole_word(t);
+        let mut left = Expr { span: word, kind: ExprKind::Ident(word.text(self.text).into()) };
         left.span.start = self.span(n).start;
         if let Some(close) = t.next_sibling() {
             left.span.end = self.span(close).end;
@@ -236,7 +237,7 @@ impl Lower<'_> {
 
     /// Whether a type in parentheses is in truth a declared variable or a macro constant.
     fn is_variable(&self, t: Node) -> bool {
-        let w = self.original(t);
+        let w = self.whole_word(t).of(self.text);
         if !w.iter().all(|&b| lex::is_word_byte(b)) {
             return false;
         }

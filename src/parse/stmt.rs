@@ -90,7 +90,7 @@ impl Lower<'_> {
             "labeled_statement" => {
                 let label = n.child_by_field_name("label");
                 if let Some(l) = label {
-                    let at = self.label_word(l);
+                    let at = self.whole_word(l);
                     let name = at.text(self.text).into();
                     let at = Span { start: at.start, end: self.colon_end(at.end) };
                     out.push(Stmt { span: at, kind: StmtKind::Label(name) });
@@ -146,14 +146,6 @@ impl Lower<'_> {
             _ => {}
         }
         StmtKind::Expr(self.expression(e))
-    }
-
-    /// The whole word of a label, of which masking may have taken the last byte.
-    fn label_word(&self, n: Node) -> Span {
-        let mut at = self.span(n);
-        let rest = self.text.get(at.end as usize..).unwrap_or(b"");
-        at.end += rest.iter().take_while(|&&b| lex::is_word_byte(b)).count() as u32;
-        at
     }
 
     /// End of the `:` behind `at`.
@@ -314,6 +306,14 @@ impl Lower<'_> {
 
     /// The type that a `type_descriptor` spells, from the original bytes.
     pub(super) fn type_of(&self, n: Node) -> CType {
-        decl::type_at(self.text, self.span(n))
+        decl::type_at(self.text, self.whole_word(n))
+    }
+
+    /// The span of a node, drawn out to the end of its last word: masking may have shortened that.
+    pub(super) fn whole_word(&self, n: Node) -> Span {
+        let mut at = self.span(n);
+        let rest = self.text.get(at.end as usize..).unwrap_or(b"");
+        at.end += rest.iter().take_while(|&&b| lex::is_word_byte(b)).count() as u32;
+        at
     }
 }
