@@ -16,6 +16,7 @@ use crate::normalise;
 use crate::source::{Name, Span};
 use crate::split::{self, Item, ItemKind};
 use rustc_hash::FxHashSet;
+use std::ops::ControlFlow;
 use tree_sitter::Node;
 
 /// Deepest nesting of statements, expressions and brackets that is followed. Deeper code is damage: readers of the
@@ -24,6 +25,10 @@ pub const MAX_DEPTH: usize = 200;
 
 /// Longest body that is parsed, in bytes. The longest in v6.12 that holds a pin has less than 20 kB.
 pub const MAX_BODY: usize = 4 << 20;
+
+/// Progress calls of tree-sitter (one is 100 steps) that a body may take, besides one for four bytes. Functions of v6.12
+/// take one for 50 bytes.
+const WORK: usize = 10_000;
 
 /// Parses definitions. Owns a tree-sitter parser: have one a thread and reuse it.
 pub struct Parser {
@@ -82,6 +87,24 @@ impl Parser {
         Some(StructDef { name: item.name.clone(), is_union, fields, span: item.span })
     }
 
+    /// Parses masked bytes. `None` when that takes more work than any real function does: the recovery from errors is
+    /// quadratic in the worst case. Work is counted in steps of the parser and not in time, so the answer never varies.
+    fn tree(&mut self, bytes: &[u8]) -> Option<tree_sitter::Tree> {
+        let limit = WORK + bytes.len() / 4;
+        let mut calls = 0usize;
+        let mut count = |_: &tree_sitter::ParseState| {
+            calls += 1;
+            if calls > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let options = tree_sitter::ParseOptions::new().progress_callback(&mut count);
+        let mut read = |at: usize, _| bytes.get(at..).unwrap_or(b"");
+        let tree = self.inner.parse_with_options(&mut read, None, Some(options));
+        if tree.is_none() {
+            self.inner.reset();
+        }
+        tree
+    }
+
     /// Parses and lowers the body at `span`; also returns its damage.
     fn body(&mut self, text: &[u8], span: Span, params: &[Param]) -> (Stmt, Vec<Span>) {
         let piece = span.of(text);
@@ -93,7 +116,7 @@ impl Parser {
             return unknown();
         }
         let masked = normalise::normalise(piece);
-        let Some(tree) = self.inner.parse(&masked.bytes, None) else { return unknown() };
+        let Some(tree) = self.tree(&masked.bytes) else { return unknown() };
         let root = tree.root_node();
         let mut low = Lower {
             text,

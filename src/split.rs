@@ -134,6 +134,8 @@ struct Branch {
     inside: bool,
     /// Tokens of the branch that is read now are passed over.
     skip: bool,
+    /// It stands in a branch that is passed over.
+    outer: bool,
     /// The branch that gives the braces has been read.
     taken: bool,
 }
@@ -177,7 +179,7 @@ impl<'a> Splitter<'a> {
         for t in lex::code(self.text) {
             if t.kind == TokKind::Preproc {
                 self.preproc(t);
-            } else if !self.branches.iter().any(|b| b.skip) {
+            } else if !self.skipping() {
                 self.token(t);
             }
         }
@@ -191,19 +193,24 @@ impl<'a> Splitter<'a> {
         }
     }
 
+    /// Whether the branch that is read now is passed over.
+    fn skipping(&self) -> bool {
+        self.branches.last().is_some_and(|b| b.skip)
+    }
+
     fn preproc(&mut self, t: Token) {
         let (directive, rest) = directive(self.text, t.span);
         let outside = self.head.is_empty();
         match directive {
             b"if" | b"ifdef" | b"ifndef" => {
                 let dead = directive == b"if" && first_word(self.text, rest).is_some_and(|s| s.of(self.text) == b"0");
-                let skip = dead || self.branches.iter().any(|b| b.skip);
-                self.branches.push(Branch { inside: !outside, skip, taken: !dead });
+                let outer = self.skipping();
+                self.branches.push(Branch { inside: !outside, skip: dead || outer, outer, taken: !dead });
             }
             b"elif" | b"else" | b"elifdef" | b"elifndef" => {
                 if let Some(b) = self.branches.last_mut() {
                     // Whole items in every branch are all wanted; inside an item only the first branch counts.
-                    b.skip = b.taken && (b.inside || !outside);
+                    b.skip = b.outer || b.taken && (b.inside || !outside);
                     b.taken = true;
                 }
             }
@@ -212,7 +219,7 @@ impl<'a> Splitter<'a> {
             }
             _ => {}
         }
-        if outside && !self.branches.iter().any(|b| b.skip) {
+        if outside && !self.skipping() {
             let kind = match directive {
                 b"define" => ItemKind::Define,
                 b"include" => ItemKind::Include,

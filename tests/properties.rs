@@ -260,20 +260,22 @@ fn on_a_thread(f: impl FnOnce() + Send + 'static) {
 fn deep_nesting_is_damage_and_no_overflow() {
     on_a_thread(|| {
         const N: usize = 100_000;
+        // Without brackets to count, these are parsed before the depth is known.
+        const M: usize = 10_000;
         let bodies = [
             "{".repeat(N),
             "(".repeat(N),
             "}".repeat(N),
             format!("x = {}1{};", "(".repeat(N), ")".repeat(N)),
             format!("{}{}", "{".repeat(N), "}".repeat(N)),
-            format!("x = {}1;", "!".repeat(N)),
-            format!("x = {}1;", "1 + ".repeat(N)),
-            format!("{}x;", "if (a) ".repeat(N)),
-            format!("{}x;", "if (a) b; else ".repeat(N)),
-            format!("x{};", "->y".repeat(N)),
-            format!("f({}0);", "a, ".repeat(N)),
-            format!("struct s {}x;", "*".repeat(N)),
-            format!("for_each_x(a) {}x;", "for_each_x(a) ".repeat(20_000)),
+            format!("x = {}1;", "!".repeat(M)),
+            format!("x = {}1;", "1 + ".repeat(M)),
+            format!("{}x;", "if (a) ".repeat(M)),
+            format!("{}x;", "if (a) b; else ".repeat(M)),
+            format!("x{};", "->y".repeat(M)),
+            format!("f({}0);", "a, ".repeat(M)),
+            format!("struct s {}x;", "*".repeat(M)),
+            format!("for_each_x(a) {}x;", "for_each_x(a) ".repeat(M)),
             "#if A\n".repeat(N),
         ];
         for b in bodies {
@@ -281,8 +283,7 @@ fn deep_nesting_is_damage_and_no_overflow() {
             let start: String = b.chars().take(20).collect();
             let clock = std::time::Instant::now();
             all(text.as_bytes());
-            eprintln!("{start} {:?}", clock.elapsed());
-            assert!(clock.elapsed().as_secs() < 60, "{start} takes {:?}", clock.elapsed());
+            assert!(clock.elapsed().as_secs() < 20, "{start} takes {:?}", clock.elapsed());
         }
         let open = format!("struct s {{ {} int a; {} }};", "struct {".repeat(N), "};".repeat(N));
         all(open.as_bytes());

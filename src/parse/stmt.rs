@@ -284,7 +284,9 @@ impl Lower<'_> {
             // Read from the masked bytes, where annotations among the stars are gone already.
             let toks = self.masked_tokens(shape);
             let got = decl::declarator(self.masked, &toks, &base);
-            let Some((name, _)) = got.name else {
+            let written = |n: &Name, at: Span| super::shifted(at, self.base).of(self.text) == n.as_bytes();
+            let Some((name, _)) = got.name.filter(|(n, at)| written(n, *at)) else {
+                // No name, or one that masking made up.
                 self.damage.push(self.span(d));
                 continue;
             };
