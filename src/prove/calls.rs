@@ -40,7 +40,6 @@ impl Machine<'_> {
         let Some(name) = callee.ident().cloned() else {
             let (f, _) = self.eval(callee)?;
             let name = match f {
-                V::Fn(n) => self.w.spell(n).to_string(),
                 v => format!("(*{})", self.w.show_value(v)),
             };
             return self.opaque(&name, args, None, span);

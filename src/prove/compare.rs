@@ -80,6 +80,33 @@ fn segments(log: &[Ev]) -> (Vec<Segment>, Vec<&Ev>) {
     (all, events)
 }
 
+/// A reference of one kind that unchanged code dropped by the call of the other kind (get-to-pin plans).
+pub fn mixed(m: &Machine<'_>) -> Option<Box<Diff>> {
+    for (f, hb) in &m.st.held[1] {
+        let ha = m.st.held[0].get(f).copied().unwrap_or_default();
+        if hb.pin >= 0 && (hb.get >= 0 || ha.get < 0) {
+            continue;
+        }
+        let last: Vec<Ev> = m.st.log.last().cloned().into_iter().collect();
+        return Some(Box::new(Diff {
+            region: 0,
+            what: mixed_text(usize::from(*f), *hb, m.st.mems[1].folio(crate::model::FolioId(*f)).refs),
+            logs: [last.clone(), last],
+            ends: ["the reference is dropped".into(), "the count is wrong for ever".into()],
+            notes: m.trail.notes.clone(),
+            pages: Vec::new(),
+        }));
+    }
+    None
+}
+
+fn mixed_text(page: usize, h: super::state::Held, refs: i32) -> String {
+    format!(
+        "page {page}: a reference is dropped by the call of the other kind: {} pin(s) and {} plain reference(s) are left (count {refs})",
+        h.pin, h.get
+    )
+}
+
 /// Compares the run of the old code, whose state is in the machine, with that of the new code.
 pub fn compare(
     m: &mut Machine<'_>,
@@ -181,7 +208,12 @@ fn difference(
     if let Some(w) = new_warning(old_log, new_log) {
         return Some(format!("only the new code warns: {w}"));
     }
-    let same_exit = match (old_exit, new_exit) {
+    let tail = m.regions[region].tail;
+    let end = |e: &Exit| match e {
+        Exit::Way(Way::Fall) if tail => Exit::Return(V::Void),
+        e => e.clone(),
+    };
+    let same_exit = match (&end(old_exit), &end(new_exit)) {
         (Exit::Return(x), Exit::Return(y)) => same(m, *x, *y),
         (x, y) => x == y,
     };
@@ -251,10 +283,7 @@ fn folio_difference(m: &Machine<'_>, new: &State, met: &mut BTreeSet<Refinement>
                 ));
             }
             if hb.pin < 0 || hb.get < 0 && ha.get >= 0 {
-                return Some(format!(
-                    "page {i}: a reference is dropped by the call of the other kind: {} pin(s) and {} plain reference(s) are left (count {})",
-                    hb.pin, hb.get, b.refs
-                ));
+                return Some(mixed_text(i, hb, b.refs));
             }
             if hb.pin > 0 || ha != hb {
                 met.insert(Refinement::R9);
@@ -268,7 +297,10 @@ fn folio_difference(m: &Machine<'_>, new: &State, met: &mut BTreeSet<Refinement>
         if a.lock != b.lock {
             return Some(format!("page {i} is left locked by one version only"));
         }
-        if a.dirty && !b.dirty {
+        if a.dirty && !b.dirty && b.map == Map::File(crate::model::FileKind::Dax) {
+            // The flag alone means nothing on a DAX page: its dirtiness is kept elsewhere.
+            met.insert(Refinement::R3);
+        } else if a.dirty && !b.dirty {
             return Some(format!("page {i} is dirty after the old code, clean after the new code: data is lost"));
         }
         if b.dirty && !a.dirty {
@@ -357,6 +389,7 @@ fn cell_difference(m: &mut Machine<'_>, region: usize, exit: &Exit, new: &State)
         if a == V::Poison || same(m, a, b) {
             continue;
         }
+        let (a, b) = (m.settled(a), m.settled(b));
         return Some(format!(
             "{} is {} after the old code, {} after the new code",
             m.w.show_ptr(p),

@@ -86,12 +86,13 @@ impl Machine<'_> {
             V::Int(0, _) => Err(Stop::Fault("NULL is followed".into())),
             V::Int(n, _) => Err(Stop::Fault(format!("{n} is followed as a pointer"))),
             V::Poison | V::Void => Err(Stop::Fault("a pointer that was never written is followed".into())),
-            V::Page(_) | V::Str | V::Fn(_) => {
+            V::Page(_) | V::Str => {
                 let t = self.w.operand(v);
                 Ok(Ptr { obj: self.w.obj(Obj::Lazy(t)), path: 0, idx: 0 })
             }
             V::Term(t) => {
                 match self.trail.eval(&self.w, t) {
+                    Some(V::Term(u)) if u != t => return self.pointee(V::Term(u), span),
                     Some(V::Term(_)) | None | Some(V::Page(_)) => {}
                     Some(v) => return self.pointee(v, span),
                 }
@@ -145,6 +146,14 @@ impl Machine<'_> {
                 }
             };
         }
+        if let Some((up, f)) = self.w.parent(p)
+            && let Some(&(_, first)) = self.unions.get(&f)
+            && first != f
+            && !self.st.cells.contains_key(&p)
+        {
+            let q = self.w.field(up, first);
+            return self.st.read(&mut self.w, Ptr { idx: p.idx, ..q }, ty);
+        }
         self.st.read(&mut self.w, p, ty)
     }
     /// Writes a place.
@@ -176,7 +185,7 @@ impl Machine<'_> {
     /// The union that a field place lies in: the struct, and which run of union members in it.
     fn union_of(&mut self, p: Ptr) -> Option<(Ptr, u32)> {
         let (up, f) = self.w.parent(p)?;
-        self.unions.get(&f).map(|&g| (up, g))
+        self.unions.get(&f).map(|&(g, _)| (up, g))
     }
 
     /// A place that can be written.
@@ -254,7 +263,8 @@ impl Machine<'_> {
             self.holders.entry(tag.clone()).or_insert(first);
             return v;
         }
-        let (V::Term(x), Some(&holder)) = (self.settled(v), self.holders.get(tag)) else { return v };
+        let v = self.settled(v);
+        let (V::Term(x), Some(&holder)) = (v, self.holders.get(tag)) else { return v };
         if holder != V::Term(x) && self.trail.value(x).is_none() {
             self.trail.set_value(x, holder);
             return holder;
@@ -290,8 +300,8 @@ impl Machine<'_> {
                 continue;
             }
             let next = self.unions.len() as u32 + 1;
-            let g = *group.get_or_insert(next);
             let n = self.w.name(&f.name);
+            let g = *group.get_or_insert((next, n));
             self.unions.insert(n, g);
         }
     }
@@ -559,8 +569,7 @@ impl Machine<'_> {
         }
         let (x, y) = (self.settled(x), self.settled(y));
         let order = matches!(op, BinOp::Eq | BinOp::Ne | BinOp::Lt | BinOp::Le | BinOp::Gt | BinOp::Ge);
-        let pointerish =
-            |v: V, t: &CType| t.depth() > 0 || matches!(v, V::Ptr(_) | V::Page(_) | V::Fn(_) | V::Str | V::Agg(_));
+        let pointerish = |v: V, t: &CType| t.depth() > 0 || matches!(v, V::Ptr(_) | V::Page(_) | V::Str | V::Agg(_));
         if pointerish(x, tx) || pointerish(y, ty) {
             return self.operate_pointer(op, x, tx, y, ty, span);
         }

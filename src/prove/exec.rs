@@ -34,7 +34,8 @@ pub struct Region {
     pub types: [Rc<FxHashMap<NameId, CType>>; 2],
     /// Locals that the code behind the region reads, by exit; `None` holds those for a return (none).
     pub live: Vec<(Way, FxHashSet<NameId>)>,
-    /// Ways for which the code behind is not known: every local counts.
+    /// Nothing but the end of the function follows.
+    pub tail: bool,
     pub file: FileId,
 }
 
@@ -61,6 +62,8 @@ pub struct Machine<'t> {
     pub steps: u64,
     /// Folios that the first page of a run may lie in.
     pub flavours: Vec<(Folio, u8, &'static str)>,
+    /// The page that is asked for is only looked at.
+    pub(super) looking: bool,
     /// The page lock may be held from the start.
     pub page_locked: bool,
     /// Changed functions with their regions, for runs that get to them by a call.
@@ -71,8 +74,8 @@ pub struct Machine<'t> {
     pub later: bool,
     /// Regions that were compared since the last reset.
     pub reached: BTreeSet<usize>,
-    /// Union that a field belongs to.
-    pub(super) unions: FxHashMap<NameId, u32>,
+    /// Union that a field belongs to, and its first member, which names what nobody has written yet.
+    pub(super) unions: FxHashMap<NameId, (u32, NameId)>,
     pub(super) learned: FxHashSet<Name>,
     codes: FxHashMap<(FileId, Name), Rc<Code>>,
     types: FxHashMap<(FileId, Name), Rc<FxHashMap<NameId, CType>>>,
@@ -124,6 +127,7 @@ impl<'t> Machine<'t> {
             trusting: false,
             steps: 0,
             flavours: super::pages::flavours(true, false, false),
+            looking: false,
             page_locked: false,
             with_regions: FxHashMap::default(),
             holders: FxHashMap::default(),
@@ -177,16 +181,6 @@ impl<'t> Machine<'t> {
         self.structs.insert(key, s.clone());
         s
     }
-    pub fn types_of(&mut self, file: FileId, f: &Function) -> Rc<FxHashMap<NameId, CType>> {
-        let key = (file, f.name.clone());
-        if let Some(t) = self.types.get(&key) {
-            return t.clone();
-        }
-        let t = Rc::new(local_types(&mut self.w, f));
-        self.types.insert(key, t.clone());
-        t
-    }
-
     /// Opens a frame; its locals hold `fill`.
     pub fn enter(&mut self, file: FileId, types: Rc<FxHashMap<NameId, CType>>, after: bool) -> u32 {
         let id = self.st.next_frame;
@@ -355,7 +349,8 @@ impl<'t> Machine<'t> {
         let Some(f) = self.st.frames.last_mut() else { return Ok(()) };
         let (turns, start) = f.loops.entry(id).or_insert((0, made));
         *turns += 1;
-        if made > *start && i128::from(*turns) > BOUND + 2 {
+        let most = if self.phase == Phase::Both { BOUND + 2 } else { BOUND };
+        if made > *start && i128::from(*turns) > most {
             return Err(Stop::Prune);
         }
         if *turns > 400 {
@@ -429,8 +424,8 @@ impl<'t> Machine<'t> {
             Ok(e) => Ok(e),
         };
         self.phase = Phase::Both;
-        old.sync(&self.pages, self.task.tracked)?;
-        self.st.sync(&self.pages, self.task.tracked)?;
+        old.sync(&self.pages)?;
+        self.st.sync(&self.pages)?;
         self.compared += 1;
         self.reached.insert(number);
         let new = std::mem::replace(&mut self.st, old);

@@ -31,7 +31,7 @@ pub enum Found {
     /// No forbidden difference.
     Fine,
     /// The shortest difference.
-    Differs(Box<Diff>, String),
+    Differs(String),
     /// Stopped.
     Stopped(Stopped),
 }
@@ -85,7 +85,7 @@ pub(super) fn explore_runs(
     if let Some(d) = best {
         m.refinements = met;
         let story = m.story(&d);
-        return Found::Differs(d, story);
+        return Found::Differs(story);
     }
     if let Some(s) = stopped {
         m.refinements = met;
@@ -121,7 +121,16 @@ pub(super) fn compile_regions(m: &mut Machine<'_>, c: &ChangedFunction, pairs: &
             .into_iter()
             .filter_map(|w| whole.after(&p.after, &w).map(|pc| (w, live.get(pc).cloned().unwrap_or_default())))
             .collect();
-        out.push(Region { before: Rc::new(before), after: Rc::new(after), types: types.clone(), live, file: c.file });
+        let tail =
+            whole.after(&p.after, &Way::Fall).is_some_and(|pc| matches!(whole.ops.get(pc), Some(Op::Return(None))));
+        out.push(Region {
+            tail,
+            before: Rc::new(before),
+            after: Rc::new(after),
+            types: types.clone(),
+            live,
+            file: c.file,
+        });
     }
     out
 }
@@ -205,8 +214,9 @@ pub fn prove_function(m: &mut Machine<'_>, number: usize, runs: &mut u64) -> Fou
     if let Some(h) = align::hull(b, a) {
         shapes.push(vec![h]);
     }
-    if local {
-        // Ranges that are proved need no wider start; the others do.
+    // Where get becomes pin, the pages of a function that pins must be those of its own call.
+    let own = task.tracked && acquires(m, c);
+    if local && !own {
         for pairs in &shapes {
             match locally(m, c, pairs, known, runs) {
                 Found::Fine => return Found::Fine,
@@ -230,6 +240,11 @@ pub fn prove_function(m: &mut Machine<'_>, number: usize, runs: &mut u64) -> Fou
         }
     }
     difference.unwrap_or(Found::Fine)
+}
+
+/// The function itself calls a pin or get function, in either version.
+fn acquires(m: &Machine<'_>, c: &ChangedFunction) -> bool {
+    [&c.before, &c.after].iter().any(|f| callees(f).iter().any(|n| m.task.api.acquire(n).is_some()))
 }
 
 /// A difference beats a stop; the last difference, from the widest start, counts.
@@ -300,7 +315,9 @@ fn from_entry(
             m.st.refill(&m.w, Ptr { obj, path: 0, idx: 0 }, true, Fill::Poison);
         }
         set_context(m, known);
-        m.run_until(&code, &mut |pc| !ahead.get(pc).copied().unwrap_or(false)).map(|_| ())
+        // References of a get-to-pin plan are followed to the end.
+        let to_the_end = m.task.tracked;
+        m.run_until(&code, &mut |pc| !to_the_end && !ahead.get(pc).copied().unwrap_or(false)).map(|_| ())
     });
     match r {
         Found::Fine => match (0..pairs.len()).find(|k| !m.reached.contains(k)) {

@@ -59,7 +59,7 @@ pub fn prove(task: &Task<'_>) -> Proof {
                     proof.stopped = Some(s);
                 }
             }
-            Found::Differs(_, story) => {
+            Found::Differs(story) => {
                 proof.outcome = Outcome::Differs;
                 proof.counterexample = Some(story);
                 break;

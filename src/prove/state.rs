@@ -99,8 +99,9 @@ pub struct Held {
 pub struct Pages {
     /// Each folio as it was before any run, in order of creation.
     pub folios: Vec<Folio>,
-    /// References that the holder has from the start: one for each term that is a page.
-    pub holds: Vec<Page>,
+    /// References that the holder has from the start, one for each term that is a page; and whether it is a pin in the
+    /// version after.
+    pub holds: Vec<(Page, bool)>,
 }
 
 /// The state.
@@ -152,8 +153,8 @@ impl State {
         }
     }
 
-    /// Adds the pages that came to life since the last time. `tracked`: the holder has pins in the version after.
-    pub fn sync(&mut self, pages: &Pages, tracked: bool) -> Result<(), Stop> {
+    /// Adds the pages that came to life since the last time.
+    pub fn sync(&mut self, pages: &Pages) -> Result<(), Stop> {
         while self.synced.0 < pages.folios.len() {
             let f = pages.folios[self.synced.0];
             self.mems[0].add(f);
@@ -161,7 +162,7 @@ impl State {
             self.synced.0 += 1;
         }
         while self.synced.1 < pages.holds.len() {
-            let p = pages.holds[self.synced.1];
+            let (p, tracked) = pages.holds[self.synced.1];
             for (k, mem) in self.mems.iter_mut().enumerate() {
                 let how = if k == 1 && tracked { Grab::Pin } else { Grab::Get };
                 let r = mem.grab(p, 1, how, crate::model::Path::Slow);

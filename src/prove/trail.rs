@@ -222,6 +222,9 @@ impl Trail {
             }
         };
         self.set_truth(t, b);
+        if !self.propagate(w) {
+            return Err(Stop::Prune);
+        }
         Ok(b)
     }
 
@@ -306,7 +309,7 @@ impl Trail {
         }
         d.tighten();
         self.doms.insert(t, d);
-        if !self.consistent(w) {
+        if !self.propagate(w) || !self.consistent(w) {
             return Err(Stop::Prune);
         }
         let word = match (op, yes) {
@@ -356,6 +359,11 @@ impl Trail {
             all.push(if d.lo > BOUND { d.lo } else { d.hi });
         }
         let ty = w.ty(t).unwrap_or(ITy::LONG);
+        // A negative errno that went through an unsigned variable.
+        let huge = ty.wrap(NEGATIVE);
+        if !ty.signed && ty.bits >= 32 && d.has(huge) {
+            all.push(huge);
+        }
         let mut fit = Vec::new();
         for v in all {
             self.values.insert(t, V::Int(v, ty));
@@ -369,8 +377,61 @@ impl Trail {
         }
         let n = fit[self.choose(fit.len())];
         self.values.insert(t, V::Int(n, ty));
+        if !self.propagate(w) {
+            return Err(Stop::Prune);
+        }
         self.notes.push(Note::Value(t, V::Int(n, ty)));
         Ok(n)
+    }
+
+    /// The range that a term is known to lie in.
+    fn range(&self, w: &World, t: TermId) -> (i128, i128) {
+        match self.eval(w, t) {
+            Some(V::Int(n, _)) => (n, n),
+            _ => {
+                let d = self.dom(w, t);
+                (d.lo, d.hi)
+            }
+        }
+    }
+    /// Narrows intervals by the remembered order and equality of terms; `false` when one becomes empty.
+    fn propagate(&mut self, w: &World) -> bool {
+        loop {
+            let mut changed = false;
+            for i in 0..self.conds.len() {
+                let (t, truth) = self.conds[i];
+                let (a, b, op) = match *w.get(t) {
+                    Term::Bin(op @ (BinOp::Lt | BinOp::Eq), a, b) => (a, b, op),
+                    _ => continue,
+                };
+                let ((la, ha), (lb, hb)) = (self.range(w, a), self.range(w, b));
+                let (na, nb) = match (op, truth) {
+                    (BinOp::Lt, true) => ((la, ha.min(hb - 1)), (lb.max(la + 1), hb)),
+                    (BinOp::Lt, false) => ((la.max(lb), ha), (lb, hb.min(ha))),
+                    (_, true) => ((la.max(lb), ha.min(hb)), (la.max(lb), ha.min(hb))),
+                    (_, false) => continue,
+                };
+                for (x, old, new) in [(a, (la, ha), na), (b, (lb, hb), nb)] {
+                    if new.0 > new.1 {
+                        return false;
+                    }
+                    if old == new || old.0 == old.1 || !narrows(w, x) {
+                        continue;
+                    }
+                    let mut d = self.dom(w, x);
+                    (d.lo, d.hi) = new;
+                    d.tighten();
+                    if d.lo > d.hi {
+                        return false;
+                    }
+                    changed |= (d.lo, d.hi) != old;
+                    self.doms.insert(x, d);
+                }
+            }
+            if !changed {
+                return true;
+            }
+        }
     }
 
     /// Whether nothing known contradicts a remembered condition or interval.
@@ -389,6 +450,11 @@ impl Trail {
     }
 }
 
+/// Whether a term has an interval of its own.
+fn narrows(w: &World, t: TermId) -> bool {
+    !matches!(w.get(t), Term::Val(_) | Term::Cast(..))
+}
+
 fn holds(v: i128, op: BinOp, c: i128) -> bool {
     match op {
         BinOp::Lt => v < c,
@@ -401,7 +467,7 @@ fn holds(v: i128, op: BinOp, c: i128) -> bool {
 pub fn truth_of(v: V) -> Option<bool> {
     match v {
         V::Int(n, _) => Some(n != 0),
-        V::Ptr(_) | V::Page(_) | V::Fn(_) | V::Str | V::Agg(_) => Some(true),
+        V::Ptr(_) | V::Page(_) | V::Str | V::Agg(_) => Some(true),
         V::Term(_) | V::Poison | V::Void => None,
     }
 }

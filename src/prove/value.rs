@@ -100,8 +100,6 @@ pub enum V {
     Ptr(Ptr),
     /// A `struct page *` that is known.
     Page(Page),
-    /// A function.
-    Fn(NameId),
     /// A string literal.
     Str,
     /// The value of a struct: the place where it lies.
@@ -313,7 +311,6 @@ impl World {
             V::Ptr(p) => format!("&{}", self.show_ptr(p)),
             V::Page(p) if p.idx == 0 => format!("page {}", p.folio.0),
             V::Page(p) => format!("page {}+{}", p.folio.0, p.idx),
-            V::Fn(n) => self.spell(n).to_string(),
             V::Str => "\"…\"".into(),
             V::Agg(p) => self.show_ptr(p),
             V::Poison => "<never written>".into(),
