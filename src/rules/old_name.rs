@@ -1,8 +1,8 @@
 //! Comments that name the old function name the new one.
 //!
 //! # What it does
-//! In a function that no longer calls `put_page()` (or `release_pages()`), and in the comment right above it, the name
-//! in the comments changes too.
+//! In a function that no longer calls `put_page()` (or `release_pages()`), the name changes too in the comment above
+//! the function, and in comments beside, directly above or inside what was rewritten.
 //!
 //! # Why
 //! A comment that says "before put_page() is called" is wrong afterwards, and reviewers ask for it.
@@ -17,9 +17,10 @@
 //! ```
 //!
 //! # Fix safety
-//! Comments only. A function that still calls the old name, for pages of another origin, keeps its comments.
+//! Comments only. A function that still calls the old name, for pages of another origin, keeps its comments, and so does
+//! a line that would grow beyond 80 columns.
 
-use super::style::{comments, identifiers, line_start};
+use super::style::{comments, identifiers, line_end, line_start, width};
 use super::{Change, Form, Scene};
 use crate::source::Span;
 
@@ -39,12 +40,21 @@ pub fn apply(scene: &Scene, changes: &mut Vec<Change>) -> bool {
         if called.is_empty() || emitted || !called.iter().all(|s| covered(*s)) {
             continue;
         }
+        let near = |s: Span| {
+            let (first, last) = (line_start(scene.text, s.start), line_end(scene.text, s.end));
+            changes.iter().any(|c| {
+                let (start, end) = (line_start(scene.text, c.span.start), line_end(scene.text, c.span.end));
+                last == start || first < end && start < last
+            })
+        };
         let mut found = comments(scene.text, scene.function.span);
+        found.retain(|s| near(*s));
         found.extend(above(scene));
         found.retain(|s| !covered(*s));
         let mut words: Vec<Change> = found
             .into_iter()
             .flat_map(|c| words(scene.text, c, old))
+            .filter(|s| fits(scene.text, *s, new))
             .map(|span| Change { span, with: new.to_string(), form: Form::Part })
             .collect();
         used |= !words.is_empty();
@@ -61,6 +71,12 @@ pub fn apply(scene: &Scene, changes: &mut Vec<Change>) -> bool {
     }
     changes.sort_by_key(|c| c.span);
     used
+}
+
+/// The line stays within 80 columns when the word becomes `new`.
+fn fits(text: &[u8], word: Span, new: &str) -> bool {
+    let line = Span { start: line_start(text, word.start), end: line_end(text, word.start) }.text(text);
+    width(line.trim_end()) + new.len() <= 80 + (word.end - word.start) as usize
 }
 
 /// The comment that ends on the line above the function.

@@ -360,3 +360,76 @@ impl<'a> Entry<'a> {
             }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::function_from_source;
+
+    fn ends(w: &Walk, text: &str) -> String {
+        let bound = |b: &Bound| match b {
+            Bound::Is(e) => super::super::style::bare(text.as_bytes(), e.span),
+            Bound::OneMore(e) => format!("{}+1", e.span.text(text.as_bytes())),
+            Bound::Const(n) => n.to_string(),
+        };
+        let wild = if w.needs_non_negative { " wild" } else { "" };
+        format!("{} {}..{} {:?}{wild}", w.index, bound(&w.from), bound(&w.to), w.step)
+    }
+
+    /// The walk of the one loop `head body` in a function.
+    fn read(code: &str) -> Option<String> {
+        let text = format!("void f(int n, int k, struct page **p)\n{{\n\tint i;\n\n\t{code}\n}}\n");
+        let f = function_from_source(text.as_bytes(), "f").unwrap();
+        let mut found = None;
+        f.body.walk(&mut |s| {
+            if super::super::is_loop(s) && found.is_none() {
+                found = Some(walk(s).map(|w| ends(&w, &text)));
+            }
+        });
+        found.unwrap()
+    }
+
+    #[test]
+    fn loops_by_what_they_visit() {
+        let cases = [
+            ("for (i = 0; i < n; i++) g(p[i]);", "i 0..n Head"),
+            ("for (i = 0; n > i; ++i) g(p[i]);", "i 0..n Head"),
+            ("for (i = 0; i != n; i += 1) g(p[i]);", "i 0..n Head wild"),
+            ("for (i = 0; i <= n - 1; i++) g(p[i]);", "i 0..n Head"),
+            ("for (i = 0; i <= n; i++) g(p[i]);", "i 0..n+1 Head"),
+            ("for (i = k; i < n; i++) g(p[i]);", "i k..n Head"),
+            ("for (; k < n; k++) g(p[k]);", "k k..n Head"),
+            ("for (i = n - 1; i >= 0; i--) g(p[i]);", "i 0..n Head"),
+            ("for (i = n; i > 0; i--) g(p[i - 1]);", "i 0..n HeadAfter"),
+            ("for (i--; i >= 0; i--) g(p[i]);", "i 0..i Head"),
+            ("for (i = n; i--;) g(p[i]);", "i 0..n Head wild"),
+            ("while (n--) g(p[n]);", "n 0..n Head wild"),
+            ("while (n-- > 0) g(p[n]);", "n 0..n Head"),
+            ("while (--n >= 0) g(p[n]);", "n 0..n Head"),
+            ("while (n > 0) { n--; g(p[n]); }", "n 0..n Body"),
+            ("while (n) g(p[--n]);", "n 0..n Body wild"),
+            ("while (k < n) g(p[k++]);", "k k..n Body"),
+            ("do { n--; g(p[n]); } while (n > 0);", "n 0..n Body wild"),
+        ];
+        for (code, want) in cases {
+            assert_eq!(read(code).as_deref(), Some(want), "{code}");
+        }
+    }
+
+    #[test]
+    fn loops_that_are_no_walk() {
+        for code in [
+            "for (i = 0; i < n; i += 2) g(p[i]);",
+            "for (i = 0; p[i]; i++) g(p[i]);",
+            "for (i = 0; i < next(); i++) g(p[i]);",
+            "for (i = 0; i < n; k++) g(p[i]);",
+            "for (i = n; i >= 0; k--) g(p[i]);",
+            "for (i = n - 1; i > 1; i--) g(p[i]);",
+            "while (n++) g(p[n]);",
+            "while (--n > 0) g(p[n]);",
+            "for (;;) g(p[0]);",
+        ] {
+            assert_eq!(read(code), None, "{code}");
+        }
+    }
+}
