@@ -10,7 +10,7 @@ use crate::edit::EditSet;
 use crate::kernel::Api;
 use crate::kernel::dialect::Dialect;
 use crate::parse::Parser;
-use crate::plan::{self, Obstacle, Plan, Request, Target};
+use crate::plan::{self, ObligationKind, Obstacle, Plan, Request, Target};
 use crate::program::Program;
 use crate::report::ProofRecord;
 use crate::report::build::Outcome;
@@ -174,7 +174,7 @@ fn decide_group(
     let releases: Vec<&Release> = numbers
         .iter()
         .filter_map(|r| custody.releases.get(r.0 as usize))
-        .filter(|r| !Api::get().release(&r.callee).is_some_and(|f| f.converted))
+        .filter(|r| Api::get().release(&r.callee).is_none_or(|f| !f.converted && !f.wrapper))
         .collect();
     if let Some(r) = releases.iter().find(|r| !r.foreign.is_empty() && r.guarded_by.is_none()) {
         let text = format!("Other pages reach the release at {}.", place(program, r.at));
@@ -202,8 +202,8 @@ fn target(dialect: &Dialect) -> Target {
     }
 }
 
-/// The first plan whose proof holds. Else the one to show: one that could not be proved before one that is wrong, and
-/// among those the first whose obligations the code itself shows.
+/// The first plan whose proof holds. Else the one to show: one that could not be proved before one that is wrong. A
+/// plan without a proof is shown only when the code itself shows all its obligations.
 fn choose(
     program: &dyn Program,
     dialect: &Dialect,
@@ -214,6 +214,7 @@ fn choose(
 ) -> Decision {
     let mut open: Option<(Plan, ProofRecord)> = None;
     let mut wrong: Option<(Plan, ProofRecord)> = None;
+    let mut hidden: Option<(Reason, String)> = None;
     let mut broken: Option<String> = None;
     for plan in plans {
         let changed = match reparse(program, &plan) {
@@ -233,30 +234,32 @@ fn choose(
             "differs" => {
                 wrong.get_or_insert((plan, proof));
             }
+            _ if plan.statically_safe() => {
+                proof.assumed.extend(plan.cautions.iter().cloned());
+                open.get_or_insert((plan, proof));
+            }
             _ => {
-                let better = match &open {
-                    None => true,
-                    Some((old, _)) => !old.statically_safe() && plan.statically_safe(),
-                };
-                if better {
-                    proof.assumed.extend(plan.open().map(|o| o.text.clone()));
-                    proof.assumed.extend(plan.cautions.iter().cloned());
-                    open = Some((plan, proof));
-                }
+                let point = plan.open().next();
+                let signed = point.is_some_and(|o| o.kind == ObligationKind::CountNonNegative);
+                let reason = if signed { Reason::SignedCount } else { Reason::Unproved };
+                hidden.get_or_insert((reason, point.map_or_else(String::new, |o| o.text.clone())));
             }
         }
     }
-    let (reason, text, plan) = match (open, wrong) {
-        (Some((plan, proof)), _) => {
-            let why = proof.counterexample.clone().unwrap_or_else(|| "the proof could not run".into());
-            (Reason::Unproved, format!("A rewrite is known, but not proved: {why}."), Some((plan, proof)))
+    let (why, plan) = match (open, hidden, wrong) {
+        (Some((plan, proof)), _, _) => {
+            let why = proof.counterexample.as_deref().unwrap_or("the proof could not run");
+            let text = format!("A rewrite is known, but not proved: {why}.");
+            ((Reason::Unproved, text), Some((plan, proof)))
         }
-        (None, Some(wrong)) => {
-            (Reason::Differs, "The code before and after the rewrite does not do the same.".to_string(), Some(wrong))
+        (None, Some(why), _) => (why, None),
+        (None, None, Some(wrong)) => {
+            let text = "The code before and after the rewrite does not do the same.".to_string();
+            ((Reason::Differs, text), Some(wrong))
         }
-        (None, None) => (Reason::NoRule, broken.unwrap_or_else(|| "No rewrite is known.".into()), None),
+        (None, None, None) => ((Reason::NoRule, broken.unwrap_or_else(|| "No rewrite is known.".into())), None),
     };
-    Decision { verdict: Verdict::Assist, why: Some((reason, text)), plan }
+    Decision { verdict: Verdict::Assist, why: Some(why), plan }
 }
 
 /// Applies the plan and parses every function that it changes.
