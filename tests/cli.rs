@@ -223,8 +223,12 @@ fn a_path_narrows_what_is_reported_and_nothing_else() {
     assert!(!some.is_empty());
     assert!(some.iter().all(|s| want.contains(s)), "the same records, also with releases elsewhere");
     // Seen from a folder of the tree.
-    let inside = program().current_dir(tree.path().join("drivers/crypto")).args(["scan", ".", "--format", "jsonl"]);
-    let inside = Ran::of(inside.output().expect("the program runs"));
+    let inside = program()
+        .current_dir(tree.path().join("drivers/crypto"))
+        .args(["scan", ".", "--format", "jsonl"])
+        .output()
+        .expect("the program runs");
+    let inside = Ran::of(inside);
     let strip = |s: &String| !s.contains("kernel/peek.c");
     assert_eq!(sites(inside), some.iter().filter(|s| strip(s)).cloned().collect::<Vec<_>>());
 }
