@@ -313,6 +313,10 @@ pub enum Reason {
     IterOrigin,
     /// Already released by the new call.
     AlreadyConverted,
+    /// A wrapper API of the kernel pins and releases: nothing to rewrite here.
+    WrapperApi,
+    /// The iterator has no user pages.
+    NotUserPages,
 }
 
 impl Reason {
@@ -336,6 +340,8 @@ impl Reason {
         Reason::NoApi,
         Reason::IterOrigin,
         Reason::AlreadyConverted,
+        Reason::WrapperApi,
+        Reason::NotUserPages,
     ];
     /// Stable spelling.
     pub fn code(self) -> &'static str {
@@ -358,8 +364,44 @@ impl Reason {
             Reason::NoApi => "no-api",
             Reason::IterOrigin => "iter-origin",
             Reason::AlreadyConverted => "already-converted",
+            Reason::WrapperApi => "wrapper-api",
+            Reason::NotUserPages => "not-user-pages",
         }
     }
+}
+
+/// How a callee that neither keeps nor drops a page uses it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum UseKind {
+    /// Looks at `struct page`.
+    Meta,
+    /// The CPU reads the data.
+    Read,
+    /// The CPU writes the data.
+    Write,
+    /// Maps the data for the CPU.
+    Map,
+    /// Makes the data reachable by a device.
+    Io,
+    /// Takes a number or address of the page.
+    Address,
+    /// Hands the reference to an owner of `struct page` (`soft_offline_page`).
+    HandedOn,
+    /// Takes an extra reference.
+    ExtraReference,
+    /// Passes it to a function of the tree that was followed.
+    Followed,
+}
+
+/// A use of the pages of a trace.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Use {
+    /// Where.
+    pub at: Loc,
+    /// How.
+    pub kind: UseKind,
+    /// By.
+    pub callee: Name,
 }
 
 /// The way of one pin's pages.
@@ -375,6 +417,12 @@ pub struct PinTrace {
     pub gaps: Vec<Gap>,
     /// Step by step.
     pub steps: Vec<Step>,
+    /// Uses on the way, ascending by place.
+    pub uses: Vec<Use>,
+    /// Functions that touch the pages, by the place of their name.
+    pub functions: Vec<Loc>,
+    /// The pages stay in local variables: they are stored in no field and no global.
+    pub local: bool,
     /// The `pin_user_pages.rst` CASE 1 to 5; 0 when none applies.
     pub case: u8,
     /// What decided the case.

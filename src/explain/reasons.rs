@@ -171,4 +171,20 @@ Every release of this pin is put_user_page*() or unpin_user_page*(). Nothing
 is left to do here.
 ",
     ),
+    page(
+        "wrapper-api",
+        "an API of the kernel pins and releases for this code",
+        "\
+The call fills an object that owns the references, and the same API drops them.
+The place to convert is inside the API, once for all its users.
+",
+    ),
+    page(
+        "not-user-pages",
+        "the iterator holds no user pages",
+        "\
+The iterator was made from pages of the kernel (a bvec, a kvec, a pipe). What
+it hands out is no pin, and a plain reference is dropped rightly.
+",
+    ),
 ];
