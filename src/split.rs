@@ -270,12 +270,8 @@ impl<'a> Splitter<'a> {
                 self.open = at;
                 self.depth = 1;
             }
-            TokKind::Punct(b'}') if self.paren == 0 => {
-                // A stray brace belongs to nothing.
-                if self.head.is_empty() {
-                    return;
-                }
-            }
+            // A stray brace belongs to nothing.
+            TokKind::Punct(b'}') if self.paren == 0 && self.head.is_empty() => return,
             TokKind::Punct(b';') if self.paren == 0 && !self.is_kr() => {
                 self.head.push(t);
                 self.finish(at + 1);
@@ -514,11 +510,8 @@ fn variable_name(text: &[u8], head: &[Token]) -> Option<Span> {
             TokKind::Punct(b'(') => depth += 1,
             TokKind::Punct(b')') => depth -= 1,
             TokKind::Punct(b'[' | b',' | b';' | b':') if depth == 0 => break,
-            TokKind::Ident if !takes_arguments(t.word(text)) && !words::is_annotation(t.word(text)) && depth <= 1 => {
-                if depth == 0 || found.is_none() {
-                    found = Some(t.span);
-                }
-            }
+            TokKind::Ident if takes_arguments(t.word(text)) || words::is_annotation(t.word(text)) => {}
+            TokKind::Ident if depth == 0 || depth == 1 && found.is_none() => found = Some(t.span),
             _ => {}
         }
     }

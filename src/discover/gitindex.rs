@@ -163,7 +163,7 @@ mod tests {
             } else {
                 b.extend(p.bytes());
                 b.push(0);
-                while (b.len() - start) % 8 != 0 {
+                while !(b.len() - start).is_multiple_of(8) {
                     b.push(0);
                 }
             }

@@ -340,7 +340,7 @@ fn plain(w: &[u8]) -> Base {
 }
 
 /// Splits `toks` at commas (or another byte) outside brackets; empty pieces are kept.
-pub(crate) fn split_top<'t>(toks: &'t [Token], at: u8) -> Vec<&'t [Token]> {
+pub(crate) fn split_top(toks: &[Token], at: u8) -> Vec<&[Token]> {
     let mut out = Vec::new();
     let mut depth = 0usize;
     let mut start = 0;
