@@ -12,6 +12,7 @@ pub mod discover;
 pub mod edit;
 pub mod error;
 pub mod explain;
+pub mod hazard;
 pub mod kernel;
 pub mod lex;
 pub mod model;

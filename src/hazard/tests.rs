@@ -1,0 +1,245 @@
+//! The numbers of the independent prototype: trace lengths, their steps, and what is safe under which setting.
+
+use super::explore::System;
+use super::file_page::{FilePage, Owed};
+use super::*;
+
+/// Actions of the trace; `None` when the property holds.
+fn actions(name: &str, set: &[&str]) -> Option<Vec<&'static str>> {
+    let set: Vec<String> = set.iter().map(|s| (*s).to_string()).collect();
+    let story = run(name, &set).expect("valid settings");
+    match story.outcome.verdict {
+        "violated" => Some(story.outcome.steps.iter().map(|s| s.action).collect()),
+        "holds" => None,
+        other => panic!("{name} {set:?}: {other}"),
+    }
+}
+
+fn length(name: &str, set: &[&str]) -> Option<usize> {
+    actions(name, set).map(|a| a.len())
+}
+
+fn last_words(name: &str, set: &[&str]) -> String {
+    let set: Vec<String> = set.iter().map(|s| (*s).to_string()).collect();
+    run(name, &set).expect("valid settings").outcome.steps.last().map(|s| s.long.clone()).unwrap_or_default()
+}
+
+const TRACKED: [&str; 2] = ["track=on", "fix=bounce"];
+
+#[test]
+fn a_unstable_page() {
+    let trace = "GUP.readpte GUP.grab GUP.recheck WB.lock WB.mkclean WB.start DMA.write";
+    assert_eq!(actions("writeback-dma", &[]).map(|a| a.join(" ")).as_deref(), Some(trace));
+    assert_eq!(length("writeback-dma", &["start=clean"]), Some(8));
+    assert_eq!(length("writeback-dma", &["track=on"]), Some(7), "tracking alone: nobody asks");
+    for fix in ["fix=bounce", "fix=wait", "fix=skip"] {
+        assert_eq!(length("writeback-dma", &["track=on", fix]), None, "{fix}");
+        assert_eq!(length("writeback-dma", &["track=on", fix, "start=clean"]), None, "{fix}");
+    }
+    assert_eq!(length("writeback-dma", &["fix=revoke"]), None, "untracked");
+}
+
+#[test]
+fn a_negative_controls() {
+    assert_eq!(length("writeback-dma", &["fix=bounce"]), Some(7), "untracked");
+    let before = actions("writeback-dma", &["track=on", "fix=bounce", "check=before"]);
+    let trace = "GUP.readpte WB.lock GUP.grab GUP.recheck WB.mkclean WB.start DMA.write";
+    assert_eq!(before.map(|a| a.join(" ")).as_deref(), Some(trace));
+    for fix in ["fix=wait", "fix=skip"] {
+        assert_eq!(length("writeback-dma", &["track=on", fix, "check=before"]), Some(7), "{fix}");
+    }
+    assert_eq!(length("writeback-dma", &["track=on", "fix=bounce", "recheck=off"]), Some(7));
+}
+
+/// The prototype names 38 states for (a). That is the number of states at most as far away as the violation, without
+/// the violating one, where write faults do not wait for writeback; from either start. See the head of the module.
+#[test]
+fn a_states_within_reach_of_the_violation() {
+    for (start, steps) in [("mapped", 7), ("clean", 8)] {
+        let base = scenario("writeback-dma").expect("exists").settings();
+        let system = FilePage::new(&base.with(&[("stable", "off"), ("start", start)]), Owed::Writeback);
+        let mut seen = vec![system.start()];
+        let mut from = 0;
+        for _ in 0..steps {
+            let to = seen.len();
+            for at in from..to {
+                for step in system.steps(&seen[at].clone()) {
+                    let new = step.to.filter(|s| !step.breaks.contains(&file_page::UNSTABLE) && !seen.contains(s));
+                    seen.extend(new);
+                }
+            }
+            from = to;
+        }
+        assert_eq!(seen.len(), 38, "{start}");
+    }
+}
+
+#[test]
+fn b_dirty_page_without_buffers() {
+    let trace = "CPU.mkwrite GUP.readpte GUP.grab GUP.recheck DMA.write WB.lock WB.mkclean WB.start WB.end \
+                 RECLAIM.dropbufs DRV.release WB.lock";
+    assert_eq!(actions("no-buffers", &[]).map(|a| a.join(" ")).as_deref(), Some(trace));
+    assert_eq!(length("no-buffers", &["dirty-lock=on"]), Some(12), "the locked form does not help");
+    assert_eq!(length("no-buffers", &["track=on", "reclaim-pin=on"]), None);
+    let other = actions("no-buffers", &["track=on", "reclaim-pin=on", "bh-over-limit=on"]).expect("returns");
+    assert_eq!((other.len(), other[9]), (12, "RECLAIM.bh_over_limit"));
+    assert_eq!(length("no-buffers", &["fs=tolerant"]), None, "no BUG");
+    assert_eq!(length("lost-data", &[]), Some(12), "but lost data");
+    for set in [&[][..], &["reclaim-pin=on"], &["bh-over-limit=on"]] {
+        assert_eq!(length("no-buffers", &[&TRACKED, set].concat()), None, "copy and dirty again: safe everywhere");
+        assert_eq!(length("lost-data", &[&TRACKED, set].concat()), None);
+    }
+    assert_eq!(length("no-buffers", &["track=on", "fix=bounce", "redirty=off"]), Some(12));
+}
+
+#[test]
+fn c_direct_io() {
+    let trace = "GUP.readpte GUP.grab WB.lock WB.mkclean WB.start CPU.mkwrite GUP.recheck";
+    assert_eq!(actions("direct-io", &[]).map(|a| a.join(" ")).as_deref(), Some(trace));
+    assert_eq!(length("direct-io", &["gup-refuses-wb=on"]), None);
+    assert_eq!(length("direct-io", &["stable=on"]), None);
+    assert_eq!(length("direct-io-early-pin", &[]), Some(7), "the pin was there before");
+    assert_eq!(length("direct-io-early-pin", &TRACKED), None, "both are needed");
+    assert_eq!(length("direct-io-early-pin", &["gup-refuses-wb=off", "track=on", "fix=bounce"]), Some(8));
+}
+
+#[test]
+fn d_every_write_is_announced() {
+    assert_eq!(length("page-mkwrite", &[]), Some(7));
+    for set in [&["track=on", "fix=skip"][..], &["track=on", "fix=wait"], &TRACKED, &["fix=revoke"]] {
+        assert_eq!(length("page-mkwrite", set), None, "{set:?}");
+    }
+    assert_eq!(length("page-mkwrite", &["track=on", "fix=bounce", "redirty=off"]), Some(7), "a copy alone");
+    assert_eq!(length("page-mkwrite", &["dirty-lock=on"]), Some(7), "dirtying at release comes too late");
+}
+
+#[test]
+fn e_long_term() {
+    let dax = actions("truncate-dax", &[]).map(|a| a.join(" "));
+    assert_eq!(dax.as_deref(), Some("PIN TRUNC.free B.alloc DMA.write"));
+    assert_eq!(length("truncate-dax", &["longterm=wait"]), None, "safe");
+    assert_eq!(length("truncate-dax-wait", &[]), Some(1), "not live: stuck with the pin");
+    assert_eq!(length("truncate-dax", &["longterm=reject"]), None, "safe");
+    assert_eq!(length("truncate-dax-wait", &["longterm=reject"]), None, "and live");
+    let cache = actions("truncate-cache", &[]).map(|a| a.join(" "));
+    assert_eq!(cache.as_deref(), Some("PIN TRUNC.remove CPU.fault DMA.write"));
+    assert_eq!(length("truncate-cache", &["longterm=reject"]), None);
+}
+
+#[test]
+fn f_tracking() {
+    assert_eq!(length("pin-then-put", &[]), Some(3));
+    assert!(last_words("pin-then-put", &[]).contains("Count 1023: it says not pinned."));
+    assert_eq!(length("pinned-for-ever", &[]), Some(2));
+    assert!(last_words("pinned-for-ever", &[]).contains("Count 1024: it says pinned."));
+    assert!(last_words("pinned-for-ever", &["page=order2"]).contains("Count 1, pins 1: it says pinned."));
+    assert_eq!(length("get-then-unpin", &[]), Some(2));
+    assert!(last_words("get-then-unpin", &[]).contains("The page is freed."));
+    assert_eq!(length("get-then-unpin", &["base=1"]), None, "below zero, but not freed");
+    let protection = actions("lost-protection", &[]).map(|a| a.join(" "));
+    assert_eq!(protection.as_deref(), Some("OTHER.pin DRV.acquire DRV.release"));
+    assert_eq!(length("zero-page", &[]), Some(2));
+    assert_eq!(length("zero-page", &["kernel=5.7"]), None);
+    assert_eq!(length("false-positive", &[]), Some(1), "base 1 and 1023 plain gets");
+    assert_eq!(length("false-positive", &["page=order2"]), None);
+    assert_eq!(length("false-positive", &["page=order1", "kernel=5.7"]), Some(1));
+    assert_eq!(length("false-positive", &["page=order1", "kernel=6.1"]), None);
+}
+
+#[test]
+fn f_overflow() {
+    assert_eq!(length("pin-overflow", &[]), Some(2));
+    let story = run("pin-overflow", &[]).expect("exists");
+    assert!(story.outcome.steps[0].long.ends_with("Count -2147483647: it says pinned."));
+    assert!(story.outcome.steps[1].long.contains("The count is full: refused. Count -2147483647: it says pinned."));
+}
+
+#[test]
+fn liveness_of_a_leaked_pin() {
+    assert_eq!(length("leaked-pin", &[]), Some(3), "wait never ends");
+    assert_eq!(length("leaked-pin", &["fix=skip"]), Some(3), "skip never writes back");
+    assert_eq!(length("leaked-pin", &["fix=bounce"]), None);
+    assert_eq!(length("leaked-pin", &["release=yes"]), None);
+    assert_eq!(length("leaked-pin-reclaim", &["fix=bounce"]), Some(3), "reclaim never frees");
+    assert_eq!(length("leaked-pin-reclaim", &["release=yes"]), None);
+}
+
+#[test]
+fn g_fork() {
+    let write = actions("fork-write", &[]).map(|a| a.join(" "));
+    assert_eq!(write.as_deref(), Some("PIN FORK PARENT.write DMA"));
+    assert_eq!(length("fork-write", &["copy-at-fork=on"]), None);
+    assert_eq!(length("fork-write", &["copy-at-fork=on", "track=off"]), Some(4), "who asks must be able to see pins");
+    let read = actions("fork-read", &[]).map(|a| a.join(" "));
+    assert_eq!(read.as_deref(), Some("FORK PIN PARENT.write DMA"), "survives the copy at fork");
+    assert_eq!(length("fork-read", &["unshare=on"]), None);
+}
+
+#[test]
+fn every_fix_fixes_and_no_half_fix_does() {
+    for scenario in SCENARIOS {
+        let story = run(scenario.name, &[]).expect("exists");
+        assert_eq!(story.outcome.verdict, "violated", "{}", scenario.name);
+        for v in &story.variants {
+            let expect = match v.role {
+                Role::Fix => "holds",
+                Role::HalfFix | Role::Same => "violated",
+                Role::Note => continue,
+            };
+            assert_eq!(v.outcome.verdict, expect, "{}: {}", scenario.name, v.title);
+        }
+    }
+}
+
+#[test]
+fn short_texts_fit_their_column() {
+    for scenario in SCENARIOS {
+        for step in run(scenario.name, &[]).expect("exists").outcome.steps {
+            assert!(step.short.chars().count() <= explore::SHORT, "{}: {}", scenario.name, step.short);
+            assert!(run(scenario.name, &[]).expect("exists").actors().contains(&step.actor), "{}", step.actor);
+        }
+    }
+}
+
+#[test]
+fn scenarios_name_knobs_and_values_that_exist() {
+    for scenario in SCENARIOS {
+        let own = scenario.settings();
+        for (name, value) in scenario.base.iter().chain(scenario.variants.iter().flat_map(|v| v.set)) {
+            assert!(own.parse(&format!("{name}={value}")).is_ok(), "{}: {name}={value}", scenario.name);
+        }
+    }
+}
+
+#[test]
+fn errors_list_what_is_valid() {
+    let error = run("writeback", &[]).expect_err("no such scenario");
+    assert!(error.remedy.contains("writeback-dma") && error.remedy.contains("fork-read"));
+    let error = run("truncate-dax", &["track=on".into()]).expect_err("not a knob of this one");
+    assert!(error.remedy.contains("longterm, release"));
+    let error = run("writeback-dma", &["fix=none!".into()]).expect_err("no such value");
+    assert!(error.remedy.contains("none, bounce, wait, skip, revoke"));
+    assert!(run("writeback-dma", &["fix".into()]).is_err());
+}
+
+#[test]
+fn a_bound_that_is_reached_is_said_and_proves_nothing() {
+    let story = run_bounded("no-buffers", &[], 20).expect("exists");
+    assert_eq!(story.outcome.verdict, "unfinished");
+    assert!(text(&story).contains("stopped after 20 states. This proves nothing."));
+    assert!(svg(&story).contains("Not decided within 20 states"));
+}
+
+#[test]
+fn the_same_story_every_time_in_three_formats() {
+    for format in [Format::Text, Format::Json, Format::Svg] {
+        let args = ModelArgs { scenario: Some("no-buffers".into()), format, ..ModelArgs::default() };
+        let first = command(&args).expect("a story");
+        assert_eq!(Ok(first), command(&args));
+    }
+    let json = ModelArgs { scenario: Some("writeback-dma".into()), format: Format::Json, ..ModelArgs::default() };
+    let value: serde_json::Value = serde_json::from_str(&command(&json).expect("json")).expect("valid");
+    assert_eq!(value["outcome"]["steps"][6]["action"], "DMA.write");
+    let list = command(&ModelArgs::default()).expect("a list");
+    assert_eq!(list.lines().count(), SCENARIOS.len());
+}
