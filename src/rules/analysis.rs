@@ -298,7 +298,11 @@ impl Types<'_> {
             },
             ExprKind::Field { base, name, .. } => {
                 let ty = self.of(base);
-                let Some(tag) = ty.tag() else { return CType::unknown() };
+                // A typedef of a struct is looked up by its own name.
+                let tag = match &ty.base {
+                    Base::Struct(t) | Base::Union(t) | Base::Named(t) => t,
+                    _ => return CType::unknown(),
+                };
                 let Some(def) = self.program.structure(self.file, tag) else { return CType::unknown() };
                 def.fields.iter().find(|f| f.name == *name).map_or_else(CType::unknown, |f| f.ty.clone())
             }

@@ -91,6 +91,7 @@ pub fn fold(scene: &Scene, unit: &Unit, f: &Fold) -> Option<Rewrite> {
         (format!("{}\n{indent}{code}", lifted(scene.text, &comments, &indent)), Form::Compound)
     };
     r.changes.push(Change { span: f.span, with, form });
+    r.changes.extend(Change::indentation(scene, f.span.start));
     mmu_caution(scene, &mut r);
     Some(r)
 }

@@ -169,10 +169,8 @@ impl<'a> Reader<'a> {
     }
     /// Takes `e` as a name of the entry: the copy, or the array with the index.
     fn is_entry(&mut self, e: &'a Expr) -> bool {
-        if let Some((copy, _)) = self.copy {
-            if e.ident() == Some(copy) {
-                return true;
-            }
+        if self.copy.is_some_and(|(copy, _)| e.ident() == Some(copy)) {
+            return true;
         }
         let Some(found) = Entry::of(&self.walk, e) else { return false };
         // Down, the step comes before the use; up, after it.

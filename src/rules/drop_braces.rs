@@ -85,7 +85,7 @@ fn single(scene: &Scene, changes: &[Change], block: &Stmt) -> bool {
     let covered = |s: Span| changes.iter().any(|c| c.span.contains(s));
     let inside: Vec<&Change> = changes.iter().filter(|c| block.span.contains(c.span)).collect();
     let only = inside.iter().filter(|c| c.form == Form::Single).count() == 1
-        && inside.iter().all(|c| c.form == Form::Single || c.with.is_empty());
+        && inside.iter().all(|c| c.form == Form::Single || c.with.is_empty() || c.is_space(scene.text));
     only && all.iter().all(|s| covered(s.span)) && comments(scene.text, block.span).iter().all(|s| covered(*s))
 }
 

@@ -242,6 +242,20 @@ pub struct Rewrite {
     pub cautions: Vec<String>,
 }
 
+impl Change {
+    /// White space before a statement that comes to stand in tabs; `None` when it does already.
+    pub fn indentation(scene: &Scene, offset: u32) -> Option<Self> {
+        let old = style::indent_of(scene.text, offset)?;
+        let with = style::indent_to(style::width(old));
+        let span = Span { start: offset - old.len() as u32, end: offset };
+        (old != with).then_some(Self { span, with, form: Form::Part })
+    }
+    /// Nothing but white space goes.
+    pub fn is_space(&self, text: &[u8]) -> bool {
+        self.span.of(text).iter().all(u8::is_ascii_whitespace)
+    }
+}
+
 impl Rewrite {
     /// A rewrite by one rule that changes nothing else about the code.
     pub fn plain(rule: &'static str, changes: Vec<Change>) -> Self {

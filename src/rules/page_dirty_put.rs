@@ -79,6 +79,7 @@ pub fn rewrite(scene: &Scene, unit: &Unit) -> Option<Rewrite> {
         (format!("{}\n{indent}{code}", lifted(scene.text, &gone, &indent)), Form::Compound)
     };
     r.changes.push(Change { span, with, form });
+    r.changes.extend(Change::indentation(scene, span.start));
     mmu_caution(scene, &mut r);
     Some(r)
 }

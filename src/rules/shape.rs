@@ -194,7 +194,7 @@ fn while_walk<'a>(cond: &'a Expr, body: &'a Stmt, at_least_once: bool) -> Option
         let all = conjuncts(cond);
         match all.as_slice() {
             [one] => (*one, vec![]),
-            _ => split(cond, |c| counts(c))?,
+            _ => split(cond, counts)?,
         }
     };
     let (mut op, mut left, mut limit) = (BinOp::Ne, test, None);
@@ -273,7 +273,7 @@ fn counts(c: &Expr) -> bool {
 }
 
 /// The one conjunct for which `is` holds, and the others.
-fn split<'a>(cond: &'a Expr, is: impl Fn(&Expr) -> bool) -> Option<(&'a Expr, Vec<&'a Expr>)> {
+fn split(cond: &Expr, is: impl Fn(&Expr) -> bool) -> Option<(&Expr, Vec<&Expr>)> {
     let (tests, guards): (Vec<_>, Vec<_>) = conjuncts(cond).into_iter().partition(|c| is(c));
     match tests.as_slice() {
         [one] => Some((one, guards)),
