@@ -41,7 +41,8 @@ knobs! {
         "long-term pins of file pages: allowed, truncation waits for them, or refused";
     "acquire": &["get", "pin"], "the driver takes a reference or a pin";
     "drop": &["put", "unpin"], "the driver drops with put_page() or unpin_user_page()";
-    "kernel": &["5.7", "6.1", "6.12"], "whose counting: pin counts from order 2 (5.7) or 1 (6.1), zero page not pinned (6.1)";
+    "kernel": &["5.7", "6.1", "6.12"],
+        "whose counting: pin counts from order 2 (5.7) or 1 (6.1); zero page counted (5.7) or not";
     "page": &["order0", "order1", "order2", "zero"], "a single page, a compound page of 2 or 4, the zero page";
     "base": &["1", "2", "1023"], "references of others";
     "times": &["1", "1023", "2097152"], "how often the driver takes the page";

@@ -10,15 +10,15 @@
 //!
 //! # Regression values
 //! Trace lengths and verdicts agree with those of an independent prototype (see the tests), with these remarks:
-//! - *States of `writeback-dma`.* The prototype names 38 and does not say what it counted. Here 32 states are seen until
-//!   the violation is found. 38 is the number of states at most as far away as the violation, without the violating
-//!   one, when write faults do not wait for writeback (`stable=off`); from either start, which makes this reading
-//!   likely. With `stable=off` the fixes need `gup-refuses-wb=on` as well (`direct-io-early-pin`), so the scenario keeps
-//!   `stable=on`, where each fix stands alone.
+//! - *States of `writeback-dma`.* The prototype names 38 and does not say what it counted. Here 32 states are seen
+//!   until the violation is found. 38 is the number of states at most as far away as the violation, without the
+//!   violating one, when write faults do not wait for writeback (`stable=off`); from either start, which makes this
+//!   reading likely. With `stable=off` the fixes need `gup-refuses-wb=on` as well (`direct-io-early-pin`), so the
+//!   scenario keeps `stable=on`, where each fix stands alone.
 //! - *`no-buffers`, `lost-data`.* Twelve steps both. For `lost-data` the device has to write after writeback took the
 //!   page, otherwise its data is on the disk and only the dirty mark is lost; the same length, another order.
-//! - *A driver that leaks.* "Wait is not live" is shown with a pin that is never dropped (`release=never`): with one that
-//!   is dropped some day the question "can it still be done" has the answer yes, however long it takes.
+//! - *A driver that leaks.* "Wait is not live" is shown with a pin that is never dropped (`release=never`): with one
+//!   that is dropped some day the question "can it still be done" has the answer yes, however long it takes.
 
 mod command;
 pub mod explore;
@@ -35,7 +35,7 @@ mod tracking;
 
 pub use command::{Format, ModelArgs, command, list};
 pub use scenarios::{Role, SCENARIOS, Scenario, Variant};
-pub use story::{Outcome, Story, VariantStory, text};
+pub use story::{Outcome, Story, VariantStory, diagram, text};
 pub use svg::svg;
 
 use crate::error::UserError;

@@ -165,9 +165,9 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "writeback-dma",
         part: 'a',
         title: "a device writes into a page that is on its way to the disk",
-        problem: "Writeback write-protects the page so that nobody changes it during I/O. A device does not look at page \
-                  tables: a pin taken before keeps writing. Checksums (RAID, btrfs, DIF) do not match what lands on the \
-                  disk.",
+        problem: "Writeback write-protects the page so that nobody changes it during I/O. A device does not look at \
+                  page tables: a pin taken before keeps writing. Checksums (RAID, btrfs, DIF) do not match what \
+                  lands on the disk.",
         property: "no device writes to a page while it is being written to the disk",
         base: file_knobs!("mapped", "on"),
         variants: &[
@@ -202,8 +202,8 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "no-buffers",
         part: 'b',
         title: "a dirty page without buffers: BUG_ON() in the file system",
-        problem: "Writeback cleans the page, reclaim drops its buffers, and then the driver makes it dirty without a \
-                  word to the file system. The next writeback finds a dirty page without buffers.",
+        problem: "Writeback cleans the page, reclaim drops its buffers, and then the driver makes it dirty without \
+                  a word to the file system. The next writeback finds a dirty page without buffers.",
         property: "writeback never finds a dirty page without buffers",
         base: file_knobs!("clean", "on"),
         variants: &[
@@ -233,8 +233,8 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "lost-data",
         part: 'b',
         title: "the file system tolerates a page without buffers, and drops the data",
-        problem: "The BUG_ON() was replaced by a warning. The page is not written: what the device put there is gone, \
-                  and no error is reported.",
+        problem: "The BUG_ON() was replaced by a warning. The page is not written: what the device put there is \
+                  gone, and no error is reported.",
         property: "data that a device wrote is never dropped",
         base: &[
             ("start", "clean"),
@@ -269,8 +269,9 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "direct-io",
         part: 'c',
         title: "GUP returns a page that is under writeback",
-        problem: "Where the device needs no stable pages, a write fault during writeback makes the PTE writable again, \
-                  and get_user_pages_fast() hands the page out. Refusing such pages closes this hole, and only this one.",
+        problem: "Where the device needs no stable pages, a write fault during writeback makes the PTE writable \
+                  again, and get_user_pages_fast() hands the page out. Refusing such pages closes this hole, and \
+                  only this one.",
         property: "GUP returns no page that is under writeback",
         base: file_knobs!("mapped", "off"),
         variants: &[
@@ -285,8 +286,8 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "direct-io-early-pin",
         part: 'c',
         title: "GUP refuses pages under writeback, but the pin was there before",
-        problem: "Refusing pages under writeback does not help against a pin that was taken just before the page was \
-                  write-protected. Both halves are needed: the refusal, and a writeback that looks for pins.",
+        problem: "Refusing pages under writeback does not help against a pin that was taken just before the page \
+                  was write-protected. Both halves are needed: the refusal, and a writeback that looks for pins.",
         property: "no device writes to a page while it is being written to the disk",
         base: &[
             ("start", "mapped"),
@@ -340,8 +341,8 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "leaked-pin",
         part: 'f',
         title: "a pin that is never dropped blocks writeback",
-        problem: "Waiting for pins is safe, but only as live as the slowest driver. One forgotten unpin_user_page(), and \
-                  sync never ends.",
+        problem: "Waiting for pins is safe, but only as live as the slowest driver. One forgotten \
+                  unpin_user_page(), and sync never ends.",
         property: "a dirty page can always still be written to the disk",
         base: LEAKED,
         variants: &[
@@ -370,7 +371,8 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "truncate-dax",
         part: 'e',
         title: "a long-term pin on DAX, and the file is truncated",
-        problem: "On DAX the page is the storage. When the block goes to another file, the device still writes to it.",
+        problem: "On DAX the page is the storage. When the block goes to another file, the device still writes to \
+                  it.",
         property: "a device never writes to a block of another file",
         base: &[("longterm", "allow"), ("release", "yes")],
         variants: &[
@@ -398,8 +400,8 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "truncate-cache",
         part: 'e',
         title: "a long-term pin in the page cache, and the file is truncated",
-        problem: "The page leaves the page cache, the process gets a new one, and the device writes to the old: data \
-                  that nobody will see. set_page_dirty() only flags a page without a mapping.",
+        problem: "The page leaves the page cache, the process gets a new one, and the device writes to the old: \
+                  data that nobody will see. set_page_dirty() only flags a page without a mapping.",
         property: "the device writes to the page that the process sees",
         base: &[("longterm", "allow"), ("release", "yes")],
         variants: &[variant(
@@ -428,8 +430,8 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "pinned-for-ever",
         part: 'f',
         title: "after pin and put_page() the page says pinned, and nobody pins it",
-        problem: "The same mistake, seen by writeback: the page looks pinned until the machine is switched off. With a \
-                  pin count of its own the references balance, but the pin count does not.",
+        problem: "The same mistake, seen by writeback: the page looks pinned until the machine is switched off. \
+                  With a pin count of its own the references balance, but the pin count does not.",
         property: "a page that nobody pins does not say that it is pinned",
         base: counts!("drop" = "put"),
         variants: &[
@@ -443,8 +445,8 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "get-then-unpin",
         part: 'f',
         title: "a reference of get_user_pages() is dropped with unpin_user_page()",
-        problem: "One reference was taken, 1024 are dropped. If the count is exactly 1024 at that moment, the page is \
-                  freed under everybody who uses it; otherwise the count goes below zero.",
+        problem: "One reference was taken, 1024 are dropped. If the count is exactly 1024 at that moment, the page \
+                  is freed under everybody who uses it; otherwise the count goes below zero.",
         property: "no page is freed while somebody uses it",
         base: counts!("acquire" = "get", "base" = "1023"),
         variants: &[
@@ -458,8 +460,8 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "lost-protection",
         part: 'f',
         title: "a wrong unpin takes the protection of somebody else",
-        problem: "On a page with a pin count, get and unpin leave the references balanced and the pin count one short: \
-                  the pin of another user becomes invisible.",
+        problem: "On a page with a pin count, get and unpin leave the references balanced and the pin count one \
+                  short: the pin of another user becomes invisible.",
         property: "a page that somebody pins says that it is pinned",
         base: counts!("acquire" = "get", "page" = "order2", "other" = "on"),
         variants: &[variant("dropped with put_page()", Fix, &[("drop", "put")])],
@@ -470,8 +472,8 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "false-positive",
         part: 'f',
         title: "many plain references look like a pin",
-        problem: "A page without a pin count says pinned from 1024 references on, whoever took them. Whoever asks must be \
-                  able to live with a wrong yes: a copy only costs time, waiting may stall.",
+        problem: "A page without a pin count says pinned from 1024 references on, whoever took them. Whoever asks \
+                  must be able to live with a wrong yes: a copy only costs time, waiting may stall.",
         property: "a page that nobody pins does not say that it is pinned",
         base: counts!("acquire" = "get", "drop" = "put", "times" = "1023"),
         variants: &[
@@ -486,8 +488,8 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "pin-overflow",
         part: 'f',
         title: "the count is full after two million pins",
-        problem: "2097152 pins of one page bring the count to the sign bit. The next one is refused, and the page still \
-                  says pinned, because the question reads the count as unsigned.",
+        problem: "2097152 pins of one page bring the count to the sign bit. The next one is refused, and the page \
+                  still says pinned, because the question reads the count as unsigned.",
         property: "no reference is refused",
         base: counts!("times" = "2097152"),
         variants: &[variant("a compound page counts one by one", Fix, &[("page", "order2")])],
@@ -498,8 +500,8 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "zero-page",
         part: 'f',
         title: "the zero page is pinned and put",
-        problem: "Newer kernels do not count a pin of the zero page. A put_page() after it takes away a reference that \
-                  nobody took, until the zero page is freed.",
+        problem: "Newer kernels do not count a pin of the zero page. A put_page() after it takes away a reference \
+                  that nobody took, until the zero page is freed.",
         property: "no page is freed while somebody uses it",
         base: counts!("page" = "zero", "drop" = "put"),
         variants: &[
@@ -513,8 +515,8 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "fork-write",
         part: 'g',
         title: "fork() and a device that writes",
-        problem: "After fork() the page is shared. The parent writes first and gets a new page by copy on write; the \
-                  device writes to the old one.",
+        problem: "After fork() the page is shared. The parent writes first and gets a new page by copy on write; \
+                  the device writes to the old one.",
         property: "the device and the parent look at the same page",
         base: &[("access", "write"), ("track", "on"), ("copy-at-fork", "off"), ("unshare", "off")],
         variants: &[
@@ -528,8 +530,8 @@ pub static SCENARIOS: &[Scenario] = &[
         name: "fork-read",
         part: 'g',
         title: "fork() and a device that reads",
-        problem: "A read pin needs no write fault, so it takes the shared page. When the parent writes, it gets a new \
-                  page, and the device reads what was there before.",
+        problem: "A read pin needs no write fault, so it takes the shared page. When the parent writes, it gets a \
+                  new page, and the device reads what was there before.",
         property: "the device and the parent look at the same page",
         base: &[("access", "read"), ("track", "on"), ("copy-at-fork", "on"), ("unshare", "off")],
         variants: &[

@@ -104,7 +104,7 @@ pub fn text(story: &Story) -> String {
     let steps = &story.outcome.steps;
     if !steps.is_empty() {
         out.push('\n');
-        columns(&mut out, story);
+        out.push_str(&diagram(story));
         out.push_str("\nIn words\n");
         for (i, step) in steps.iter().enumerate() {
             paragraph(&mut out, &format!("{:>3}  ", i + 1), &format!("{}: {}", step.actor, step.long));
@@ -127,7 +127,12 @@ pub fn text(story: &Story) -> String {
     out
 }
 
-fn columns(out: &mut String, story: &Story) {
+/// The trace in columns by actor, one line a step; empty when nothing is violated.
+pub fn diagram(story: &Story) -> String {
+    let mut out = String::new();
+    if story.outcome.steps.is_empty() {
+        return out;
+    }
     let actors = story.actors();
     let widths: Vec<usize> = actors
         .iter()
@@ -148,6 +153,7 @@ fn columns(out: &mut String, story: &Story) {
         let mark = if i + 1 == last { "  <==" } else { "" };
         line(&(i + 1).to_string(), column, &format!("{}{mark}", step.short));
     }
+    out
 }
 
 /// Wraps at 100 characters, with a hanging indent.

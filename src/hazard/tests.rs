@@ -243,3 +243,22 @@ fn the_same_story_every_time_in_three_formats() {
     let list = command(&ModelArgs::default()).expect("a list");
     assert_eq!(list.lines().count(), SCENARIOS.len());
 }
+
+/// `docs/hazards.md` shows the traces as the program prints them. After a change, paste what the test prints.
+#[test]
+fn the_document_shows_these_traces() {
+    let document = include_str!("../../docs/hazards.md");
+    let mut shown = 0;
+    for part in document.split("```text\n$ gupconv model ").skip(1) {
+        let (name, rest) = part.split_once('\n').expect("a name, then the trace");
+        let trace = rest.split("```").next().unwrap_or_default();
+        assert_eq!(trace, diagram(&run(name, &[]).expect("a scenario")), "{name}");
+        shown += 1;
+    }
+    assert_eq!(shown, 8);
+    for word in document.split('`') {
+        if let Some(name) = word.strip_prefix("gupconv model ").and_then(|w| w.split_whitespace().next()) {
+            assert!(name == "NAME" || scenario(name).is_ok(), "{name}");
+        }
+    }
+}
