@@ -4,7 +4,6 @@ use super::align::Pair;
 use super::code::Code;
 use super::exec::{Machine, local_types};
 use super::explore::{Found, callees, compile_regions, explore_runs, never_reached};
-use super::state::Fill;
 use super::trail::Stop;
 use super::value::{Obj, Ptr, V};
 use crate::ast::Function;
@@ -16,7 +15,7 @@ type Entry = (FileId, Arc<Function>);
 
 /// Runs the functions of the trace from those that pin, with the change as regions. `None` when the trace names no
 /// function from which both the pin and the change are reached.
-pub fn from_pin(m: &mut Machine<'_>, number: usize, pairs: &[Pair<'_>], runs: &mut u64) -> Option<Found> {
+pub fn from_pin(m: &mut Machine<'_>, number: usize, pairs: &[Pair<'_>], runs: &mut u64, look_on: u64) -> Option<Found> {
     let c = &m.task.changed[number];
     let all = functions(m);
     let reach: Vec<Vec<usize>> = all.iter().map(|f| reachable(&all, f)).collect();
@@ -53,7 +52,7 @@ pub fn from_pin(m: &mut Machine<'_>, number: usize, pairs: &[Pair<'_>], runs: &m
     let mut result = Found::Fine;
     for order in &orders {
         let entries: Vec<Entry> = order.iter().map(|&i| all[i].clone()).collect();
-        let r = explore_runs(m, runs, &mut |m| run_entries(m, &entries));
+        let r = explore_runs(m, runs, look_on, &mut |m| run_entries(m, &entries));
         reached.extend(m.reached.iter().copied());
         match r {
             Found::Fine => {
@@ -126,10 +125,6 @@ fn run_entries(m: &mut Machine<'_>, entries: &[Entry]) -> Result<(), Stop> {
             let obj = m.w.obj(Obj::Local(id, n));
             let v = m.st.read(&mut m.w, Ptr { obj, path: 0, idx: 0 }, &ty);
             args.push(v);
-        }
-        for (n, _) in m.st.frames.last().map(|f| f.types.clone()).iter().flat_map(|t| t.iter()) {
-            let obj = m.w.obj(Obj::Local(id, *n));
-            let _ = (obj, Fill::Poison);
         }
         m.st.frames.pop();
         let r = m.call_function(*file, f, &args, f.name_span)?;

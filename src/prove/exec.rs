@@ -34,6 +34,8 @@ pub struct Region {
     pub types: [Rc<FxHashMap<NameId, CType>>; 2],
     /// Locals that the code behind the region reads, by exit; `None` holds those for a return (none).
     pub live: Vec<(Way, FxHashSet<NameId>)>,
+    /// The old code calls a release itself.
+    pub releases: bool,
     /// Nothing but the end of the function follows.
     pub tail: bool,
     pub file: FileId,
@@ -72,7 +74,8 @@ pub struct Machine<'t> {
     pub holders: FxHashMap<Name, V>,
     /// A later entry runs: unknown pointers to a known kind of object are that object.
     pub later: bool,
-    /// Regions that were compared since the last reset.
+    /// Regions that were compared since the last reset, in a run in which the old code released a page if it has a
+    /// release.
     pub reached: BTreeSet<usize>,
     /// Union that a field belongs to, and its first member, which names what nobody has written yet.
     pub(super) unions: FxHashMap<NameId, (u32, NameId)>,
@@ -427,7 +430,12 @@ impl<'t> Machine<'t> {
         old.sync(&self.pages)?;
         self.st.sync(&self.pages)?;
         self.compared += 1;
-        self.reached.insert(number);
+        let released = old.log[log_from.min(old.log.len())..]
+            .iter()
+            .any(|e| matches!(e.what, What::Page(crate::model::Event::Release { .. })));
+        if released || !self.regions[number].releases {
+            self.reached.insert(number);
+        }
         let new = std::mem::replace(&mut self.st, old);
         match super::compare::compare(self, number, log_from, &exit, &new, &new_exit) {
             Ok(met) => self.refinements.extend(met),

@@ -36,13 +36,14 @@ pub enum Found {
     Stopped(Stopped),
 }
 
-/// Runs looked at after the first difference, for a shorter one.
-const LOOK_ON: u64 = 200;
+/// Runs looked at after the first difference, for a shorter one, where the difference will be shown.
+pub(super) const LOOK_ON: u64 = 200;
 
-/// Explores all runs from one starting point.
+/// Explores all runs from one starting point; `look_on` more after the first difference.
 pub(super) fn explore_runs(
     m: &mut Machine<'_>,
     runs: &mut u64,
+    look_on: u64,
     start: &mut dyn FnMut(&mut Machine<'_>) -> Result<(), Stop>,
 ) -> Found {
     let mut prefix = Some(Vec::new());
@@ -73,7 +74,7 @@ pub(super) fn explore_runs(
             if best.as_ref().is_none_or(|b| d.size() < b.size()) {
                 best = Some(d);
             }
-            left = left.min(LOOK_ON);
+            left = left.min(look_on);
         }
         if let Err(Stop::Unsupported(file, span, construct)) = r {
             let after = m.frame().is_some_and(|f| f.after);
@@ -123,7 +124,12 @@ pub(super) fn compile_regions(m: &mut Machine<'_>, c: &ChangedFunction, pairs: &
             .collect();
         let tail =
             whole.after(&p.after, &Way::Fall).is_some_and(|pc| matches!(whole.ops.get(pc), Some(Op::Return(None))));
+        let mut releases = false;
+        for s in p.before.stmts() {
+            s.walk_exprs(&mut |e| releases |= e.call().is_some_and(|(n, _)| m.task.api.release(n).is_some()));
+        }
         out.push(Region {
+            releases,
             tail,
             before: Rc::new(before),
             after: Rc::new(after),
@@ -196,7 +202,6 @@ pub fn prove_function(m: &mut Machine<'_>, number: usize, runs: &mut u64) -> Fou
     let text = task.program.text(c.file);
     let (b, a) = versions(c, &text);
     let known = context(m, c);
-    let mut difference = None;
     let local = !(has_locks(m, &c.before) && may_sleep_on_pages(&c.after));
     let mut shapes: Vec<Vec<Pair<'_>>> = Vec::new();
     for widen in 0..5 {
@@ -216,30 +221,53 @@ pub fn prove_function(m: &mut Machine<'_>, number: usize, runs: &mut u64) -> Fou
     }
     // Where get becomes pin, the pages of a function that pins must be those of its own call.
     let own = task.tracked && acquires(m, c);
+    let mut tiers = Vec::new();
     if local && !own {
-        for pairs in &shapes {
-            match locally(m, c, pairs, known, runs) {
-                Found::Fine => return Found::Fine,
-                other => keep(&mut difference, other),
-            }
-        }
+        tiers.extend((0..shapes.len()).map(Tier::Local));
     }
-    for pairs in [shapes.first(), shapes.last()].into_iter().flatten() {
-        match from_entry(m, c, pairs, known, runs) {
-            Found::Fine => return Found::Fine,
-            other => keep(&mut difference, other),
-        }
+    tiers.push(Tier::Entry(0));
+    if shapes.len() > 1 {
+        tiers.push(Tier::Entry(shapes.len() - 1));
     }
-    if let Some(first) = shapes.first() {
-        match super::chain::from_pin(m, number, first, runs) {
+    tiers.push(Tier::Pin);
+    let mut run = |m: &mut Machine<'_>, tier: Tier, look_on: u64| {
+        let (met, assumed) = (m.refinements.clone(), m.assumed.clone());
+        let found = match tier {
+            Tier::Local(i) => Some(locally(m, c, &shapes[i], known, runs, look_on)),
+            Tier::Entry(i) => Some(from_entry(m, c, &shapes[i], known, runs, look_on)),
+            Tier::Pin => super::chain::from_pin(m, number, &shapes[0], runs, look_on),
+        };
+        if !matches!(found, Some(Found::Fine)) {
+            (m.refinements, m.assumed) = (met, assumed);
+        }
+        found
+    };
+    // A difference beats a stop; the difference from the widest start counts.
+    let mut difference = None;
+    let mut stop = None;
+    for tier in tiers {
+        match run(m, tier, 0) {
             Some(Found::Fine) => return Found::Fine,
-            // States that arise on the way from the pin are the ones that count.
-            Some(f @ Found::Differs(..)) => return f,
-            Some(other) => keep(&mut difference, other),
+            Some(Found::Differs(_)) => difference = Some(tier),
+            Some(Found::Stopped(s)) => {
+                stop.get_or_insert(s);
+            }
             None => {}
         }
     }
-    difference.unwrap_or(Found::Fine)
+    match (difference, stop) {
+        (Some(tier), _) => run(m, tier, LOOK_ON).unwrap_or(Found::Fine),
+        (None, Some(s)) => Found::Stopped(s),
+        (None, None) => Found::Stopped(never_reached(c, &[], 0)),
+    }
+}
+
+/// A starting point; with the number of the shape of the change.
+#[derive(Clone, Copy)]
+enum Tier {
+    Local(usize),
+    Entry(usize),
+    Pin,
 }
 
 /// The function itself calls a pin or get function, in either version.
@@ -247,19 +275,18 @@ fn acquires(m: &Machine<'_>, c: &ChangedFunction) -> bool {
     [&c.before, &c.after].iter().any(|f| callees(f).iter().any(|n| m.task.api.acquire(n).is_some()))
 }
 
-/// A difference beats a stop; the last difference, from the widest start, counts.
-fn keep(best: &mut Option<Found>, new: Found) {
-    match (&best, &new) {
-        (Some(Found::Differs(..)), Found::Stopped(_)) => {}
-        _ => *best = Some(new),
-    }
-}
-
-fn locally(m: &mut Machine<'_>, c: &ChangedFunction, pairs: &[Pair<'_>], known: (bool, bool), runs: &mut u64) -> Found {
+fn locally(
+    m: &mut Machine<'_>,
+    c: &ChangedFunction,
+    pairs: &[Pair<'_>],
+    known: (bool, bool),
+    runs: &mut u64,
+    look_on: u64,
+) -> Found {
     m.regions = compile_regions(m, c, pairs);
     m.with_regions.clear();
     for k in 0..pairs.len() {
-        let r = explore_runs(m, runs, &mut |m| {
+        let r = explore_runs(m, runs, look_on, &mut |m| {
             let types = m.regions[k].types[0].clone();
             m.enter(c.file, types, false);
             // A variable that only the new text has was not set.
@@ -297,13 +324,14 @@ fn from_entry(
     pairs: &[Pair<'_>],
     known: (bool, bool),
     runs: &mut u64,
+    look_on: u64,
 ) -> Found {
     m.regions = compile_regions(m, c, pairs);
     m.with_regions.clear();
     let ranges: Vec<_> = pairs.iter().map(|p| p.before).collect();
     let code = Rc::new(Code::of_body(&c.before.body, &ranges));
     let ahead = reaches_region(&code);
-    let r = explore_runs(m, runs, &mut |m| {
+    let r = explore_runs(m, runs, look_on, &mut |m| {
         let types = m.regions[0].types[0].clone();
         let id = m.enter(c.file, types.clone(), false);
         let params: FxHashSet<_> = c.before.params.iter().map(|p| m.w.name(&p.name)).collect();

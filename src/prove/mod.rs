@@ -23,6 +23,7 @@ mod eval;
 mod exec;
 mod explore;
 mod live;
+mod mutate;
 mod names;
 mod pages;
 mod state;
@@ -31,6 +32,7 @@ mod task;
 mod trail;
 mod value;
 
+pub use mutate::{Mutant, mutants};
 pub use task::{Budget, ChangedFunction, Outcome, Policy, Proof, Refinement, Stopped, Task};
 
 use explore::Found;

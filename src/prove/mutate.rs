@@ -1,0 +1,146 @@
+//! Wrong variants of a right rewrite: the test of the proof itself.
+//!
+//! One change each, made in the text after the rewrite wherever the shape occurs: count off by one or constant, array
+//! shifted, release dropped, doubled or swapped with its neighbour, dirtying dropped, added or inverted, a guard
+//! dropped or inverted, a loop bound off by one (F4, F5, F6, F9, F10, F12, F14 of SEMANTICS 3, and what the others come
+//! down to in one place). A mutant may happen to be equivalent; who counts survivors argues them one by one.
+
+use crate::ast::{BinOp, Expr, ExprKind, Function, Stmt, StmtKind};
+use crate::parse::function_from_source;
+use crate::source::Span;
+use crate::split::{ItemKind, split};
+
+/// One wrong change of a text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mutant {
+    /// What was done, and the line.
+    pub label: String,
+    /// Bytes of the text after the rewrite that go.
+    pub span: Span,
+    /// What comes.
+    pub with: String,
+}
+
+impl Mutant {
+    /// The text with the change.
+    pub fn apply(&self, after: &[u8]) -> Vec<u8> {
+        let mut out = after.to_vec();
+        let end = (self.span.end as usize).min(out.len());
+        out.splice((self.span.start as usize).min(end)..end, self.with.bytes());
+        out
+    }
+}
+
+const RELEASES: &[&str] = &[
+    "put_user_page",
+    "put_user_pages",
+    "put_user_pages_dirty_lock",
+    "unpin_user_page",
+    "unpin_user_pages",
+    "unpin_user_pages_dirty_lock",
+];
+
+/// The mutants of every function that differs between the two texts of a file.
+pub fn mutants(before: &[u8], after: &[u8]) -> Vec<Mutant> {
+    let mut out = Vec::new();
+    for item in split(after).into_iter().filter(|i| i.kind == ItemKind::Function) {
+        let Some(new) = function_from_source(after, &item.name) else { continue };
+        let old = function_from_source(before, &item.name);
+        if old.is_some_and(|o| o.span.text(before) == new.span.text(after)) {
+            continue;
+        }
+        of_function(&new, after, &mut out);
+    }
+    out
+}
+
+fn of_function(f: &Function, text: &[u8], out: &mut Vec<Mutant>) {
+    let line = |s: Span| text[..s.start as usize].iter().filter(|&&b| b == b'\n').count() + 1;
+    let mut add =
+        |what: &str, at: Span, with: String| out.push(Mutant { label: format!("{what}@{}", line(at)), span: at, with });
+    f.body.walk(&mut |s| {
+        if let StmtKind::Block(list) = &s.kind {
+            neighbours(list, text, &mut add);
+        }
+        if let StmtKind::If { cond, then, .. } = &s.kind
+            && releases(then)
+        {
+            let c = cond.span.text(text);
+            add("guard inverted", cond.span, format!("(!({c}))"));
+            add("guard dropped", cond.span, "(1)".into());
+        }
+        if let StmtKind::For { init: Some(init), cond: Some(cond), body, .. } = &s.kind
+            && releases(body)
+        {
+            if let ExprKind::Binary(BinOp::Lt, a, b) = &cond.kind {
+                add("bound off by one", cond.span, format!("{} <= {}", a.span.text(text), b.span.text(text)));
+            }
+            if let StmtKind::Expr(Expr { kind: ExprKind::Assign(None, a, b), span }) = &init.kind {
+                add("start off by one", *span, format!("{} = {} + 1", a.span.text(text), b.span.text(text)));
+            }
+        }
+        if let StmtKind::Expr(e) = &s.kind {
+            call(s, e, text, &mut add);
+        }
+    });
+}
+
+fn releases(s: &Stmt) -> bool {
+    let mut hit = false;
+    s.walk_exprs(&mut |e| hit |= e.call().is_some_and(|(n, _)| RELEASES.contains(&&**n)));
+    hit
+}
+
+/// A release changes places with the statement before or behind it.
+fn neighbours(list: &[Stmt], text: &[u8], add: &mut dyn FnMut(&str, Span, String)) {
+    for pair in list.windows(2) {
+        let [a, b] = pair else { continue };
+        let plain = |s: &Stmt| matches!(s.kind, StmtKind::Expr(_) | StmtKind::If { .. } | StmtKind::For { .. });
+        let jumps = |s: &Stmt| {
+            let mut hit = false;
+            s.walk(&mut |s| {
+                hit |= matches!(s.kind, StmtKind::Return(_) | StmtKind::Goto(_) | StmtKind::Break | StmtKind::Continue)
+            });
+            hit
+        };
+        if (releases(a) || releases(b)) && plain(a) && plain(b) && !jumps(a) && !jumps(b) {
+            add("swapped", a.span.to(b.span), format!("{} {}", b.span.text(text), a.span.text(text)));
+        }
+    }
+}
+
+fn call(s: &Stmt, e: &Expr, text: &[u8], add: &mut dyn FnMut(&str, Span, String)) {
+    let Some((name, args)) = e.call() else { return };
+    let arg = |i: usize| args.get(i).map(|a| a.span.text(text)).unwrap_or_default();
+    if name.starts_with("set_page_dirty") || &**name == "SetPageDirty" {
+        add("dirtying dropped", s.span, ";".into());
+        return;
+    }
+    if !RELEASES.contains(&&**name) {
+        return;
+    }
+    add("release dropped", s.span, ";".into());
+    add("release doubled", s.span, format!("{{ {0} {0} }}", s.span.text(text)));
+    let (array, count) = (arg(0), arg(1));
+    if args.len() < 2 {
+        add("dirtying added", s.span, format!("{{ set_page_dirty_lock({array}); {name}({array}); }}"));
+        return;
+    }
+    let third = if args.len() > 2 { format!(", {}", arg(2)) } else { String::new() };
+    add("count plus one", s.span, format!("{name}({array}, ({count}) + 1{third});"));
+    add("count minus one", s.span, format!("{name}({array}, ({count}) - 1{third});"));
+    add("count one", s.span, format!("{name}({array}, {}{third});", if count == "1" { "2" } else { "1" }));
+    add("array shifted", s.span, format!("{name}(({array}) + 1, {count}{third});"));
+    if args.len() > 2 {
+        let d = arg(2);
+        add("dirtying inverted", s.span, format!("{name}({array}, {count}, !({d}));"));
+        add("dirtying always", s.span, format!("{name}({array}, {count}, true);"));
+        add("dirtying never", s.span, format!("{name}({array}, {count}, false);"));
+    } else if let Some(plain) = name.strip_suffix("_dirty_lock") {
+        add("dirtying dropped", s.span, format!("{plain}({array}, {count});"));
+    } else if name.starts_with("put") {
+        add("dirtying added", s.span, format!("{name}_dirty_lock({array}, {count});"));
+    } else {
+        add("dirtying added", s.span, format!("{name}_dirty_lock({array}, {count}, true);"));
+    }
+}
