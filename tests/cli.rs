@@ -258,6 +258,11 @@ fn trace_follows_a_pin_or_a_release() {
     assert!(ran.out.contains("step by step"), "{}", ran.out);
     let ran = tree.run(&["trace", &at(&site["releases"][0])]).succeeds();
     assert!(ran.out.contains(site["function"].as_str().expect("text")), "{}", ran.out);
+    // From outside of the tree, which is found from the path.
+    let elsewhere = tempfile::tempdir().expect("temporary folder");
+    let place = tree.path().join(at(&site));
+    let ran = program().current_dir(elsewhere.path()).arg("trace").arg(place).output().expect("the program runs");
+    assert!(Ran::of(ran).succeeds().out.contains("step by step"));
 }
 
 #[test]
@@ -395,6 +400,19 @@ fn every_code_of_a_report_is_explained() {
     let list = tree.run(&["explain"]).succeeds().out;
     assert!(codes.iter().all(|c| list.contains(c.as_str())));
     assert!(tree.run(&["rules"]).succeeds().out.contains("loop_put"));
+}
+
+#[test]
+fn hazards_are_played() {
+    let tree = Tree::empty();
+    let list = tree.run(&["model", "--list"]).succeeds().out;
+    let name = list.split_whitespace().nth(1).expect("a scenario").to_string();
+    assert!(tree.run(&["model", &name]).succeeds().out.lines().count() > 5);
+    let json = tree.run(&["model", &name, "--format", "json"]).succeeds().out;
+    assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok());
+    assert!(tree.run(&["model", &name, "--format", "svg"]).succeeds().out.contains("<svg"));
+    tree.run(&["model", "nothing"]).fails("no scenario `nothing`");
+    tree.run(&["model", &name, "--set", "nothing=on"]).fails("nothing");
 }
 
 #[test]

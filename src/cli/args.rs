@@ -25,11 +25,17 @@ pub enum Command {
     Scan {
         /// Report only sites in these files or folders. The whole tree is analysed all the same.
         paths: Vec<PathBuf>,
+        /// Layout of the report.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
     },
     /// Print the rewrite as a unified diff, or write it in place.
     Convert {
-        /// Convert only sites whose whole trace lies in these files or folders.
+        /// Convert only sites whose whole rewrite lies in these files or folders.
         paths: Vec<PathBuf>,
+        /// Layout; `human` is the diff, the others report the sites with their edits.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
         /// Write the files instead of printing a diff: all of them or none.
         #[arg(long)]
         write: bool,
@@ -42,6 +48,23 @@ pub enum Command {
         /// The line of a site, or of a release of one.
         #[arg(value_name = "FILE:LINE")]
         place: String,
+        /// Layout of the report.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Play a hazard of pinned file pages: the shortest way to the harm, and what closes it.
+    Model {
+        /// Name of a scenario; without one they are listed.
+        scenario: Option<String>,
+        /// List the scenarios.
+        #[arg(long)]
+        list: bool,
+        /// Play it with a knob set otherwise.
+        #[arg(long, value_name = "KNOB=VALUE")]
+        set: Vec<String>,
+        /// Layout of the story.
+        #[arg(long, value_enum, default_value_t)]
+        format: StoryFormat,
     },
     /// Explain a code: a rule, reason, gap, refinement, verdict or dialect.
     Explain {
@@ -69,9 +92,6 @@ pub struct Common {
     /// Convert the sites whose case calls for a pin, or every site whose releases are known.
     #[arg(long, value_enum, default_value_t, global = true)]
     pub policy: PolicyArg,
-    /// Layout of the report.
-    #[arg(long, value_enum, default_value_t, global = true)]
-    pub format: Format,
     /// Threads; one a core if not given.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), global = true)]
     pub jobs: Option<u16>,
@@ -133,6 +153,18 @@ pub enum Format {
     Github,
     /// Code Quality report of GitLab.
     Gitlab,
+}
+
+/// `--format` of `model`
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum StoryFormat {
+    /// For a terminal.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+    /// A sequence diagram.
+    Svg,
 }
 
 /// `--color`

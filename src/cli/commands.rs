@@ -1,12 +1,13 @@
 //! The commands, one function each: configuration, analysis, output.
 
 use super::Stop;
-use super::args::{Cli, Command, Common, DialectArg, Format, PolicyArg};
+use super::args::{Cli, Command, Common, DialectArg, Format, PolicyArg, StoryFormat};
 use super::screen::Screen;
 use super::tree::{self, Located};
 use crate::config::{Config, DialectKind, DirtyPolicy, Policy};
 use crate::error::{ExitStatus, UserError};
 use crate::explain::{self, Kind, Page};
+use crate::hazard::{self, ModelArgs};
 use crate::print::{self, Detail, Paint};
 use crate::report::{Run, SiteRecord};
 use crate::run::{self, Analysis};
@@ -18,12 +19,23 @@ use std::path::PathBuf;
 /// Runs the command.
 pub fn run(cli: &Cli, screen: &Screen) -> Result<ExitStatus, Stop> {
     match &cli.command {
-        Command::Scan { paths } => scan(&config(&cli.common, paths)?, &cli.common, screen),
-        Command::Convert { paths, write, unproved } => {
+        Command::Scan { paths, format } => scan(&config(&cli.common, paths)?, *format, &cli.common, screen),
+        Command::Convert { paths, format, write, unproved } => {
             let config = Config { unproved: *unproved, ..config(&cli.common, paths)? };
-            convert(&config, &cli.common, *write, screen)
+            convert(&config, *format, &cli.common, *write, screen)
         }
-        Command::Trace { place } => trace(place, &cli.common, screen),
+        Command::Trace { place, format } => trace(place, *format, &cli.common, screen),
+        Command::Model { scenario, list, set, format } => {
+            let format = match format {
+                StoryFormat::Text => hazard::Format::Text,
+                StoryFormat::Json => hazard::Format::Json,
+                StoryFormat::Svg => hazard::Format::Svg,
+            };
+            let asked = ModelArgs { scenario: scenario.clone(), list: *list, set: set.clone(), format };
+            let story = hazard::command(&asked)?;
+            output(|out| out.write_all(story.as_bytes()))?;
+            Ok(ExitStatus::Clean)
+        }
         Command::Explain { code } => explain(code.as_deref(), screen),
         Command::Rules => rules(screen),
         Command::Completions { shell } => completions(*shell),
@@ -32,8 +44,11 @@ pub fn run(cli: &Cli, screen: &Screen) -> Result<ExitStatus, Stop> {
 
 /// The flags, decided.
 fn config(common: &Common, paths: &[PathBuf]) -> Result<Config, UserError> {
-    let Located { root, name, paths } = tree::locate(common.tree.as_deref(), paths)?;
-    Ok(Config {
+    Ok(configured(common, tree::locate(common.tree.as_deref(), paths)?))
+}
+
+fn configured(common: &Common, Located { root, name, paths }: Located) -> Config {
+    Config {
         root,
         tree_name: name,
         paths,
@@ -51,22 +66,22 @@ fn config(common: &Common, paths: &[PathBuf]) -> Result<Config, UserError> {
         dirty_policy: DirtyPolicy::Upstream,
         unproved: false,
         jobs: common.jobs.map_or(0, usize::from),
-    })
+    }
 }
 
-fn scan(config: &Config, common: &Common, screen: &Screen) -> Result<ExitStatus, Stop> {
+fn scan(config: &Config, format: Format, common: &Common, screen: &Screen) -> Result<ExitStatus, Stop> {
     let analysis = run::analyse(config)?;
-    output(|out| report(&analysis.run, common.format, screen, out))?;
+    output(|out| report(&analysis.run, format, screen, out))?;
     notes(config, &analysis, screen)?;
     Ok(status(&analysis, common))
 }
 
-fn convert(config: &Config, common: &Common, write: bool, screen: &Screen) -> Result<ExitStatus, Stop> {
+fn convert(config: &Config, format: Format, common: &Common, write: bool, screen: &Screen) -> Result<ExitStatus, Stop> {
     let analysis = run::analyse(config)?;
     if write {
         write::write_all(&config.root, &analysis.changes)?;
     }
-    output(|out| match (common.format, write) {
+    output(|out| match (format, write) {
         (Format::Human, true) if screen.out.detail == Detail::Quiet => Ok(()),
         (Format::Human, true) => analysis.changes.iter().try_for_each(|c| writeln!(out, "rewritten: {}", c.path)),
         (Format::Human, false) => analysis.changes.iter().try_for_each(|c| print::diff::print(c, &screen.out, out)),
@@ -93,18 +108,18 @@ fn convert(config: &Config, common: &Common, write: bool, screen: &Screen) -> Re
     Ok(status(&analysis, common))
 }
 
-fn trace(place: &str, common: &Common, screen: &Screen) -> Result<ExitStatus, Stop> {
+fn trace(place: &str, format: Format, common: &Common, screen: &Screen) -> Result<ExitStatus, Stop> {
     let (file, line) = file_line(place)?;
     let located = tree::locate(common.tree.as_deref(), &[file])?;
     let path = located.paths.first().cloned().unwrap_or_default();
     // The whole tree is reported: the nearest sites may have to be offered.
-    let config = Config { paths: Vec::new(), root: located.root, tree_name: located.name, ..config(common, &[])? };
+    let config = Config { paths: Vec::new(), ..configured(common, located) };
     let analysis = run::analyse(&config)?;
     let chosen = sites_at(&analysis.run, &path, line);
     if chosen.is_empty() {
         return Err(nothing_at(&analysis.run, &path, line).into());
     }
-    output(|out| match common.format {
+    output(|out| match format {
         Format::Human => print::trace::print(&analysis.run, &chosen, &screen.out, out),
         format => {
             let mut run = analysis.run.clone();
