@@ -39,9 +39,7 @@ impl Machine<'_> {
     pub fn call(&mut self, callee: &Expr, args: &[Expr], span: Span) -> Result<Typed, Stop> {
         let Some(name) = callee.ident().cloned() else {
             let (f, _) = self.eval(callee)?;
-            let name = match f {
-                v => format!("(*{})", self.w.show_value(v)),
-            };
+            let name = format!("(*{})", self.w.show_value(f));
             return self.opaque(&name, args, None, span);
         };
         if let Some(v) = self.page_call(&name, args, span)? {
@@ -140,7 +138,7 @@ impl Machine<'_> {
             let unset = match &a.kind {
                 ExprKind::Ident(n) => {
                     let (p, t) = self.variable(n);
-                    let known = self.frame().is_some_and(|f| f.types.len() > 0);
+                    let known = self.frame().is_some_and(|f| !f.types.is_empty());
                     (known && t.dims.is_empty() && self.st.read(&mut self.w, p, &t) == V::Poison).then_some((p, t))
                 }
                 _ => None,
@@ -350,14 +348,14 @@ impl Machine<'_> {
             }
             Builtin::Memset => {
                 let zero = matches!(self.settled(arg(1).0), V::Int(0, _));
-                let p = self.pointee(arg(0).0, span)?;
+                let p = self.pointee(arg(0).0)?;
                 self.st.calls += 1;
                 let fill = if zero { Fill::Zero } else { Fill::Havoc(self.st.calls) };
                 self.st.refill(&self.w, p, true, fill);
                 Ok(arg(0))
             }
             Builtin::Memcpy => {
-                let (to, from) = (self.pointee(arg(0).0, span)?, self.pointee(arg(1).0, span)?);
+                let (to, from) = (self.pointee(arg(0).0)?, self.pointee(arg(1).0)?);
                 let n = self.w.name(name);
                 let terms = self.terms(&v);
                 self.log(What::Call(n, terms), span);
@@ -397,7 +395,7 @@ impl Machine<'_> {
             }
             Builtin::Nothing => Ok(void()),
             Builtin::SgSet => {
-                let p = self.pointee(arg(0).0, span)?;
+                let p = self.pointee(arg(0).0)?;
                 let f = self.w.name("page");
                 let q = self.w.field(p, f);
                 self.store(q, arg(1).0, &CType::structure("page", 1))?;
@@ -407,7 +405,7 @@ impl Machine<'_> {
                 Ok(void())
             }
             Builtin::SgGet => {
-                let p = self.pointee(arg(0).0, span)?;
+                let p = self.pointee(arg(0).0)?;
                 let f = self.w.name("page");
                 let q = self.w.field(p, f);
                 let t = CType::structure("page", 1);
@@ -501,7 +499,7 @@ impl Machine<'_> {
             // The iterator is a struct, or a pointer to one, that stands at a page.
             let at = if t.ptr > 0 {
                 let v = self.load(p, &t);
-                self.pointee(v, span)?
+                self.pointee(v)?
             } else {
                 p
             };

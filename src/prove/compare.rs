@@ -8,7 +8,7 @@
 use super::code::Way;
 use super::exec::{Exit, Machine};
 use super::state::{Ev, State, What};
-use super::task::{Policy, Refinement};
+use super::task::{HeldBy, Policy, Refinement};
 use super::trail::Note;
 use super::value::{NameId, Obj, Ptr, V};
 use crate::model::{Event, Map, Page, Warning};
@@ -33,8 +33,8 @@ pub struct Diff {
 
 impl Diff {
     /// Short ones first.
-    pub fn size(&self) -> (usize, usize) {
-        (self.notes.len() + self.logs[0].len() + self.logs[1].len(), self.what.len())
+    pub fn size(&self) -> usize {
+        self.notes.len() + self.logs[0].len() + self.logs[1].len()
     }
 }
 
@@ -242,7 +242,7 @@ fn segment_difference(
             return Some(format!("{name} is released {x} time(s) by the old code, {y} by the new code"));
         }
     }
-    for &f in a.dirtied.difference(&b.dirtied) {
+    if let Some(f) = a.dirtied.difference(&b.dirtied).next() {
         return Some(format!("page {f} is marked dirty here by the old code, not by the new code"));
     }
     for &f in b.dirtied.difference(&a.dirtied) {
@@ -255,7 +255,7 @@ fn segment_difference(
         }
         return Some(format!("page {f} is marked dirty here by the new code, not by the old code"));
     }
-    for &f in b.late.difference(&a.late) {
+    if let Some(f) = b.late.difference(&a.late).next() {
         return Some(format!("page {f} is marked dirty by the new code after it was released"));
     }
     if a.late != b.late {
@@ -273,7 +273,7 @@ fn folio_difference(m: &Machine<'_>, new: &State, met: &mut BTreeSet<Refinement>
         let (a, b) = (m.st.mems[0].folio(id), new.mems[1].folio(id));
         let (ha, hb) =
             (m.st.held[0].get(&id.0).copied().unwrap_or_default(), new.held[1].get(&id.0).copied().unwrap_or_default());
-        if m.task.tracked {
+        if m.task.held_by == HeldBy::GetToPin {
             let total = |h: super::state::Held| h.get + h.pin;
             if total(ha) != total(hb) {
                 return Some(format!(
@@ -290,6 +290,8 @@ fn folio_difference(m: &Machine<'_>, new: &State, met: &mut BTreeSet<Refinement>
             }
         } else if a.refs != b.refs {
             return Some(format!("page {i}: count {} after the old code, {} after the new code", a.refs, b.refs));
+        } else if a.pinc != b.pinc {
+            return Some(format!("page {i}: pin count {} after the old code, {} after the new code", a.pinc, b.pinc));
         }
         if a.freed != b.freed {
             return Some(format!("page {i} is freed by one version only"));

@@ -73,7 +73,7 @@ impl Machine<'_> {
         }
     }
     /// What a pointer points to, as a place.
-    pub fn pointee(&mut self, v: V, span: Span) -> Result<Ptr, Stop> {
+    pub fn pointee(&mut self, v: V) -> Result<Ptr, Stop> {
         match v {
             V::Ptr(p) => {
                 let root = Ptr { obj: p.obj, path: 0, idx: 0 };
@@ -92,9 +92,9 @@ impl Machine<'_> {
             }
             V::Term(t) => {
                 match self.trail.eval(&self.w, t) {
-                    Some(V::Term(u)) if u != t => return self.pointee(V::Term(u), span),
+                    Some(V::Term(u)) if u != t => return self.pointee(V::Term(u)),
                     Some(V::Term(_)) | None | Some(V::Page(_)) => {}
-                    Some(v) => return self.pointee(v, span),
+                    Some(v) => return self.pointee(v),
                 }
                 let err = self.w.name("IS_ERR");
                 let err = self.w.term(Term::Pure(err, Box::new([t])), Some(ITy::INT));
@@ -194,12 +194,12 @@ impl Machine<'_> {
             ExprKind::Ident(n) => Ok(self.variable(n)),
             ExprKind::Unary(UnOp::Deref, x) => {
                 let (v, t) = self.eval(x)?;
-                Ok((self.pointee(v, e.span)?, t.deref()))
+                Ok((self.pointee(v)?, t.deref()))
             }
             ExprKind::Index(a, i) => {
                 let (v, t) = self.eval(a)?;
                 let (n, _) = self.eval(i)?;
-                let p = self.pointee(v, e.span)?;
+                let p = self.pointee(v)?;
                 let n = self.number(n, i.span)?;
                 let t = t.deref();
                 let p = self.step(p, n, e.span)?;
@@ -214,7 +214,7 @@ impl Machine<'_> {
                 let (p, t) = if *arrow {
                     let (v, t) = self.eval(base)?;
                     let v = self.same_holder(v, &t);
-                    (self.pointee(v, e.span)?, t.deref())
+                    (self.pointee(v)?, t.deref())
                 } else {
                     match &base.kind {
                         ExprKind::Ident(_) | ExprKind::Unary(..) | ExprKind::Index(..) | ExprKind::Field { .. } => {
@@ -222,7 +222,7 @@ impl Machine<'_> {
                         }
                         _ => {
                             let (v, t) = self.eval(base)?;
-                            (self.pointee(v, e.span)?, t)
+                            (self.pointee(v)?, t)
                         }
                     }
                 };

@@ -16,7 +16,7 @@ use super::compare::Diff;
 use super::exec::{Machine, Region, local_types};
 use super::live::live_in;
 use super::state::Fill;
-use super::task::{ChangedFunction, Stopped};
+use super::task::{ChangedFunction, HeldBy, Stopped};
 use super::trail::Stop;
 use super::value::{Obj, Ptr};
 use crate::ast::{Function, StmtKind};
@@ -220,7 +220,7 @@ pub fn prove_function(m: &mut Machine<'_>, number: usize, runs: &mut u64) -> Fou
         shapes.push(vec![h]);
     }
     // Where get becomes pin, the pages of a function that pins must be those of its own call.
-    let own = task.tracked && acquires(m, c);
+    let own = task.held_by == HeldBy::GetToPin && acquires(m, c);
     let mut tiers = Vec::new();
     if local && !own {
         tiers.extend((0..shapes.len()).map(Tier::Local));
@@ -344,7 +344,7 @@ fn from_entry(
         }
         set_context(m, known);
         // References of a get-to-pin plan are followed to the end.
-        let to_the_end = m.task.tracked;
+        let to_the_end = m.task.held_by == HeldBy::GetToPin;
         m.run_until(&code, &mut |pc| !to_the_end && !ahead.get(pc).copied().unwrap_or(false)).map(|_| ())
     });
     match r {

@@ -11,12 +11,13 @@
 //! hitting a limit, and never when no run got through the changed code.
 //!
 //! ```text
-//! let proof = prove::prove(&Task { program, changed, functions, contexts, always_write, tracked, caps, api, policy, budget });
+//! let proof = prove::prove(&Task { program, changed, functions, contexts, always_write, held_by, caps, api, policy, budget });
 //! ```
 
 mod align;
 mod calls;
 mod chain;
+mod changed;
 mod code;
 mod compare;
 mod eval;
@@ -32,8 +33,9 @@ mod task;
 mod trail;
 mod value;
 
+pub use changed::changed_functions;
 pub use mutate::{Mutant, mutants};
-pub use task::{Budget, ChangedFunction, Outcome, Policy, Proof, Refinement, Stopped, Task};
+pub use task::{Budget, ChangedFunction, HeldBy, Outcome, Policy, Proof, Refinement, Stopped, Task};
 
 use explore::Found;
 

@@ -6,6 +6,7 @@
 
 use super::exec::Machine;
 use super::state::{Phase, What, active};
+use super::task::HeldBy;
 use super::trail::{BOUND, Note, Stop};
 use super::value::{ITy, Ptr, Term, TermId, V};
 use crate::ast::{CType, Expr};
@@ -54,7 +55,7 @@ impl Machine<'_> {
         }
         let at = self.at(span);
         self.st.drain(self.phase, at);
-        if self.task.tracked
+        if self.task.held_by == HeldBy::GetToPin
             && self.phase == Phase::Both
             && let Some(d) = super::compare::mixed(self)
         {
@@ -110,8 +111,14 @@ impl Machine<'_> {
             return Ok(model::Ptr::Null);
         }
         let p = self.new_page();
-        // In unchanged code of a get-to-pin plan it is a reference that the plan does not touch.
-        self.pages.holds.push((p, self.task.tracked && self.phase != Phase::Both));
+        let kinds = match self.task.held_by {
+            HeldBy::Get => [Grab::Get; 2],
+            HeldBy::Pin => [Grab::Pin; 2],
+            // In unchanged code it is a reference that the plan does not touch.
+            HeldBy::GetToPin if self.phase == Phase::Both => [Grab::Get; 2],
+            HeldBy::GetToPin => [Grab::Get, Grab::Pin],
+        };
+        self.pages.holds.push((p, kinds));
         self.trail.set_value(t, V::Page(p));
         self.trail.set_truth(t, true);
         self.trail.notes.push(Note::Value(t, V::Page(p)));
@@ -295,7 +302,7 @@ impl Machine<'_> {
         let mut entries = Vec::new();
         // A count that is a negative number made unsigned: the first entries do not matter, the end is a crash.
         if n <= 8 {
-            let base = self.pointee(array, span)?;
+            let base = self.pointee(array)?;
             for i in 0..n {
                 let p = Ptr { idx: base.idx + i as i64, ..base };
                 let v = self.load(p, &ty.deref());
@@ -377,7 +384,7 @@ impl Machine<'_> {
             && array != V::Int(0, ITy::ULONG)
             && !matches!(array, V::Int(0, _))
         {
-            let base = self.pointee(array, span)?;
+            let base = self.pointee(array)?;
             for i in 0..r {
                 let t = key(self, i);
                 let page = match self.trail.value(t) {

@@ -99,9 +99,8 @@ pub struct Held {
 pub struct Pages {
     /// Each folio as it was before any run, in order of creation.
     pub folios: Vec<Folio>,
-    /// References that the holder has from the start, one for each term that is a page; and whether it is a pin in the
-    /// version after.
-    pub holds: Vec<(Page, bool)>,
+    /// References that the holder has from the start, one for each term that is a page, by kind in each version.
+    pub holds: Vec<(Page, [Grab; 2])>,
 }
 
 /// The state.
@@ -162,9 +161,9 @@ impl State {
             self.synced.0 += 1;
         }
         while self.synced.1 < pages.holds.len() {
-            let (p, tracked) = pages.holds[self.synced.1];
+            let (p, kinds) = pages.holds[self.synced.1];
             for (k, mem) in self.mems.iter_mut().enumerate() {
-                let how = if k == 1 && tracked { Grab::Pin } else { Grab::Get };
+                let how = kinds[k];
                 let r = mem.grab(p, 1, how, crate::model::Path::Slow);
                 if r != Ok(true) {
                     return Err(Stop::Prune);

@@ -32,6 +32,18 @@ pub enum Policy {
     StrictDirty,
 }
 
+/// The kind of reference that pins the pages of a trace.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum HeldBy {
+    /// A plain reference, before and after: the placeholder dialects.
+    #[default]
+    Get,
+    /// A plain reference before, a tracked pin after: the plan changes the acquire calls as well.
+    GetToPin,
+    /// A tracked pin, before and after.
+    Pin,
+}
+
 /// Limits of one proof. When one is hit the outcome is unsupported, never equal.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
@@ -59,8 +71,8 @@ pub struct Task<'a> {
     pub contexts: Vec<(Loc, Context)>,
     /// Every pin asks for write access, always: the zero page cannot be among the pages.
     pub always_write: bool,
-    /// The plan turns get calls into pin calls.
-    pub tracked: bool,
+    /// What kind of reference the pages of the trace are held by.
+    pub held_by: HeldBy,
     /// What the tree's page functions do.
     pub caps: Capabilities,
     /// What kernel functions do with pages.

@@ -5,7 +5,7 @@ use gupconv::kernel::Api;
 use gupconv::model::Capabilities;
 use gupconv::parse::{Parser, function_from_source};
 use gupconv::program::Program;
-use gupconv::prove::{Budget, ChangedFunction, Policy, Proof, Task, prove};
+use gupconv::prove::{Budget, ChangedFunction, HeldBy, Policy, Proof, Task, prove};
 use gupconv::source::{FileId, LineMap, Loc, Name};
 use gupconv::split::{ItemKind, split};
 use gupconv::trace::Context;
@@ -109,7 +109,7 @@ impl Case {
         }
         let caps = if self.has("3arg") {
             Capabilities::placeholder_3arg()
-        } else if self.has("tracked") {
+        } else if self.has("tracked") || self.has("pinned") {
             Capabilities::pincount_6_12()
         } else {
             Capabilities::placeholder_2arg()
@@ -129,7 +129,13 @@ impl Case {
             functions: self.list("trace=").into_iter().map(|n| (file, n.into())).collect(),
             contexts,
             always_write: self.has("always-write"),
-            tracked: self.has("tracked"),
+            held_by: if self.has("tracked") {
+                HeldBy::GetToPin
+            } else if self.has("pinned") {
+                HeldBy::Pin
+            } else {
+                HeldBy::Get
+            },
             caps,
             api: Api::get(),
             policy: if self.has("strict") { Policy::StrictDirty } else { Policy::Upstream },
