@@ -221,6 +221,9 @@ impl FilePage {
                         false => ("returns, no recheck", "It returns the page without a second look at the PTE."),
                     };
                     let mut s = step(("GUP", "GUP.recheck"), short, long, set(Gup::Held));
+                    if self.leaks {
+                        s.long.push_str(" The driver will never give it back.");
+                    }
                     if folio.wb {
                         s.breaks.push(GUP_WB);
                         s.long.push_str(" The page is under writeback.");

@@ -128,7 +128,11 @@ fn label(out: &mut String, x: usize, y: usize, style: &str, text: &str) {
     let _ = writeln!(out, "<text x=\"{x}\" y=\"{y}\"{space}{style}>{}</text>", escape(text));
 }
 
+/// A sentence begins with a capital, a function name does not.
 fn capital(text: &str) -> String {
+    if text.split_whitespace().next().is_some_and(|word| word.ends_with("()")) {
+        return text.to_string();
+    }
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
 }
