@@ -4,7 +4,8 @@
 //! machine's C compiler against a small harness of ours (`xtask/conformance/`), and run side by side with
 //! [`gupconv::model`] over every short and `--sequences N` (a million) random long sequences of calls. Compared after
 //! every call: counts, pin counts, flags, locks, node counters, results, events and faults, as a hash; a sequence that
-//! differs is run again and shown. No kernel text is stored here. Not compared: timing, other CPUs, and what `CONFIG_DEBUG_VM` adds.
+//! differs is run again and shown. No kernel text is stored here. Not compared: timing, other CPUs, and what
+//! `CONFIG_DEBUG_VM` adds.
 
 mod child;
 mod cut;
