@@ -26,6 +26,7 @@ const MAP: &[&[&str]] = &[
     // From traces to proved plans.
     &["plan", "rules"],
     &["prove"],
+    &["decide"],
     &["hazard"],
     // What is said, and how.
     &["report"],
