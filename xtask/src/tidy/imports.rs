@@ -26,10 +26,10 @@ const MAP: &[&[&str]] = &[
     // From traces to proved plans.
     &["plan", "rules"],
     &["prove"],
-    &["decide"],
     &["hazard"],
     // What is said, and how.
     &["report"],
+    &["decide"],
     &["explain"],
     &["print"],
     &["write"],
