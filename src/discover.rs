@@ -433,8 +433,8 @@ enum How<'n> {
 }
 
 /// More needles than this go into an automaton; fewer are searched vectorised. Measured on 97 MB of `drivers/net` of
-/// v5.2.1, one busy core, words: 1 needle 5200 MB/s by itself; 2 to 20 needles 1000 to 2500 MB/s packed, 200 to 550 MB/s
-/// in the automaton that the library chooses for up to 10.
+/// v5.2.1, one busy core, words: 1 needle 5200 MB/s by itself; 2 to 20 needles 1000 to 2500 MB/s packed, 200 to 550
+/// MB/s in the automaton that the library chooses for up to 10.
 const PACKED: usize = 64;
 
 impl<'n> Finder<'n> {

@@ -26,8 +26,8 @@ pub const MAX_DEPTH: usize = 200;
 /// Longest body that is parsed, in bytes. The longest in v6.12 that holds a pin has less than 20 kB.
 pub const MAX_BODY: usize = 4 << 20;
 
-/// Progress calls of tree-sitter (one is 100 steps) that a body may take, besides one for four bytes. Functions of v6.12
-/// take one for 50 bytes.
+/// Progress calls of tree-sitter (one is 100 steps) that a body may take, besides one for four bytes. Functions of
+/// v6.12 take one for 50 bytes.
 const WORK: usize = 10_000;
 
 /// Parses definitions. Owns a tree-sitter parser: have one a thread and reuse it.

@@ -1,4 +1,4 @@
-//! What the parser makes of each construct of kernel C: source on the left, the lowered tree, written out, on the right.
+//! What the parser makes of each construct of kernel C: source on the left, the lowered tree, written out, right.
 
 use gupconv::ast::{Base, BinOp, CType, Designator, Expr, ExprKind, Function, Stmt, StmtKind, UnOp};
 use gupconv::parse::{function_from_source, structure_from_source};

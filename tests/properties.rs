@@ -173,7 +173,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn tokens_cover_everything_but_white_space(text in prop_oneof![soup(), prop::collection::vec(any::<u8>(), 0..400)]) {
+    fn tokens_cover_everything_but_white_space(
+        text in prop_oneof![soup(), prop::collection::vec(any::<u8>(), 0..400)],
+    ) {
         let mut last = 0;
         for t in lex::tokens(&text) {
             prop_assert!(t.span.start >= last && t.span.end > t.span.start && inside(t.span, &text));

@@ -17,8 +17,8 @@
 //! ```
 //!
 //! # Fix safety
-//! Comments only. A function that still calls the old name, for pages of another origin, keeps its comments, and so does
-//! a line that would grow beyond 80 columns.
+//! Comments only. A function that still calls the old name, for pages of another origin, keeps its comments, and so
+//! does a line that would grow beyond 80 columns.
 
 use super::style::{comments, identifiers, line_end, line_start, width};
 use super::{Change, Form, Scene};

@@ -19,7 +19,8 @@
 //!
 //! # Fix safety
 //! Only with all releases of the pin, and only if the tree has the twin. `get_user_pages()` sets `FOLL_TOUCH`, which
-//! dirties a page that is pinned for writing; `pin_user_pages()` does not. Where no release dirties, the report says so.
+//! dirties a page that is pinned for writing; `pin_user_pages()` does not. Where no release dirties, the report says
+//! so.
 
 use super::{Change, Form, Scene};
 use crate::plan::Target;
