@@ -28,7 +28,7 @@ impl Tree {
             "static inline void put_user_page(struct page *page)\n{\n\tput_page(page);\n}\n\
              void put_user_pages_dirty_lock(struct page **pages, unsigned long npages);\n",
         );
-        tree.write("mm/gup.c", "int x;\n");
+        tree.write("mm/gup.c", "void put_user_pages_dirty_lock(struct page **pages, unsigned long npages)\n{\n}\n");
         tree.write("drivers/quiet.c", "int quiet(void)\n{\n\treturn 0;\n}\n");
         tree
     }
@@ -363,14 +363,10 @@ fn a_write_that_fails_leaves_every_file_as_it_was() {
     assert!(temporary(tree.path()).is_empty());
 }
 
-#[cfg(unix)]
 #[test]
-fn strict_runs_notice_what_could_not_be_read() {
+fn strict_runs_notice_what_could_not_be_parsed() {
     let tree = Tree::of("mini-5.2");
-    // A link to itself cannot be read by anybody, not even by root.
-    let broken = tree.path().join("drivers/misc/kestrel.c");
-    fs::remove_file(&broken).expect("removed");
-    tree.run(&["scan"]).succeeds();
+    tree.run(&["scan", "--strict"]).succeeds();
     tree.write("drivers/misc/bad.c", "int bad(void)\n{\n\tget_user_pages_fast(0, 1, 0, &p);\n\t) ( ;\n}\n");
     let ran = tree.run(&["scan", "--strict"]);
     assert_eq!(ran.code, 3, "{}", ran.err);
