@@ -24,7 +24,7 @@ type Task = (&'static str, &'static str, fn(&[String]) -> Result<()>);
 const TASKS: &[Task] = &[
     ("tidy", "check the house rules", tidy::run),
     ("bless", "rewrite the expected output of all fixtures; read the difference before you commit", fixtures::bless),
-    ("wanted", "[--move]: run the cases that the tool cannot do yet; move those that pass to fixtures/flow", fixtures::wanted),
+    ("wanted", "[--move]: list which custody cases still fail; move those that pass", fixtures::wanted),
     ("new-rule", "NAME: make the file, the registration and the fixture folder of a rewrite rule", rule::new),
     ("corpus", "[--tree DIR] [--build]: run on a real kernel tree and check what comes out", corpus::run),
     ("conformance", "--tree DIR [--sequences N]: the page model against the functions of a tree", conformance::main),
