@@ -20,8 +20,10 @@ pub enum Op {
     Decl(VarDecl),
     /// Go on if true, else jump. With a loop number when it is the condition of a loop.
     Branch { cond: Expr, no: Label, of_loop: Option<u32> },
-    /// Jump. Backwards when it closes a loop.
+    /// Jump.
     Jump(Label),
+    /// A jump that the source asks for; backwards, it may make a loop.
+    Goto(Label),
     /// A loop is entered from above.
     Enter(u32),
     /// An iterator macro: the next element, or jump.
@@ -118,7 +120,7 @@ impl Code {
     /// Places that may follow the operation at `pc`.
     pub fn next(&self, pc: usize, f: &mut dyn FnMut(usize)) {
         match &self.ops[pc] {
-            Op::Jump(l) => f(self.at[*l]),
+            Op::Jump(l) | Op::Goto(l) => f(self.at[*l]),
             Op::Branch { no, .. } | Op::Config { no, .. } => {
                 f(pc + 1);
                 f(self.at[*no]);
@@ -303,7 +305,7 @@ impl Builder<'_> {
             }
             StmtKind::Goto(n) => {
                 let l = self.named(n);
-                self.push(Op::Jump(l));
+                self.push(Op::Goto(l));
             }
             StmtKind::Break => match self.brk {
                 Some(l) => self.push(Op::Jump(l)),

@@ -25,6 +25,10 @@ pub struct Diff {
     pub logs: [Vec<Ev>; 2],
     /// How each ended.
     pub ends: [String; 2],
+    /// Where the new code faulted.
+    pub fault_at: Option<super::state::At>,
+    /// The first page is not a plain one.
+    pub odd: bool,
     /// Inputs: the facts that led here.
     pub notes: Vec<Note>,
     /// Pages at the end of each.
@@ -34,7 +38,7 @@ pub struct Diff {
 impl Diff {
     /// Short ones first.
     pub fn size(&self) -> usize {
-        self.notes.len() + self.logs[0].len() + self.logs[1].len()
+        self.notes.len() + self.logs[0].len() + self.logs[1].len() + 4 * usize::from(self.odd)
     }
 }
 
@@ -93,11 +97,20 @@ pub fn mixed(m: &Machine<'_>) -> Option<Box<Diff>> {
             what: mixed_text(usize::from(*f), *hb, m.st.mems[1].folio(crate::model::FolioId(*f)).refs),
             logs: [last.clone(), last],
             ends: ["the reference is dropped".into(), "the count is wrong for ever".into()],
+            fault_at: None,
+            odd: odd(m),
             notes: m.trail.notes.clone(),
             pages: Vec::new(),
         }));
     }
     None
+}
+
+fn odd(m: &Machine<'_>) -> bool {
+    match (m.pages.folios.first(), m.flavours.first()) {
+        (Some(f), Some(plain)) => *f != plain.0,
+        _ => false,
+    }
 }
 
 fn mixed_text(page: usize, h: super::state::Held, refs: i32) -> String {
@@ -153,6 +166,8 @@ pub fn compare(
         what,
         logs: [m.st.log[from.min(m.st.log.len())..].to_vec(), new.log[from.min(new.log.len())..].to_vec()],
         ends,
+        fault_at: m.fault_at,
+        odd: odd(m),
         notes: m.trail.notes.clone(),
         pages,
     }))
@@ -177,7 +192,7 @@ fn difference(
     for (i, pair) in (0..ea.len().max(eb.len())).map(|i| (i, (ea.get(i), eb.get(i)))) {
         let what = match pair {
             (Some(x), Some(y)) if x.what == y.what => {
-                if let Some(text) = segment_difference(m, &a[i], &b[i], new, met) {
+                if let Some(text) = segment_difference(m, &a[i], &b[i], new, Some(x), met) {
                     return Some(text);
                 }
                 continue;
@@ -191,14 +206,14 @@ fn difference(
             (None, None) => break,
         };
         if let (Some(x), Some(y)) = (a.get(i), b.get(i))
-            && let Some(text) = segment_difference(m, x, y, new, met)
+            && let Some(text) = segment_difference(m, x, y, new, ea.get(i).or(eb.get(i)).copied(), met)
         {
             return Some(text);
         }
         return Some(what);
     }
     if let (Some(x), Some(y)) = (a.last(), b.last())
-        && let Some(text) = segment_difference(m, x, y, new, met)
+        && let Some(text) = segment_difference(m, x, y, new, None, met)
     {
         return Some(text);
     }
@@ -232,18 +247,20 @@ fn segment_difference(
     a: &Segment,
     b: &Segment,
     new: &State,
+    until: Option<&Ev>,
     met: &mut BTreeSet<Refinement>,
 ) -> Option<String> {
+    let until = until.map_or_else(String::new, |e| format!(", before {}", m.show_event(e)));
     let pages: BTreeSet<Page> = a.releases.keys().chain(b.releases.keys()).copied().collect();
     for p in pages {
         let (x, y) = (a.releases.get(&p).copied().unwrap_or(0), b.releases.get(&p).copied().unwrap_or(0));
         if x != y {
             let name = m.w.show_value(V::Page(p));
-            return Some(format!("{name} is released {x} time(s) by the old code, {y} by the new code"));
+            return Some(format!("{name} is released {x} time(s) by the old code, {y} by the new code{until}"));
         }
     }
     if let Some(f) = a.dirtied.difference(&b.dirtied).next() {
-        return Some(format!("page {f} is marked dirty here by the old code, not by the new code"));
+        return Some(format!("page {f} is marked dirty here by the old code, not by the new code{until}"));
     }
     for &f in b.dirtied.difference(&a.dirtied) {
         let folio = new.mems[1].folio(crate::model::FolioId(f));
@@ -253,7 +270,7 @@ fn segment_difference(
             met.insert(Refinement::R4);
             continue;
         }
-        return Some(format!("page {f} is marked dirty here by the new code, not by the old code"));
+        return Some(format!("page {f} is marked dirty here by the new code, not by the old code{until}"));
     }
     if let Some(f) = b.late.difference(&a.late).next() {
         return Some(format!("page {f} is marked dirty by the new code after it was released"));

@@ -64,6 +64,10 @@ pub struct Machine<'t> {
     pub steps: u64,
     /// Folios that the first page of a run may lie in.
     pub flavours: Vec<(Folio, u8, &'static str)>,
+    /// The expression that runs, for the story.
+    now: Span,
+    /// Where the new code faulted.
+    pub fault_at: Option<At>,
     /// The page that is asked for is only looked at.
     pub(super) looking: bool,
     /// The page lock may be held from the start.
@@ -130,6 +134,8 @@ impl<'t> Machine<'t> {
             trusting: false,
             steps: 0,
             flavours: super::pages::flavours(true, false, false),
+            now: Span::default(),
+            fault_at: None,
             looking: false,
             page_locked: false,
             with_regions: FxHashMap::default(),
@@ -263,41 +269,52 @@ impl<'t> Machine<'t> {
             pc += 1;
             match op {
                 Op::Eval(e) => {
+                    self.now = e.span;
                     self.eval(e)?;
                 }
-                Op::Decl(d) => self.declare(d)?,
+                Op::Decl(d) => {
+                    self.now = d.span;
+                    self.declare(d)?;
+                }
                 Op::Branch { cond, no, of_loop } => {
+                    let made = self.trail.len();
+                    self.now = cond.span;
                     let yes = self.condition(cond)?;
+                    // An endless loop is kept going by what its body asks.
+                    let endless = matches!(cond.kind, crate::ast::ExprKind::Int { .. });
                     if !yes {
                         pc = code.at[*no];
                     } else if let Some(id) = of_loop {
-                        self.turn(*id, cond.span)?;
+                        self.turn(*id, endless || self.trail.len() > made, cond.span)?;
                     }
                 }
-                Op::Jump(l) => {
-                    // A backward goto is a loop, too.
+                Op::Jump(l) => pc = code.at[*l],
+                Op::Goto(l) => {
                     let to = code.at[*l];
                     if to < pc {
-                        self.turn(u32::MAX - to as u32, Span::default())?;
+                        self.turn(u32::MAX - to as u32, true, Span::default())?;
                     }
                     pc = to;
                 }
                 Op::Enter(id) => {
                     let made = self.trail.len();
                     if let Some(f) = self.st.frames.last_mut() {
-                        f.loops.insert(*id, (0, made));
+                        f.loops.insert(*id, (0, 0, made, made));
                     }
                 }
                 Op::Iterate { id, name, args, done, span } => {
                     if self.iterate(*id, name, args, *span)? {
-                        self.turn(*id, *span)?;
+                        self.turn(*id, false, *span)?;
                     } else {
                         pc = code.at[*done];
                     }
                 }
                 Op::Return(e) => {
                     let v = match e {
-                        Some(e) => self.eval(e)?.0,
+                        Some(e) => {
+                            self.now = e.span;
+                            self.eval(e)?.0
+                        }
                         None => V::Void,
                     };
                     return Ok(Exit::Return(v));
@@ -347,13 +364,19 @@ impl<'t> Machine<'t> {
     }
 
     /// Counts the turns of a loop: those that unknowns keep going are bounded, the others must end.
-    fn turn(&mut self, id: u32, span: Span) -> Result<(), Stop> {
+    fn turn(&mut self, id: u32, unknown: bool, span: Span) -> Result<(), Stop> {
         let made = self.trail.len();
-        let Some(f) = self.st.frames.last_mut() else { return Ok(()) };
-        let (turns, start) = f.loops.entry(id).or_insert((0, made));
-        *turns += 1;
         let most = if self.phase == Phase::Both { BOUND + 2 } else { BOUND };
-        if made > *start && i128::from(*turns) > most {
+        let Some(f) = self.st.frames.last_mut() else { return Ok(()) };
+        let (turns, guessed, last, start) = f.loops.entry(id).or_insert((0, 0, made, made));
+        let start = *start;
+        *turns += 1;
+        let most_of_all = if made > start { 20 } else { 400 };
+        if unknown && made > *last {
+            *guessed += 1;
+            *last = made;
+        }
+        if i128::from(*guessed) > most || (made > start && *turns > most_of_all) {
             return Err(Stop::Prune);
         }
         if *turns > 400 {
@@ -426,6 +449,7 @@ impl<'t> Machine<'t> {
             Err(other) => return Err(other),
             Ok(e) => Ok(e),
         };
+        self.fault_at = new_exit.is_err().then(|| self.at(self.now));
         self.phase = Phase::Both;
         old.sync(&self.pages)?;
         self.st.sync(&self.pages)?;

@@ -48,7 +48,8 @@ pub(super) fn explore_runs(
 ) -> Found {
     let mut prefix = Some(Vec::new());
     let mut best: Option<Box<Diff>> = None;
-    let mut left = m.task.budget.runs;
+    let limit = if m.trusting { m.task.budget.runs } else { m.task.budget.runs / 2 };
+    let mut left = limit;
     m.reached.clear();
     let met = m.refinements.clone();
     let mut stopped = None;
@@ -62,7 +63,7 @@ pub(super) fn explore_runs(
                 file,
                 span: Default::default(),
                 after: false,
-                construct: format!("more than {} runs", m.task.budget.runs),
+                construct: format!("more than {limit} runs"),
             });
             break;
         }

@@ -83,8 +83,9 @@ pub struct Frame {
     pub file: FileId,
     /// Runs the text after the rewrite.
     pub after: bool,
-    /// Iterations of each loop since it was entered, and choices made by then.
-    pub loops: FxHashMap<u32, (u32, usize)>,
+    /// For each loop: turns since it was entered, those that a choice led to, choices made by the last of them, and
+    /// before the first.
+    pub loops: FxHashMap<u32, (u32, u32, usize, usize)>,
 }
 
 /// References that a run holds on a folio, by kind.
@@ -101,6 +102,8 @@ pub struct Pages {
     pub folios: Vec<Folio>,
     /// References that the holder has from the start, one for each term that is a page, by kind in each version.
     pub holds: Vec<(Page, [Grab; 2])>,
+    /// Entries met behind the first.
+    pub met: usize,
 }
 
 /// The state.

@@ -70,6 +70,12 @@ impl Machine<'_> {
                     last = Some((place, line));
                 }
             }
+            if k == 1
+                && let Some(at) = d.fault_at
+            {
+                let (place, line) = self.line(at);
+                out.push_str(&format!("  {place}  {line}\n"));
+            }
             out.push_str(&format!("  => {}\n", d.ends[k]));
         }
         for p in &d.pages {
@@ -87,7 +93,7 @@ impl Machine<'_> {
                 }
                 _ => format!("{} is {}", self.w.show(*t), if *b { "set" } else { "NULL or 0" }),
             },
-            Note::Compared(t, op, c) => format!("{} {op} {c}", self.w.show(*t)),
+            Note::Compared(t, op, c) => format!("{} {op} {c}", self.w.show_operand(*t)),
             Note::Value(t, V::Page(p)) => format!("{} is {}", self.w.show(*t), self.w.show_value(V::Page(*p))),
             Note::Value(t, v) => format!("{} is {}", self.w.show(*t), self.w.show_value(*v)),
         })

@@ -329,10 +329,17 @@ impl World {
             Term::Length(a) => format!("<length of {}>", list(a)),
             Term::Cast(_, a) => self.show(*a),
             Term::Un(o, a) => format!("{o}({})", self.show(*a)),
+            // Constants were moved to the front to make equal terms equal.
+            Term::Bin(o @ (BinOp::BitAnd | BinOp::BitOr | BinOp::Add | BinOp::Mul | BinOp::Eq | BinOp::Ne), a, b)
+                if matches!(self.get(*a), Term::Val(_) | Term::Const(_)) =>
+            {
+                format!("{} {} {}", self.show_operand(*b), spell_op(*o), self.show_operand(*a))
+            }
             Term::Bin(o, a, b) => format!("{} {} {}", self.show_operand(*a), spell_op(*o), self.show_operand(*b)),
         }
     }
-    fn show_operand(&self, t: TermId) -> String {
+    /// The same, in parentheses where it is composed.
+    pub fn show_operand(&self, t: TermId) -> String {
         match self.get(t) {
             Term::Bin(..) => format!("({})", self.show(t)),
             _ => self.show(t),
