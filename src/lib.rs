@@ -5,6 +5,7 @@
 //! discover → split → parse → index → sites → flow → classify → plan → edit → prove → report
 
 pub mod ast;
+pub mod classify;
 pub mod cli;
 pub mod config;
 pub mod decide;
@@ -12,7 +13,9 @@ pub mod discover;
 pub mod edit;
 pub mod error;
 pub mod explain;
+pub mod flow;
 pub mod hazard;
+pub mod index;
 pub mod kernel;
 pub mod lex;
 pub mod model;
@@ -21,10 +24,12 @@ pub mod parse;
 pub mod plan;
 pub mod print;
 pub mod program;
+pub mod proof;
 pub mod prove;
 pub mod report;
 pub mod rules;
 pub mod run;
+pub mod sites;
 pub mod source;
 pub mod split;
 pub mod trace;

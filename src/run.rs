@@ -3,11 +3,18 @@
 //! It decides which plans are handed out, since that hangs on everything before: verdict, proof, and the paths that
 //! were asked for. It knows nothing of flags, formats or terminals.
 
+use crate::classify;
 use crate::config::{Config, DialectKind};
+use crate::decide;
+use crate::discover::{self, SourceTree};
 use crate::edit::Edit;
 use crate::error::UserError;
+use crate::flow;
+use crate::index::Index;
+use crate::kernel::Api;
 use crate::kernel::dialect::{self, Detected};
 use crate::program::Program;
+use crate::proof;
 use crate::report::build::{Frame, Outcome};
 use crate::report::{Coverage, FileChange, Run, build};
 use crate::source::{FileId, LineMap};
@@ -68,12 +75,51 @@ pub fn analyse(config: &Config) -> Result<Analysis, UserError> {
 }
 
 /// From the tree to a verdict a site.
-fn hops(config: &Config, _: &Detected) -> Result<Found, UserError> {
-    Err(UserError::new(
-        format!("{} cannot be analysed", config.tree_name),
-        "this build of the program ends behind the dialect",
-        "use a later one",
-    ))
+fn hops(config: &Config, detected: &Detected) -> Result<Found, UserError> {
+    let mut clock = Clock::start();
+    let options = discover::Options { include_non_kernel: false, threads: config.jobs };
+    let tree = SourceTree::open(&config.root, &options).map_err(|e| {
+        UserError::new("cannot list the tree", e.to_string(), "give the root of a kernel tree with --tree")
+    })?;
+    clock.lap("list");
+    let parts: Vec<&str> = Api::get().search_parts().iter().map(String::as_str).collect();
+    let seeds: Vec<FileId> = tree.grep_part(&parts, None).into_iter().map(|hit| hit.0).collect();
+    clock.lap("search");
+    let files = tree.len() as u32;
+    let index = Index::new(tree, detected.prototypes.clone());
+    let mut custody = flow::analyse(&index, &seeds);
+    clock.lap("flow");
+    classify::classify(&mut custody, &index);
+    clock.lap("classify");
+    let outcomes = decide::decide(&index, &detected.dialect, &custody, &|q| { let t=std::time::Instant::now(); let r=proof::answer(config, &custody, q); if std::env::var_os("GUPCONV_TIMES").is_some() {eprintln!("proof {} {:?} {} runs {:?}", q.sites[0].function, r.outcome, r.runs, t.elapsed());} r });
+    clock.lap("plan and prove");
+    let coverage = Coverage {
+        files,
+        candidates: seeds.len() as u32,
+        functions: index.parsed_count() as u32,
+        unreadable: index.tree.unreadable().into_iter().map(|(p, e)| format!("{p}: {e}")).collect(),
+        skipped: index.tree.skipped().to_vec(),
+        ..Coverage::default()
+    };
+    Ok(Found { program: Box::new(index), custody, outcomes, coverage })
+}
+
+/// Time per hop on stderr, for `cargo xtask bench`: only when the environment asks for it.
+struct Clock {
+    last: std::time::Instant,
+    on: bool,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { last: std::time::Instant::now(), on: std::env::var_os("GUPCONV_TIMES").is_some() }
+    }
+    fn lap(&mut self, hop: &str) {
+        if self.on {
+            eprintln!("time: {hop} {:.3} s", self.last.elapsed().as_secs_f64());
+        }
+        self.last = std::time::Instant::now();
+    }
 }
 
 /// From verdicts to records and changed files.
@@ -104,7 +150,14 @@ fn hand_out(config: &Config, program: &dyn Program, custody: &Custody, outcomes:
     let mut handed = Handed { edits: BTreeMap::new(), converted: 0, left_out: Vec::new() };
     for (site, outcome) in custody.sites.iter().zip(outcomes) {
         let path = program.path(site.at.file);
-        let wanted = outcome.verdict == Verdict::Convert || (config.unproved && outcome.reason == Reason::Unproved);
+        let proved = outcome.proof.as_ref().is_some_and(|p| matches!(p.outcome, "equal" | "refined"));
+        let wanted = outcome.verdict == Verdict::Convert || outcome.reason == Reason::Unproved;
+        if wanted && !proved && !config.unproved && !outcome.edits.is_empty() && config.reports(path) {
+            let line = LineMap::new(&program.text(site.at.file)).line(site.at.span.start);
+            let why = "the rewrite is not proved; --unproved shows it".to_string();
+            handed.left_out.push(LeftOut { path: path.to_string(), line, why });
+            continue;
+        }
         if !wanted || outcome.edits.is_empty() || !config.reports(path) {
             continue;
         }

@@ -156,6 +156,7 @@ pub struct Api {
     release: FxHashMap<String, ReleaseFn>,
     dirty: FxHashMap<String, Dirty>,
     counted: FxHashMap<String, bool>,
+    fresh: FxHashMap<String, ()>,
     same: FxHashMap<String, usize>,
     store: FxHashMap<String, StoreFn>,
     iterate: FxHashMap<String, IterateFn>,
@@ -166,17 +167,25 @@ pub struct Api {
     extra: FxHashMap<String, ()>,
     notifier: FxHashMap<String, ()>,
     not_user_iter: FxHashMap<String, ()>,
+    copies: FxHashMap<String, ()>,
     context: FxHashMap<String, ContextFn>,
     atomic_fields: FxHashMap<String, ()>,
     acquire_names: Vec<String>,
+    search_parts: Vec<String>,
 }
 
 #[derive(Deserialize)]
+struct RawSearch {
+    parts: Vec<String>,
+}
+#[derive(Deserialize)]
 struct Raw {
+    search: RawSearch,
     acquire: Vec<Acquire>,
     release: Vec<ReleaseFn>,
     dirty: Vec<RawDirty>,
     origin: RawOrigin,
+    fresh: RawFresh,
     same: Vec<RawSame>,
     store: Vec<RawStore>,
     iterate: Vec<RawIterate>,
@@ -197,6 +206,10 @@ struct RawDirty {
 struct RawOrigin {
     counted: Vec<String>,
     uncounted: Vec<String>,
+}
+#[derive(Deserialize)]
+struct RawFresh {
+    names: Vec<String>,
 }
 #[derive(Deserialize)]
 struct RawSame {
@@ -249,6 +262,7 @@ struct RawReference {
 struct RawCase {
     notifier: Vec<String>,
     not_user_iter: Vec<String>,
+    copies: Vec<String>,
 }
 #[derive(Deserialize)]
 struct RawContext {
@@ -313,6 +327,7 @@ impl Api {
             release: raw.release.into_iter().map(|a| (a.name.clone(), a)).collect(),
             dirty: raw.dirty.into_iter().map(|d| (d.name, dirty_kind(&d.kind))).collect(),
             counted,
+            fresh: set(raw.fresh.names),
             same: raw.same.into_iter().flat_map(|s| s.names.into_iter().map(move |n| (n, s.arg))).collect(),
             store: raw
                 .store
@@ -344,9 +359,11 @@ impl Api {
             extra: set(raw.reference.extra),
             notifier: set(raw.case.notifier),
             not_user_iter: set(raw.case.not_user_iter),
+            copies: set(raw.case.copies),
             context,
             atomic_fields: set(raw.context.fields.atomic),
             acquire_names,
+            search_parts: raw.search.parts,
         }
     }
 
@@ -357,6 +374,11 @@ impl Api {
     /// Names of all acquiring functions, sorted.
     pub fn acquire_names(&self) -> &[String] {
         &self.acquire_names
+    }
+    /// Parts of words; every acquiring function has one of them in its name. Few, since the search of the tree for them
+    /// is most of the time of a run.
+    pub fn search_parts(&self) -> &[String] {
+        &self.search_parts
     }
     /// The releasing function of this name.
     pub fn release(&self, name: &str) -> Option<&ReleaseFn> {
@@ -369,6 +391,10 @@ impl Api {
     /// The function returns a page that is no pin; the value tells whether it brings a reference of its own.
     pub fn origin(&self, name: &str) -> Option<bool> {
         self.counted.get(name).copied()
+    }
+    /// The result is new memory or a number: nothing that holds pages.
+    pub fn is_fresh(&self, name: &str) -> bool {
+        self.fresh.contains_key(name)
     }
     /// The result is the same page or container as this argument.
     pub fn same(&self, name: &str) -> Option<usize> {
@@ -409,6 +435,10 @@ impl Api {
     /// Evidence that an iterator has no user pages.
     pub fn is_not_user_iter(&self, name: &str) -> bool {
         self.not_user_iter.contains_key(name)
+    }
+    /// The CPU writes through its first argument and reads the others.
+    pub fn is_copy(&self, name: &str) -> bool {
+        self.copies.contains_key(name)
     }
     /// Role in the context analysis.
     pub fn context(&self, name: &str) -> Option<ContextFn> {
@@ -467,6 +497,7 @@ mod tests {
         assert!(api.acquire("get_user_pages_fast").is_some());
         assert!(api.release("put_page").is_some_and(|r| !r.converted));
         for n in api.acquire_names() {
+            assert!(api.search_parts().iter().any(|p| n.contains(p.as_str())), "{n} is not searched for");
             assert!(api.release(n).is_none(), "{n} acquires and releases");
         }
     }

@@ -1,0 +1,401 @@
+//! Verdicts: which traces are pins that should be converted, which are rightly left alone, which need a human.
+//!
+//! The cases are those of `Documentation/core-api/pin_user_pages.rst` (v5.7): 1 direct I/O, 2 RDMA and other long-term
+//! holders, 3 MMU notifier, 4 struct page only, 5 CPU access to the data. 3 and 4 keep get/put. A verdict hangs on what
+//! the code does with the pages, never on who wrote it. It does not know how a rewrite looks.
+
+use crate::ast::{Expr, ExprKind, Function, StmtKind, UnOp};
+use crate::index::Index;
+use crate::kernel::{AcquireKind, Api};
+use crate::program::Program;
+use crate::source::{Loc, Name};
+use crate::trace::{Custody, GapCode, HolderKind, PinSite, PinTrace, Reason, UseKind, Verdict, Writes};
+use std::collections::BTreeSet;
+
+/// Gives every trace its verdict.
+pub fn classify(c: &mut Custody, index: &Index) {
+    let verdicts: Vec<(Verdict, Reason, String, u8, String)> =
+        c.traces.iter().map(|t| first_look(c, t, index)).collect();
+    for (t, (verdict, reason, text, case, why)) in c.traces.iter_mut().zip(verdicts) {
+        t.verdict = verdict;
+        t.reason = reason;
+        t.reason_text = text;
+        t.case = case;
+        t.case_why = why;
+    }
+    shared_releases(c);
+}
+
+/// A release that also drops the pages of a pin which is not converted must stay as it is, and with it all the pins
+/// that it releases.
+fn shared_releases(c: &mut Custody) {
+    loop {
+        let mut fall = Vec::new();
+        for t in &c.traces {
+            if t.verdict != Verdict::Convert {
+                continue;
+            }
+            let other = t.releases.iter().flat_map(|r| &c.releases[r.0 as usize].pins).find(|p| {
+                let o = &c.traces[p.0 as usize];
+                o.verdict != Verdict::Convert && o.reason != Reason::AlreadyConverted
+            });
+            if let Some(p) = other {
+                fall.push((t.site, *p));
+            }
+        }
+        if fall.is_empty() {
+            return;
+        }
+        for (site, other) in fall {
+            let s = &c.sites[other.0 as usize];
+            let text =
+                format!("A release also drops the pages of {}() in {}(), which is not converted.", s.api, s.function);
+            let t = &mut c.traces[site.0 as usize];
+            t.verdict = Verdict::Assist;
+            t.reason = Reason::SharedRelease;
+            t.reason_text = text;
+        }
+    }
+}
+
+fn first_look(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, String, u8, String) {
+    let site = &c.sites[t.site.0 as usize];
+    let api = Api::get();
+    let kind = api.acquire(&site.api).map_or(AcquireKind::Gup, |a| a.kind);
+    let say = |v, r, s: String| (v, r, s, 0, String::new());
+    if site.pages.as_ref().is_some_and(|p| p.0 == "NULL" || p.0 == "0") {
+        return say(Verdict::Leave, Reason::NoPages, "No array is passed: nothing is pinned.".into());
+    }
+    match kind {
+        AcquireKind::Vector => {
+            let s = format!("{}() has its own release function, which drops the references.", site.api);
+            return say(Verdict::Leave, Reason::WrapperApi, s);
+        }
+        AcquireKind::Follow => {
+            let s = format!("{}() takes a plain reference to look at struct page.", site.api);
+            return (Verdict::Leave, Reason::StructPageOnly, s, 4, "follow_page() is for struct page users".into());
+        }
+        AcquireKind::Iter => {
+            if let Some(w) = not_user_iter(index, site) {
+                let s = format!("The iterator holds no user pages: {w}().");
+                return say(Verdict::Leave, Reason::NotUserPages, s);
+            }
+            let s = format!("{}() also gives pages that are not from get_user_pages().", site.api);
+            return say(Verdict::Assist, Reason::IterOrigin, s);
+        }
+        _ => {}
+    }
+    if site.damaged {
+        let s = format!("{}() could not be parsed whole.", site.function);
+        return say(Verdict::Assist, Reason::Damaged, s);
+    }
+    if let Some((name, at)) = notifier(t, index, site) {
+        let s = format!("An MMU notifier keeps the mapping coherent ({name}, {}).", place(index, at));
+        return (Verdict::Leave, Reason::MmuNotifier, s, 3, name.to_string());
+    }
+    if let Some(v) = data_access(c, t, index, site) {
+        return v;
+    }
+    let (case, why) = case_of(t, site, index);
+    let (verdict, reason, text) = convertible(c, t, index);
+    (verdict, reason, text, case, why)
+}
+
+fn place(index: &Index, at: Loc) -> String {
+    format!("{}:{}", index.path(at.file), index.line(at))
+}
+
+/// Evidence that the mapping is watched: a function of the trace asks the notifier, the struct that keeps the pages has
+/// one, or the file has one and the pages become bare page numbers.
+fn notifier(t: &PinTrace, index: &Index, site: &PinSite) -> Option<(Name, Loc)> {
+    let api = Api::get();
+    let words = |file: crate::source::FileId, span: crate::source::Span| -> Option<(Name, Loc)> {
+        let items = index.items(file)?;
+        let text = span.of(&items.text);
+        crate::lex::code(text).find_map(|tok| {
+            let w = std::str::from_utf8(tok.span.of(text)).ok()?;
+            let at = crate::source::Span { start: tok.span.start + span.start, end: tok.span.end + span.start };
+            api.is_notifier(w).then(|| (Name::from(w), Loc { file, span: at }))
+        })
+    };
+    for l in t.functions.iter().filter(|l| l.file == site.at.file) {
+        if let Some(f) = index.function_at(*l)
+            && let Some(hit) = words(l.file, f.span)
+        {
+            return Some(hit);
+        }
+    }
+    for h in t.holders.iter().filter(|h| h.kind == HolderKind::Field) {
+        let Some((tag, _)) = h.text.split_once('.') else { continue };
+        let Some((file, i)) = index.struct_item(site.at.file, tag) else { continue };
+        let Some(items) = index.items(file) else { continue };
+        let Some(item) = items.items.get(i as usize) else { continue };
+        if let Some(s) = index.struct_def(site.at.file, tag)
+            && s.fields.iter().any(|f| f.ty.tag().is_some_and(|t| api.is_notifier(t)))
+        {
+            return Some((tag.into(), Loc { file, span: item.name_span }));
+        }
+    }
+    let numbers = t.local && t.uses.iter().any(|u| u.kind == UseKind::Address);
+    if numbers {
+        let items = index.items(site.at.file)?;
+        return words(site.at.file, crate::source::Span::new(0, items.text.len()));
+    }
+    None
+}
+
+fn not_user_iter(index: &Index, site: &PinSite) -> Option<Name> {
+    let func = index.function_at(site.at)?;
+    let api = Api::get();
+    let mut found = None;
+    func.body.walk_exprs(&mut |e| {
+        if let Some((n, _)) = e.call()
+            && api.is_not_user_iter(n)
+            && e.span.start < site.at.span.start
+        {
+            found = Some(n.clone());
+        }
+    });
+    found
+}
+
+/// CPU access through an address of the page.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Access {
+    None,
+    Read,
+    /// Written, or given to something that may write.
+    Write,
+}
+
+/// Pages that stay in the function and whose data nobody transfers: struct page only, or a short read.
+fn data_access(
+    c: &Custody,
+    t: &PinTrace,
+    index: &Index,
+    site: &PinSite,
+) -> Option<(Verdict, Reason, String, u8, String)> {
+    let keeps = t.uses.iter().any(|u| matches!(u.kind, UseKind::Io | UseKind::Write));
+    let one_function = t.releases.iter().all(|r| c.releases[r.0 as usize].function == site.function)
+        && t.functions
+            .iter()
+            .all(|l| index.function_at(*l).is_some_and(|f| f.name == site.function) || l.file == site.at.file);
+    if keeps || !t.local || !one_function {
+        return None;
+    }
+    if t.gaps.iter().any(|g| !matches!(g.code, GapCode::NoRelease)) {
+        return None;
+    }
+    let handed = t.uses.iter().find(|u| u.kind == UseKind::HandedOn);
+    let mut access = if t.uses.iter().any(|u| u.kind == UseKind::Read) { Access::Read } else { Access::None };
+    let mut seen = BTreeSet::new();
+    for l in &t.functions {
+        if !seen.insert(*l) {
+            continue;
+        }
+        if let Some(f) = index.function_at(*l) {
+            access = access.max(cpu_access(&f));
+        }
+    }
+    let mapped = t.uses.iter().any(|u| matches!(u.kind, UseKind::Map | UseKind::Read));
+    // A number of the page that is stored or returned can come back as a page.
+    // Only in the function of the pin: a helper that looks at the number gives none back.
+    let here = index.function_at(site.at).map(|f| f.span);
+    let address = t.uses.iter().any(|u| {
+        u.kind == UseKind::Address
+            && !mapped
+            && u.at.file == site.at.file
+            && here.is_some_and(|f| f.contains(u.at.span))
+    });
+    if handed.is_none() && t.releases.is_empty() {
+        return None;
+    }
+    if !mapped && handed.is_none() && address && site.writes != Writes::Never {
+        return None;
+    }
+    match access {
+        Access::Write => None,
+        Access::Read if mapped => Some((
+            Verdict::Leave,
+            Reason::ShortRead,
+            "The CPU reads some bytes and drops the reference at once: nothing is transferred.".into(),
+            0,
+            "short read by the CPU".into(),
+        )),
+        _ => {
+            if let Some(h) = handed {
+                let s = format!("Only struct page is used; {}() takes the reference over.", h.callee);
+                return Some((Verdict::Leave, Reason::HandedOn, s, 4, "struct page only".into()));
+            }
+            let s = "Only struct page is looked at; the data is never touched through this reference.".into();
+            Some((Verdict::Leave, Reason::StructPageOnly, s, 4, "struct page only".into()))
+        }
+    }
+}
+
+/// What a function does through addresses that it makes of pages.
+fn cpu_access(f: &Function) -> Access {
+    let api = Api::get();
+    let makes = |e: &Expr| {
+        let mut hit = false;
+        e.walk(&mut |x| {
+            hit |= x
+                .call()
+                .is_some_and(|(n, _)| api.borrow(n) == Some(crate::kernel::Borrow::Map) && !n.starts_with("kunmap"));
+        });
+        hit
+    };
+    // Variables that hold such an address, to a fixpoint.
+    let mut tainted: BTreeSet<Name> = BTreeSet::new();
+    let carries = |e: &Expr, t: &BTreeSet<Name>| {
+        let mut hit = makes(e);
+        e.walk(&mut |x| hit |= x.ident().is_some_and(|n| t.contains(n)));
+        hit
+    };
+    loop {
+        let before = tainted.len();
+        f.body.walk(&mut |s| {
+            if let StmtKind::Decl(vars) = &s.kind {
+                for v in vars.iter().filter(|v| v.ty.depth() > 0 || makes(v.init.as_ref().unwrap_or(&EMPTY))) {
+                    if v.init.as_ref().is_some_and(|i| carries(i, &tainted)) {
+                        tainted.insert(v.name.clone());
+                    }
+                }
+            }
+        });
+        f.body.walk_exprs(&mut |e| {
+            if let ExprKind::Assign(_, lhs, rhs) = &e.kind
+                && let Some(n) = lhs.ident()
+                && !matches!(rhs.kind, ExprKind::Unary(UnOp::Deref, _) | ExprKind::Index(..))
+                && carries(rhs, &tainted)
+            {
+                tainted.insert(n.clone());
+            }
+        });
+        if tainted.len() == before {
+            break;
+        }
+    }
+    let mut access = Access::None;
+    f.body.walk_exprs(&mut |e| match &e.kind {
+        ExprKind::Assign(_, lhs, rhs) => {
+            if !matches!(lhs.kind, ExprKind::Ident(_)) && root_carries(lhs, &tainted, &makes) {
+                access = Access::Write;
+            } else if !matches!(lhs.kind, ExprKind::Ident(_))
+                && matches!(rhs.kind, ExprKind::Ident(_))
+                && carries(rhs, &tainted)
+            {
+                // The address is stored somewhere: who uses it is not seen here.
+                access = Access::Write;
+            }
+        }
+        ExprKind::IncDec { operand, .. } => {
+            if !matches!(operand.kind, ExprKind::Ident(_)) && root_carries(operand, &tainted, &makes) {
+                access = Access::Write;
+            }
+        }
+        ExprKind::Unary(UnOp::Deref, a) => {
+            if carries(a, &tainted) {
+                access = access.max(Access::Read);
+            }
+        }
+        ExprKind::Call { .. } => {
+            let Some((name, args)) = e.call() else { return };
+            for (i, a) in args.iter().enumerate() {
+                if !carries(a, &tainted) {
+                    continue;
+                }
+                let what = if api.is_copy(name) {
+                    if i == 0 && &**name != "memcmp" && &**name != "copy_to_user" {
+                        Access::Write
+                    } else {
+                        Access::Read
+                    }
+                } else if api.borrow(name).is_some() || api.same(name).is_some() {
+                    Access::None
+                } else {
+                    Access::Write
+                };
+                access = access.max(what);
+            }
+        }
+        _ => {}
+    });
+    access
+}
+
+static EMPTY: Expr = Expr { span: crate::source::Span { start: 0, end: 0 }, kind: ExprKind::Opaque };
+
+/// Whether the object written to lies behind a tainted address.
+fn root_carries(e: &Expr, tainted: &BTreeSet<Name>, makes: &dyn Fn(&Expr) -> bool) -> bool {
+    match &e.kind {
+        ExprKind::Ident(n) => tainted.contains(n),
+        ExprKind::Index(a, _) | ExprKind::Unary(_, a) | ExprKind::Cast(_, a) | ExprKind::Field { base: a, .. } => {
+            root_carries(a, tainted, makes)
+        }
+        ExprKind::IncDec { operand, .. } => root_carries(operand, tainted, makes),
+        ExprKind::Binary(_, a, b) => root_carries(a, tainted, makes) || root_carries(b, tainted, makes),
+        _ => makes(e),
+    }
+}
+
+/// CASE 1, 2 or 5, with what decided.
+fn case_of(t: &PinTrace, site: &PinSite, index: &Index) -> (u8, String) {
+    if let Some(f) = site.flags {
+        let text = index.text(site.at.file);
+        if memchr::memmem::find(f.of(&text), b"FOLL_LONGTERM").is_some() {
+            return (2, "FOLL_LONGTERM".into());
+        }
+    }
+    if let Some(u) = t.uses.iter().find(|u| u.kind == UseKind::Io) {
+        let long = !t.local;
+        return (if long { 2 } else { 1 }, format!("{}()", u.callee));
+    }
+    if let Some(u) = t.uses.iter().find(|u| matches!(u.kind, UseKind::Write | UseKind::Map | UseKind::Read)) {
+        return (5, format!("{}()", u.callee));
+    }
+    if t.local { (1, "pages stay with the call".into()) } else { (2, "pages are kept in an object".into()) }
+}
+
+/// Whether everything that custody can tell allows a conversion.
+fn convertible(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, String) {
+    let api = Api::get();
+    if let Some(g) = t.gaps.iter().find(|g| g.code != GapCode::NoRelease) {
+        let s = match g.code {
+            GapCode::UnknownCallee => format!("The pages go to {}(), which was not found.", g.detail),
+            GapCode::IndirectCall => format!("The pages go through a function pointer: {}.", g.detail),
+            GapCode::Damaged => format!("{}() could not be parsed whole.", g.detail),
+            GapCode::Bio | GapCode::Skb | GapCode::Pipe | GapCode::PageTable => {
+                format!("{}() takes the pages ({}).", g.detail, g.code.code())
+            }
+            GapCode::Budget => format!("{} is used in too many places to follow.", g.detail),
+            _ => format!("The trace is lost: {} ({}).", g.detail, g.code.code()),
+        };
+        let s = format!("{s} {}", place(index, g.at));
+        let reason = if g.code == GapCode::Damaged { Reason::Damaged } else { Reason::Gap };
+        return (Verdict::Assist, reason, s);
+    }
+    if t.releases.is_empty() {
+        return (Verdict::Assist, Reason::NoRelease, "No release of the pages was found.".into());
+    }
+    for r in &t.releases {
+        let r = &c.releases[r.0 as usize];
+        if let Some(o) = r.foreign.first()
+            && r.guarded_by.is_none()
+        {
+            let s =
+                format!("{}() in {}() also drops pages of {} ({}).", r.callee, r.function, o.what, place(index, o.at));
+            return (Verdict::Assist, Reason::MixedOrigin, s);
+        }
+        if r.damaged {
+            return (Verdict::Assist, Reason::Damaged, format!("{}() could not be parsed whole.", r.function));
+        }
+    }
+    let converted = |n: &Name| api.release(n).is_some_and(|r| r.converted);
+    if t.releases.iter().all(|r| converted(&c.releases[r.0 as usize].callee)) {
+        return (Verdict::Leave, Reason::AlreadyConverted, "The pages are already released by the new call.".into());
+    }
+    let n = t.releases.len();
+    let s = format!("{n} release{} found, all of pinned pages only.", if n == 1 { "" } else { "s" });
+    (Verdict::Convert, Reason::Complete, s)
+}

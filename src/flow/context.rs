@@ -1,0 +1,109 @@
+//! In what context a call runs: locks held around it, callbacks that run in atomic context.
+//!
+//! Says "may be atomic" on evidence only: a lock taken on some path before the call, or registration as a callback of
+//! RCU, a timer, an interrupt or a bio. What is called from functions that were not loaded is not known, and assumed to
+//! sleep; the proof lists this.
+
+use super::cfg::{Cfg, Elem};
+use crate::ast::{Expr, ExprKind, Function, StmtKind};
+use crate::kernel::{Api, ContextFn};
+use crate::source::Span;
+
+/// Whether a lock that forbids sleeping may be held when `call` is reached.
+pub(super) fn lock_held(func: &Function, call: Span) -> bool {
+    let api = Api::get();
+    let cfg = Cfg::new(func);
+    // Number of locks held on entry of a node: the maximum over all paths, capped so that a loop ends.
+    let mut depth: Vec<Option<i32>> = vec![None; cfg.nodes.len()];
+    depth[0] = Some(0);
+    let mut work = vec![0u32];
+    let mut held = false;
+    while let Some(i) = work.pop() {
+        let mut d = depth[i as usize].unwrap_or(0);
+        let mut see = |e: &Expr| {
+            e.walk(&mut |x| {
+                if x.span == call && d > 0 {
+                    held = true;
+                }
+                if let Some((name, _)) = x.call() {
+                    match api.context(name) {
+                        Some(ContextFn::Enter) => d = (d + 1).min(8),
+                        Some(ContextFn::Leave) => d = (d - 1).max(0),
+                        _ => {}
+                    }
+                }
+            });
+        };
+        match cfg.nodes[i as usize].elem {
+            Elem::Expr(e) | Elem::Cond(e) | Elem::Return(Some(e)) => see(e),
+            Elem::Decl(v) => v.init.iter().for_each(see),
+            Elem::Iterate(_, args) => args.iter().for_each(see),
+            _ => {}
+        }
+        for &s in &cfg.nodes[i as usize].succ {
+            if depth[s as usize].is_none_or(|old| d > old) {
+                depth[s as usize] = Some(d);
+                work.push(s);
+            }
+        }
+    }
+    held
+}
+
+/// Whether `func` registers `name` as a callback that runs in atomic context.
+pub(super) fn registers_atomic(func: &Function, name: &str) -> bool {
+    let api = Api::get();
+    let mut found = false;
+    let is_name = |e: &Expr| {
+        let e = match &e.kind {
+            ExprKind::Unary(_, a) => a,
+            _ => e,
+        };
+        e.ident().is_some_and(|n| &**n == name)
+    };
+    func.body.walk_exprs(&mut |e| match &e.kind {
+        ExprKind::Call { .. } => {
+            if let Some((callee, args)) = e.call()
+                && let Some(ContextFn::Callback(i)) = api.context(callee)
+                && args.get(i).is_some_and(is_name)
+            {
+                found = true;
+            }
+        }
+        ExprKind::Assign(None, lhs, rhs) => {
+            if let ExprKind::Field { name: field, .. } = &lhs.kind
+                && api.is_atomic_field(field)
+                && is_name(rhs)
+            {
+                found = true;
+            }
+        }
+        _ => {}
+    });
+    found
+}
+
+/// Whether the page lock may be held at `call`: `lock_page()` before it in the same function, not undone.
+pub(super) fn page_lock_held(func: &Function, call: Span) -> bool {
+    let (mut locks, mut unlocks) = (0, 0);
+    func.body.walk(&mut |s| {
+        if !matches!(s.kind, StmtKind::Expr(_) | StmtKind::If { .. } | StmtKind::Decl(_)) {
+            return;
+        }
+        s.exprs(&mut |e| {
+            e.walk(&mut |x| {
+                if x.span.start >= call.start {
+                    return;
+                }
+                match x.call().map(|(n, _)| &**n) {
+                    Some("lock_page" | "trylock_page" | "lock_page_killable" | "folio_lock" | "folio_trylock") => {
+                        locks += 1
+                    }
+                    Some("unlock_page" | "folio_unlock") => unlocks += 1,
+                    _ => {}
+                }
+            });
+        });
+    });
+    locks > unlocks
+}

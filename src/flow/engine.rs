@@ -1,0 +1,548 @@
+//! The rounds: load, build the graph, see where pages get to, ask for more.
+
+use super::FnId;
+use super::facts::{Fact, Facts, extract};
+use super::graph::{Graph, Reached};
+use super::place::{Place, UNKNOWN_TAG};
+use crate::index::{FnRef, Index, Reach};
+use crate::kernel::{AcquireKind, Api};
+use crate::source::{FileId, Name, Span};
+use crate::trace::Custody;
+use rayon::prelude::*;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Rounds after which the search ends; the deepest chain of v5.2.1 needs 9.
+const MAX_ROUNDS: usize = 14;
+/// Functions loaded at most. v5.2.1 needs about 2500.
+const MAX_FUNCTIONS: usize = 9000;
+/// A field or function named in more functions than this is not followed (a gap): `struct page *page` of a generic
+/// object.
+const MAX_FANOUT: usize = 250;
+
+/// State of the search.
+pub(super) struct Engine<'a> {
+    pub index: &'a Index,
+    pub fns: Vec<FnRef>,
+    pub ids: FxHashMap<FnRef, FnId>,
+    pub facts: Vec<Arc<Facts>>,
+    /// What a name means, called from a file.
+    targets: FxHashMap<(FileId, Name), Option<FnRef>>,
+    asked: BTreeSet<Demand>,
+    /// Demands that were too broad to follow.
+    pub refused: BTreeSet<Demand>,
+    /// Functions whose callers were looked for, and that are also used otherwise than in a call.
+    pub callback: BTreeSet<FnRef>,
+    /// Functions whose callers were looked for, with the number found.
+    pub callers: BTreeMap<FnRef, usize>,
+}
+
+/// A question about the rest of the tree.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Demand {
+    /// Who calls the function. In each, the last member tells whether the whole tree may be searched.
+    Callers(FnRef, bool),
+    /// What the name means in that file.
+    Definition(FileId, Name, bool),
+    /// Who touches the field; the file is one that sees the struct.
+    Field(FileId, Name, Name, bool),
+    /// Who names the variable.
+    Global(Option<FileId>, FileId, Name),
+}
+
+/// Finds all pin sites of the tree and follows their pages.
+pub fn analyse(index: &Index, seeds: &[FileId]) -> Custody {
+    let mut e = Engine {
+        index,
+        fns: Vec::new(),
+        ids: FxHashMap::default(),
+        facts: Vec::new(),
+        targets: FxHashMap::default(),
+        asked: BTreeSet::new(),
+        refused: BTreeSet::new(),
+        callback: BTreeSet::new(),
+        callers: BTreeMap::new(),
+    };
+    e.seed(seeds);
+    let mut last = None;
+    for _round in 0..MAX_ROUNDS {
+        let t = std::time::Instant::now();
+        let g = e.graph();
+        let t1 = t.elapsed();
+        let reached = e.reach(&g);
+        let demands = e.demands(&g, &reached);
+        let t2 = t.elapsed();
+        let nd = demands.len();
+        let grew = e.satisfy(demands);
+        if std::env::var_os("GUPCONV_TIMES").is_some() {
+            eprintln!("round {_round}: graph {t1:?} demands {t2:?} ({nd}) satisfied {:?}, {} functions, {} places", t.elapsed(), e.fns.len(), g.len());
+        }
+        last = Some(g);
+        if !grew {
+            break;
+        }
+        if e.fns.len() > MAX_FUNCTIONS {
+            break;
+        }
+    }
+    let g = match last {
+        Some(g) if g.len() > 0 => e.graph_if_stale(g),
+        _ => e.graph(),
+    };
+    super::trace::build(&e, &g)
+}
+
+/// What pages of pins can reach, and what can reach the releases at the end.
+pub(super) struct Reach2 {
+    /// From calls that may be converted. Only these are followed through the whole tree.
+    pub forward: Reached,
+    /// From all acquiring calls, iterators and wrapper APIs included.
+    pub every: Reached,
+    pub backward: Reached,
+}
+
+impl Engine<'_> {
+    fn seed(&mut self, files: &[FileId]) {
+        let api = Api::get();
+        self.index.load(files);
+        let mut wanted = Vec::new();
+        for &file in files {
+            let Some(items) = self.index.items(file) else { continue };
+            for (i, b) in items.bodies().iter().enumerate() {
+                let Some(b) = b else { continue };
+                let name = &items.items[i].name;
+                if !items.items[i].is_static && implements_api(name) {
+                    continue;
+                }
+                if b.calls.iter().any(|c| api.acquire(c).is_some()) {
+                    wanted.push(FnRef { file, item: i as u32 });
+                }
+            }
+        }
+        self.load(wanted);
+    }
+
+    /// Loads functions: parses them in parallel, extracts their facts, numbers them in the order given.
+    fn load(&mut self, mut wanted: Vec<FnRef>) -> bool {
+        wanted.sort();
+        wanted.dedup();
+        wanted.retain(|f| !self.ids.contains_key(f));
+        if wanted.is_empty() {
+            return false;
+        }
+        let first = self.fns.len() as u32;
+        let index = self.index;
+        let facts: Vec<Arc<Facts>> = wanted
+            .par_iter()
+            .enumerate()
+            .map(|(i, f)| {
+                let id = FnId(first + i as u32);
+                Arc::new(index.parsed(*f).map_or_else(Facts::default, |func| extract(id, f.file, &func, index)))
+            })
+            .collect();
+        for (i, f) in wanted.iter().enumerate() {
+            self.ids.insert(*f, FnId(first + i as u32));
+        }
+        self.fns.extend(wanted);
+        self.facts.extend(facts);
+        true
+    }
+
+    fn graph(&self) -> Graph {
+        Graph::build(&self.facts, &|f, name| self.target(f, name), &|f| self.fns[f.0 as usize].file)
+    }
+
+    fn graph_if_stale(&self, g: Graph) -> Graph {
+        // The last round may have loaded functions without a graph being built after it.
+        let fresh = self.graph();
+        if fresh.len() == g.len() { g } else { fresh }
+    }
+
+    /// The loaded function that a call of `name` in function `f` reaches.
+    pub fn target(&self, f: FnId, name: &str) -> Option<FnId> {
+        let file = self.fns[f.0 as usize].file;
+        let r = match self.targets.get(&(file, Name::from(name))) {
+            Some(r) => (*r)?,
+            None => {
+                let i = self.index.items(file)?.function(name)?;
+                FnRef { file, item: i }
+            }
+        };
+        self.ids.get(&r).copied()
+    }
+
+    pub fn reach(&self, g: &Graph) -> Reach2 {
+        let mut pins = Vec::new();
+        let mut all = Vec::new();
+        for (i, f) in self.facts.iter().enumerate() {
+            let inside = Api::get().acquire(&self.index.name(self.fns[i])).is_some();
+            for fact in &f.facts {
+                if let Fact::Pin { into: Some(p), api, .. } = fact
+                    && let Some(n) = g.stored(p)
+                {
+                    all.push(n);
+                    let plain = Api::get()
+                        .acquire(api)
+                        .is_some_and(|a| matches!(a.kind, AcquireKind::Gup | AcquireKind::Pin | AcquireKind::Dump));
+                    if plain && !inside {
+                        pins.push(n);
+                    }
+                }
+            }
+        }
+        let every = g.forward(&all);
+        let forward = g.forward(&pins);
+        let mut ends = Vec::new();
+        for f in &self.facts {
+            for fact in &f.facts {
+                if let Fact::Release { from, .. } = fact {
+                    let nodes: Vec<u32> = from.iter().filter_map(|p| g.node(p)).collect();
+                    if nodes.iter().any(|n| forward.has(*n)) {
+                        ends.extend(nodes);
+                    }
+                }
+            }
+        }
+        Reach2 { backward: g.backward(&ends), forward, every }
+    }
+
+    fn demands(&self, g: &Graph, r: &Reach2) -> Vec<Demand> {
+        let mut out = BTreeSet::new();
+        let file_of = |f: FnId| self.fns[f.0 as usize].file;
+        let mut seen = FxHashSet::default();
+        for (reached, is_forward, wide) in
+            [(&r.forward, true, true), (&r.backward, false, true), (&r.every, true, false)]
+        {
+            for &n in &reached.order {
+                // The two nodes of a place ask the same; what was asked widely need not be asked again.
+                if !seen.insert((n / 2, is_forward && wide)) || (!wide && seen.contains(&(n / 2, true))) {
+                    continue;
+                }
+                {
+                    let p = g.place(n);
+                    match p {
+                        Place::Var(f, name) | Place::Def(f, name, _) => {
+                            let r = self.fns[f.0 as usize];
+                            let params = &self.facts[f.0 as usize].params;
+                            let is_param = match p {
+                                Place::Def(..) => p.entry_param().is_some(),
+                                _ => params.iter().any(|q| matches!(&q.place, Place::Var(_, m) if m == name)),
+                            };
+                            if is_param {
+                                out.insert(Demand::Callers(r, wide || self.is_api(r)));
+                            }
+                        }
+                        Place::Ret(f) => {
+                            if is_forward {
+                                let r = self.fns[f.0 as usize];
+                                out.insert(Demand::Callers(r, wide || self.is_api(r)));
+                            }
+                        }
+                        Place::Field(tag, field) => {
+                            if let Some(file) = self.seen_from(g, n, tag, field) {
+                                out.insert(Demand::Field(file, tag.clone(), field.clone(), wide));
+                            }
+                        }
+                        Place::Global(owner, name) => {
+                            if let Some(f) = self.edge_file(g, n) {
+                                out.insert(Demand::Global(*owner, f, name.clone()));
+                            }
+                        }
+                        Place::Call(..) => {}
+                    }
+                }
+            }
+        }
+        for (i, f) in self.facts.iter().enumerate() {
+            let id = FnId(i as u32);
+            for fact in &f.facts {
+                let Fact::Call { callee: Some(name), args, result, .. } = fact else { continue };
+                let passes = |reached: &Reached| {
+                    args.iter().any(|a| {
+                        a.relevant
+                            && (a.places.iter().chain(&a.out)).any(|p| {
+                                g.node(p).is_some_and(|n| reached.has(n) || (a.out.is_some() && r.backward.has(n)))
+                            })
+                    })
+                };
+                let gives = g.node(result).is_some_and(|n| r.backward.has(n));
+                if passes(&r.forward) || gives {
+                    out.insert(Demand::Definition(file_of(id), name.clone(), true));
+                } else if passes(&r.every) {
+                    out.insert(Demand::Definition(file_of(id), name.clone(), false));
+                }
+            }
+        }
+        out.into_iter().filter(|d| !self.asked.contains(d)).collect()
+    }
+
+    fn is_api(&self, f: FnRef) -> bool {
+        Api::get().acquire(&self.index.name(f)).is_some()
+    }
+
+    /// A file with a function whose facts mention the field.
+    fn seen_from(&self, g: &Graph, n: u32, tag: &Name, field: &Name) -> Option<FileId> {
+        let _ = (tag, field);
+        self.edge_file(g, n)
+    }
+
+    fn edge_file(&self, g: &Graph, n: u32) -> Option<FileId> {
+        let at = [n & !1, n | 1]
+            .into_iter()
+            .flat_map(|n| g.incoming(n).iter().chain(g.outgoing(n)))
+            .filter(|e| e.at.1 != Span::default())
+            .map(|e| e.at.0)
+            .min();
+        let member = g.place(n).function();
+        let f = at.or(member).or_else(|| self.pin_into(g, n))?;
+        Some(self.fns[f.0 as usize].file)
+    }
+
+    /// A function that pins straight into the node.
+    fn pin_into(&self, g: &Graph, n: u32) -> Option<FnId> {
+        self.facts.iter().enumerate().find_map(|(i, f)| {
+            f.facts
+                .iter()
+                .any(|x| match x {
+                    Fact::Pin { into: Some(p), .. } => g.stored(p) == Some(n | 1),
+                    Fact::Release { from, .. } => from.iter().any(|p| g.node(p) == Some(n & !1)),
+                    _ => false,
+                })
+                .then_some(FnId(i as u32))
+        })
+    }
+
+    fn satisfy(&mut self, demands: Vec<Demand>) -> bool {
+        let known = self.targets.len();
+        let mut wanted: Vec<FnRef> = Vec::new();
+        let mut far: Vec<(FileId, Name)> = Vec::new();
+        let mut far_callers: Vec<FnRef> = Vec::new();
+        let mut far_fields: Vec<(Demand, Name, Name)> = Vec::new();
+        for d in demands {
+            self.asked.insert(d.clone());
+            match &d {
+                Demand::Callers(f, wide) => match self.index.reach(*f) {
+                    Reach::File => {
+                        let found = self.callers_in(&[f.file], *f);
+                        self.take_callers(*f, found, &mut wanted);
+                    }
+                    Reach::Folder => {
+                        let files = self.index.folder_files(f.file);
+                        let name = self.index.name(*f);
+                        let files = self.naming_files(&files, &[&name]);
+                        let found = self.callers_in(&files, *f);
+                        self.take_callers(*f, found, &mut wanted);
+                    }
+                    Reach::Tree if *wide => far_callers.push(*f),
+                    Reach::Tree => {}
+                },
+                Demand::Definition(file, name, wide) => {
+                    let key = (*file, name.clone());
+                    if self.targets.contains_key(&key) {
+                        continue;
+                    }
+                    match self.index.definition_near(*file, name) {
+                        Some(r) => {
+                            self.targets.insert(key, Some(r));
+                            wanted.push(r);
+                        }
+                        None if *wide => far.push(key),
+                        None => {}
+                    }
+                }
+                Demand::Field(file, tag, field, wide) => {
+                    let far = if *wide { Some(&mut far_fields) } else { None };
+                    self.field(*file, tag, field, &d, &mut wanted, far);
+                }
+                Demand::Global(owner, from, name) => {
+                    let files = match owner {
+                        Some(f) => vec![*f],
+                        None => self.index.folder_files(*from),
+                    };
+                    let files = self.naming_files(&files, &[name]);
+                    let found: Vec<FnRef> = files.iter().flat_map(|f| self.index.naming(*f, name)).collect();
+                    if found.len() > MAX_FANOUT {
+                        self.refused.insert(d.clone());
+                    } else {
+                        wanted.extend(found);
+                    }
+                }
+            }
+        }
+        self.satisfy_far(far, far_callers, far_fields, &mut wanted);
+        self.load(wanted) || self.targets.len() != known
+    }
+
+    /// Questions that concern the whole tree: one search for all of them.
+    fn satisfy_far(
+        &mut self,
+        far: Vec<(FileId, Name)>,
+        far_callers: Vec<FnRef>,
+        far_fields: Vec<(Demand, Name, Name)>,
+        wanted: &mut Vec<FnRef>,
+    ) {
+        let mut needles: Vec<Name> = far.iter().map(|f| f.1.clone()).collect();
+        needles.extend(far_callers.iter().map(|f| self.index.name(*f)));
+        needles.extend(far_fields.iter().map(|f| f.1.clone()));
+        needles.sort();
+        needles.dedup();
+        if needles.is_empty() {
+            return;
+        }
+        let words: Vec<&str> = needles.iter().map(|n| &**n).collect();
+        if std::env::var_os("GUPCONV_TIMES").is_some() {
+            eprintln!("far: defs {:?} callers {:?} fields {:?}", far.iter().map(|f|&f.1).collect::<Vec<_>>(), far_callers.iter().map(|f|self.index.name(*f)).collect::<Vec<_>>(), far_fields.iter().map(|f|(&f.1,&f.2)).collect::<Vec<_>>());
+        }
+        let hits = self.index.tree.grep(&words, None);
+        let mut files: FxHashMap<&str, Vec<FileId>> = FxHashMap::default();
+        for (f, which) in &hits {
+            for w in which {
+                files.entry(words[*w]).or_default().push(*f);
+            }
+        }
+        let none = Vec::new();
+        for (file, name) in far {
+            let mut found = None;
+            for f in files.get(&*name).unwrap_or(&none) {
+                if let Some(items) = self.index.items(*f)
+                    && let Some(i) = items.function(&name)
+                    && !items.items[i as usize].is_static
+                {
+                    found = Some(FnRef { file: *f, item: i });
+                    break;
+                }
+            }
+            self.targets.insert((file, name), found);
+            wanted.extend(found);
+        }
+        for f in far_callers {
+            let name = self.index.name(f);
+            let in_files = files.get(&*name).unwrap_or(&none).clone();
+            let found = self.callers_in(&in_files, f);
+            self.take_callers(f, found, wanted);
+        }
+        for (d, tag, field) in far_fields {
+            let in_files = files.get(&*tag).unwrap_or(&none).clone();
+            self.index.load(&in_files);
+            let found: Vec<FnRef> = in_files.iter().flat_map(|f| self.index.touching(*f, &field)).collect();
+            if found.len() > MAX_FANOUT {
+                self.refused.insert(d);
+            } else {
+                wanted.extend(found);
+            }
+        }
+    }
+
+    fn naming_files(&self, files: &[FileId], words: &[&str]) -> Vec<FileId> {
+        let mut v: Vec<FileId> = self.index.tree.grep(words, Some(files)).into_iter().map(|h| h.0).collect();
+        v.sort();
+        v
+    }
+
+    /// Functions in these files that name the function, other than itself.
+    fn callers_in(&mut self, files: &[FileId], f: FnRef) -> Vec<FnRef> {
+        let name = self.index.name(f);
+        self.index.load(files);
+        let mut found = Vec::new();
+        for &file in files {
+            let Some(items) = self.index.items(file) else { continue };
+            // Another static function of that name: its callers are not ours.
+            if file != f.file
+                && let Some(i) = items.function(&name)
+                && items.items[i as usize].is_static
+            {
+                continue;
+            }
+            for r in self.index.naming(file, &name) {
+                if r == f {
+                    continue;
+                }
+                found.push(r);
+                let calls = items.bodies().get(r.item as usize).and_then(|b| b.as_ref());
+                if calls.is_some_and(|b| b.calls.binary_search(&name).is_ok()) {
+                    self.targets.entry((file, name.clone())).or_insert(Some(f));
+                }
+            }
+            // Named outside of functions: an ops structure.
+            if items.items.iter().any(|it| {
+                it.kind == crate::split::ItemKind::Variable && word_in(it.span.of(&items.text), name.as_bytes())
+            }) {
+                self.callback.insert(f);
+            }
+        }
+        found
+    }
+
+    fn take_callers(&mut self, f: FnRef, found: Vec<FnRef>, wanted: &mut Vec<FnRef>) {
+        self.callers.insert(f, found.len());
+        if found.len() > MAX_FANOUT {
+            self.refused.insert(Demand::Callers(f, true));
+        } else {
+            wanted.extend(found);
+        }
+    }
+
+    fn field(
+        &mut self,
+        file: FileId,
+        tag: &Name,
+        field: &Name,
+        d: &Demand,
+        wanted: &mut Vec<FnRef>,
+        far: Option<&mut Vec<(Demand, Name, Name)>>,
+    ) {
+        let (home, reach) = if tag.starts_with(UNKNOWN_TAG) {
+            (file, Reach::File)
+        } else {
+            match self.index.struct_item(file, tag) {
+                Some((home, _)) => (home, self.index.struct_reach(home)),
+                None => (file, Reach::Folder),
+            }
+        };
+        match reach {
+            Reach::File => wanted.extend(self.index.touching(home, field)),
+            Reach::Folder => {
+                let mut files = self.index.folder_files(home);
+                files.extend(self.index.folder_files(file));
+                files.sort();
+                files.dedup();
+                let files = self.naming_files(&files, &[field]);
+                self.index.load(&files);
+                let found: Vec<FnRef> = files.iter().flat_map(|f| self.index.touching(*f, field)).collect();
+                if found.len() > MAX_FANOUT {
+                    self.refused.insert(d.clone());
+                } else {
+                    wanted.extend(found);
+                }
+            }
+            Reach::Tree => {
+                let Some(far) = far else { return };
+                // Also the folder of the file that asks: it may reach the field through another struct.
+                let near = self.index.folder_files(file);
+                if near.len() < 400 {
+                    let near = self.naming_files(&near, &[field]);
+                    let found: Vec<FnRef> = near.iter().flat_map(|f| self.index.touching(*f, field)).collect();
+                    if found.len() <= MAX_FANOUT {
+                        wanted.extend(found);
+                    }
+                }
+                far.push((d.clone(), tag.clone(), field.clone()));
+            }
+        }
+    }
+}
+
+/// The body of a function that implements the API: the pages belong to whoever calls it.
+pub(super) fn implements_api(name: &str) -> bool {
+    let bare = name.trim_start_matches('_');
+    ["get_user_pages", "pin_user_pages"].iter().any(|p| bare.starts_with(p))
+}
+
+fn word_in(text: &[u8], word: &[u8]) -> bool {
+    memchr::memmem::find_iter(text, word).any(|i| {
+        let before = i.checked_sub(1).and_then(|j| text.get(j));
+        let after = text.get(i + word.len());
+        ![before, after].into_iter().flatten().any(|b| b.is_ascii_alphanumeric() || *b == b'_')
+    })
+}

@@ -1,0 +1,329 @@
+//! The flow graph of all loaded functions: places joined by the facts, and reachability on it.
+//!
+//! Calls are respected: pages that enter a helper through a parameter do not leave it to another caller. Fields and
+//! globals are the heap, where the caller no longer matters. Which place is worth following is not decided here.
+
+use super::FnId;
+use super::facts::{Arg, Fact, Facts, Param};
+use super::place::{ENTRY, Place, UNKNOWN_TAG};
+use crate::source::{FileId, Name, Span};
+use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// Node number.
+pub type Node = u32;
+
+/// How pages pass along an edge.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Via {
+    /// Within a function, or through the heap.
+    Copy,
+    /// Argument to parameter.
+    In,
+    /// Parameter or return value to the caller.
+    Out,
+}
+
+/// An edge.
+#[derive(Clone, Copy, Debug)]
+pub struct Edge {
+    /// Other end.
+    pub to: Node,
+    /// How.
+    pub via: Via,
+    /// Function and place of the statement.
+    pub at: (FnId, Span),
+}
+
+/// Nodes reached: per node, in which phase, and by which edge first.
+#[derive(Clone, Debug)]
+pub struct Reached {
+    phase: Vec<u8>,
+    /// First edge by which the node was reached: previous node and place. `None` for the start.
+    pub from: FxHashMap<Node, (Node, (FnId, Span))>,
+    /// Nodes in the order they were reached.
+    pub order: Vec<Node>,
+}
+
+impl Reached {
+    /// Whether the node was reached.
+    pub fn has(&self, n: Node) -> bool {
+        self.phase.get(n as usize).is_some_and(|p| *p != 0)
+    }
+}
+
+const FREE: u8 = 1;
+const BOUND: u8 = 2;
+
+/// The graph.
+///
+/// Each place has two nodes: what can be read there, and what is stored *through* it. `a = b` of two arrays lets what
+/// is in `b` be read through `a`, and puts what is stored through `a` into `b`; what `a` got from a third array stays out
+/// of `b`.
+#[derive(Default)]
+pub struct Graph {
+    ids: FxHashMap<Place, u32>,
+    places: Vec<Place>,
+    out: Vec<Vec<Edge>>,
+    inc: Vec<Vec<Edge>>,
+}
+
+impl Graph {
+    /// Builds the graph. `target` resolves a call of function `f` to a loaded function; `file_of` tells where a
+    /// function lies.
+    pub fn build(
+        facts: &[Arc<Facts>],
+        target: &dyn Fn(FnId, &str) -> Option<FnId>,
+        file_of: &dyn Fn(FnId) -> FileId,
+    ) -> Graph {
+        let mut g = Graph::default();
+        for (i, f) in facts.iter().enumerate() {
+            let id = FnId(i as u32);
+            for (k, p) in f.params.iter().enumerate() {
+                let entry = param_place(id, k, p);
+                if entry != p.place {
+                    g.alias(&p.place, &entry, Via::Copy, (id, Span::default()));
+                } else {
+                    g.id(&entry);
+                }
+            }
+            for fact in &f.facts {
+                fact.places(&mut |p| {
+                    g.id(p);
+                });
+                match fact {
+                    Fact::Copy { to, from, at } => {
+                        let (to, from) = (g.store(to), g.read(from));
+                        g.edge(from, to, Via::Copy, (id, *at));
+                    }
+                    Fact::Alias { a, b, at } => g.alias(a, b, Via::Copy, (id, *at)),
+                    Fact::Call { callee: Some(name), call, args, result } => {
+                        let Some(t) = target(id, name) else { continue };
+                        g.call(id, *call, args, result, t, &facts[t.0 as usize].params);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        g.untyped_fields(facts, file_of);
+        g.summaries(facts);
+        g
+    }
+
+    fn call(&mut self, f: FnId, at: Span, args: &[Arg], result: &Place, target: FnId, params: &[Param]) {
+        for (k, a) in args.iter().enumerate() {
+            let Some(p) = params.get(k) else { continue };
+            let entry = param_place(target, k, p);
+            for place in &a.places {
+                let (from, to) = (self.read(place), self.read(&entry));
+                self.edge(from, to, Via::In, (f, at));
+                if !p.by_value && a.container {
+                    let (from, to) = (self.store(&entry), self.store(place));
+                    self.edge(from, to, Via::Out, (f, at));
+                }
+            }
+            if let Some(out) = &a.out {
+                let (from, to) = (self.store(&entry), self.store(out));
+                self.edge(from, to, Via::Out, (f, at));
+            }
+        }
+        let ret = Place::Ret(target);
+        let (from, to) = (self.read(&ret), self.read(result));
+        self.edge(from, to, Via::Out, (f, at));
+        let (from, to) = (self.store(result), self.store(&ret));
+        self.edge(from, to, Via::In, (f, at));
+    }
+
+    /// `a = b` of two arrays or containers.
+    fn alias(&mut self, a: &Place, b: &Place, via: Via, at: (FnId, Span)) {
+        let (from, to) = (self.read(b), self.read(a));
+        self.edge(from, to, via, at);
+        let (from, to) = (self.store(a), self.store(b));
+        self.edge(from, to, via, at);
+    }
+
+    /// A field access of unknown type may be any field of that name that the same file uses.
+    fn untyped_fields(&mut self, facts: &[Arc<Facts>], file_of: &dyn Fn(FnId) -> FileId) {
+        let mut typed: BTreeMap<(FileId, Name), BTreeSet<Name>> = BTreeMap::new();
+        let mut first: BTreeMap<FileId, FnId> = BTreeMap::new();
+        for (i, f) in facts.iter().enumerate() {
+            let file = file_of(FnId(i as u32));
+            first.entry(file).or_insert(FnId(i as u32));
+            for fact in &f.facts {
+                fact.places(&mut |p| {
+                    if let Place::Field(tag, field) = p {
+                        typed.entry((file, field.clone())).or_default().insert(tag.clone());
+                    }
+                });
+            }
+        }
+        for ((file, field), tags) in typed {
+            let Some(unknown) = tags.iter().find(|t| t.starts_with(UNKNOWN_TAG)).cloned() else { continue };
+            let u = Place::Field(unknown.clone(), field.clone());
+            let at = (first.get(&file).copied().unwrap_or(FnId(0)), Span::default());
+            for t in tags.into_iter().filter(|t| *t != unknown) {
+                self.alias(&u, &Place::Field(t, field.clone()), Via::Copy, at);
+            }
+        }
+    }
+
+    fn id(&mut self, p: &Place) -> u32 {
+        if let Some(&i) = self.ids.get(p) {
+            return i;
+        }
+        let i = self.places.len() as u32;
+        self.ids.insert(p.clone(), i);
+        self.places.push(p.clone());
+        self.out.extend([Vec::new(), Vec::new()]);
+        self.inc.extend([Vec::new(), Vec::new()]);
+        self.edge(2 * i + 1, 2 * i, Via::Copy, (p.function().unwrap_or(FnId(0)), Span::default()));
+        i
+    }
+    fn read(&mut self, p: &Place) -> Node {
+        2 * self.id(p)
+    }
+    fn store(&mut self, p: &Place) -> Node {
+        2 * self.id(p) + 1
+    }
+    fn edge(&mut self, from: Node, to: Node, via: Via, at: (FnId, Span)) {
+        if from == to || self.out[from as usize].iter().any(|e| e.to == to && e.at == at) {
+            return;
+        }
+        self.out[from as usize].push(Edge { to, via, at });
+        self.inc[to as usize].push(Edge { to: from, via, at });
+    }
+    fn is_heap(&self, n: Node) -> bool {
+        matches!(self.places[n as usize / 2], Place::Field(..) | Place::Global(..))
+    }
+
+    /// A helper that hands a parameter on to its result, or to another parameter: an edge from argument to result at
+    /// each call, since the walk itself may not leave a helper to a caller it did not come from.
+    fn summaries(&mut self, facts: &[Arc<Facts>]) {
+        let mut add = Vec::new();
+        for (i, f) in facts.iter().enumerate() {
+            let id = FnId(i as u32);
+            let Some(ret) = self.node(&Place::Ret(id)) else { continue };
+            for (k, p) in f.params.iter().enumerate() {
+                let entry = self.read(&param_place(id, k, p));
+                if !self.inc[entry as usize].iter().any(|e| e.via == Via::In) {
+                    continue;
+                }
+                let r = self.walk(&[entry], true, BOUND, Some(400));
+                if r.has(ret) {
+                    let calls: Vec<Edge> =
+                        self.inc[entry as usize].iter().filter(|e| e.via == Via::In).copied().collect();
+                    let results: Vec<Edge> = self.out[ret as usize].clone();
+                    for c in &calls {
+                        for r in results.iter().filter(|r| r.via == Via::Out && r.at == c.at) {
+                            add.push((c.to, r.to, c.at));
+                        }
+                    }
+                }
+            }
+        }
+        for (from, to, at) in add {
+            self.edge(from, to, Via::Copy, at);
+        }
+    }
+
+    /// The node of what can be read at a place, if the place occurs.
+    pub fn node(&self, p: &Place) -> Option<Node> {
+        self.ids.get(p).map(|&i| 2 * i)
+    }
+    /// The node of what is stored through a place, if the place occurs.
+    pub fn stored(&self, p: &Place) -> Option<Node> {
+        self.ids.get(p).map(|&i| 2 * i + 1)
+    }
+    /// The place of a node.
+    pub fn place(&self, n: Node) -> &Place {
+        &self.places[n as usize / 2]
+    }
+    /// Edges into a node.
+    pub fn incoming(&self, n: Node) -> &[Edge] {
+        &self.inc[n as usize]
+    }
+    /// Edges out of a node.
+    pub fn outgoing(&self, n: Node) -> &[Edge] {
+        &self.out[n as usize]
+    }
+    /// Number of places.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+    /// Whether there is no node.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Where pages in these nodes can get to.
+    pub fn forward(&self, from: &[Node]) -> Reached {
+        self.walk(from, true, FREE, None)
+    }
+    /// Where pages in these nodes can come from.
+    pub fn backward(&self, from: &[Node]) -> Reached {
+        self.walk(from, false, FREE, None)
+    }
+
+    /// Breadth-first walk over valid paths. Forward, a walk that went into a callee (`In`) may not go `Out` to a
+    /// caller any more, until it passes through the heap; backward it is the other way round.
+    fn walk(&self, from: &[Node], forward: bool, start: u8, limit: Option<usize>) -> Reached {
+        let mut r = Reached { phase: vec![0; 2 * self.places.len()], from: FxHashMap::default(), order: Vec::new() };
+        let mut queue = VecDeque::new();
+        for &n in from {
+            let phase = if self.is_heap(n) && limit.is_none() { FREE } else { start };
+            if r.phase[n as usize] & phase == 0 {
+                r.phase[n as usize] |= phase;
+                r.order.push(n);
+                queue.push_back((n, phase));
+            }
+        }
+        let (enter, leave) = if forward { (Via::In, Via::Out) } else { (Via::Out, Via::In) };
+        let mut steps = 0;
+        while let Some((n, phase)) = queue.pop_front() {
+            steps += 1;
+            if limit.is_some_and(|l| steps > l) {
+                break;
+            }
+            let edges = if forward { &self.out[n as usize] } else { &self.inc[n as usize] };
+            for e in edges {
+                let mut next = if e.via == enter {
+                    BOUND
+                } else if e.via == leave {
+                    if phase == BOUND {
+                        continue;
+                    }
+                    phase
+                } else {
+                    phase
+                };
+                // A summary walk stays inside: what goes through the heap is found anyway.
+                if self.is_heap(e.to) {
+                    if limit.is_some() {
+                        continue;
+                    }
+                    next = FREE;
+                }
+                let have = r.phase[e.to as usize];
+                if have & next != 0 || (next == BOUND && have & FREE != 0) {
+                    continue;
+                }
+                if have == 0 {
+                    r.order.push(e.to);
+                    r.from.insert(e.to, (n, e.at));
+                }
+                r.phase[e.to as usize] |= next;
+                queue.push_back((e.to, next));
+            }
+        }
+        r
+    }
+}
+
+/// The place of a parameter on entry, as callers see it.
+fn param_place(f: FnId, k: usize, p: &Param) -> Place {
+    match &p.place {
+        Place::Var(_, name) => Place::Def(f, name.clone(), ENTRY + k as u32),
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,21 @@
+//! Custody: from every pin to every release of its pages.
+//!
+//! Demand-driven rounds. Functions that pin are loaded first; their facts make a graph of places; where pages reach a
+//! parameter, a return value, a field or an unknown callee, the functions on the other side are loaded, until nothing
+//! new is asked for. The same is done backwards from each release, for the origins of what it drops. What is a faithful
+//! rewrite, and whether one is wanted, is not decided here.
+
+pub mod cfg;
+mod context;
+mod engine;
+pub mod facts;
+pub mod graph;
+pub mod place;
+mod release;
+mod trace;
+
+pub use engine::analyse;
+
+/// Number of a loaded function, in the order of loading.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FnId(pub u32);

@@ -1,0 +1,582 @@
+//! From the finished graph to traces: sites, releases, gaps, holders and the steps between them.
+
+use super::engine::{Demand, Engine, Reach2, implements_api};
+use super::facts::{Fact, Scope};
+use super::graph::{Graph, Node, Reached};
+use super::place::Place;
+use super::{FnId, context, release};
+use crate::ast::Function;
+use crate::kernel::{Api, Borrow};
+use crate::program::Program;
+use crate::sites;
+use crate::source::{FileId, Loc, Name, Span};
+use crate::trace::{
+    Context, Custody, Dirty, Gap, GapCode, Holder, HolderKind, Origin, PinSite, PinTrace, Reason, Release, ReleaseId,
+    SiteId, Step, Use, UseKind, Verdict,
+};
+use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+struct Site {
+    fn_id: FnId,
+    node: Option<Node>,
+    what: PinSite,
+}
+
+struct Drop {
+    fn_id: FnId,
+    nodes: Vec<Node>,
+    callee: Name,
+    callee_span: Span,
+    call: Span,
+}
+
+/// Builds the custody of the whole tree.
+pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
+    let Reach2 { every: forward, .. } = e.reach(g);
+    let funcs: Vec<Option<Arc<Function>>> = e.fns.iter().map(|f| e.index.parsed(*f)).collect();
+    let mut sites = collect_sites(e, g, &funcs);
+    sites.sort_by_key(|s| s.what.at);
+    sites.dedup_by_key(|s| s.what.at);
+    let mut drops = collect_drops(e, g, &forward);
+    drops.sort_by_key(|d| (e.fns[d.fn_id.0 as usize].file, d.callee_span));
+    drops.dedup_by_key(|d| (e.fns[d.fn_id.0 as usize].file, d.callee_span));
+
+    let reached: Vec<Option<Reached>> = sites.iter().map(|s| s.node.map(|n| g.forward(&[n]))).collect();
+    let origins = OriginTable::new(e, g);
+    let dirties = dirty_calls(e, g);
+    let mut releases = Vec::new();
+    for d in &drops {
+        let file = e.fns[d.fn_id.0 as usize].file;
+        let Some(func) = &funcs[d.fn_id.0 as usize] else { continue };
+        let back = g.backward(&d.nodes);
+        let pins: Vec<SiteId> = sites
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| s.node.is_some_and(|n| back.has(n)))
+            .map(|(i, _)| SiteId(i as u32))
+            .collect();
+        let foreign = origins.of(&back, e, g);
+        let text = e.index.text(file);
+        let api = Api::get().release(&d.callee);
+        let same: Vec<(Dirty, Span)> = dirties
+            .get(&d.fn_id)
+            .into_iter()
+            .flatten()
+            .filter(|(nodes, ..)| nodes.iter().any(|n| d.nodes.contains(n)))
+            .map(|(_, k, s)| (*k, *s))
+            .collect();
+        let (mut dirty, dirty_when) = release::dirty(func, &text, d.call, &same);
+        if let Some(k) = api.map(|a| a.dirty()).filter(|k| *k != Dirty::None) {
+            dirty = k;
+        }
+        let result = sites.iter().find(|s| s.fn_id == d.fn_id).and_then(|s| s.what.result.clone());
+        releases.push(Release {
+            at: Loc { file, span: d.callee_span },
+            call: d.call,
+            callee: d.callee.clone(),
+            function: func.name.clone(),
+            pins,
+            foreign: foreign.clone(),
+            guarded_by: None,
+            dirty,
+            dirty_when,
+            shape: release::shape(func, d.call, api.is_some_and(|a| a.batch)),
+            when: release::when(func, &text, d.call, result.as_deref()),
+            context: context_of(e, d.fn_id, func, d.call),
+            damaged: !func.damage.is_empty(),
+        });
+    }
+    let traces = sites
+        .iter()
+        .enumerate()
+        .map(|(i, s)| trace(e, g, &funcs, SiteId(i as u32), s, reached[i].as_ref(), &releases, &drops))
+        .collect();
+    Custody { sites: sites.into_iter().map(|s| s.what).collect(), releases, traces, damaged: e.index.damaged() }
+}
+
+fn collect_sites(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>]) -> Vec<Site> {
+    let mut out = Vec::new();
+    for (i, f) in e.facts.iter().enumerate() {
+        let Some(func) = &funcs[i] else { continue };
+        if implements_api(&func.name) && !func.is_static {
+            continue;
+        }
+        let file = e.fns[i].file;
+        for fact in &f.facts {
+            let Fact::Pin { into, api, call, callee, args } = fact else { continue };
+            let roles = e
+                .index
+                .roles(api, args.len())
+                .or_else(|| Api::get().acquire(api).map(|a| a.roles(args.len(), None)))
+                .unwrap_or_default();
+            let text = e.index.text(file);
+            let what = sites::describe(&sites::Call {
+                file,
+                text: &text,
+                func,
+                api,
+                call: *call,
+                callee: *callee,
+                args,
+                roles,
+            });
+            out.push(Site { fn_id: FnId(i as u32), node: into.as_ref().and_then(|p| g.stored(p)), what });
+        }
+    }
+    out
+}
+
+fn collect_drops(e: &Engine, g: &Graph, forward: &Reached) -> Vec<Drop> {
+    let mut out = Vec::new();
+    for (i, f) in e.facts.iter().enumerate() {
+        for fact in &f.facts {
+            let Fact::Release { callee, callee_span, call, from } = fact else { continue };
+            if Api::get().release(callee).is_some_and(|r| r.other) {
+                continue;
+            }
+            let nodes: Vec<Node> = from.iter().filter_map(|p| g.node(p)).collect();
+            if nodes.iter().any(|n| forward.has(*n)) {
+                out.push(Drop {
+                    fn_id: FnId(i as u32),
+                    nodes,
+                    callee: callee.clone(),
+                    callee_span: *callee_span,
+                    call: *call,
+                });
+            }
+        }
+    }
+    out
+}
+
+type DirtyCalls = FxHashMap<FnId, Vec<(Vec<Node>, Dirty, Span)>>;
+
+fn dirty_calls(e: &Engine, g: &Graph) -> DirtyCalls {
+    let mut out = DirtyCalls::default();
+    for (i, f) in e.facts.iter().enumerate() {
+        for fact in &f.facts {
+            let Fact::Dirty { of, callee, at } = fact else { continue };
+            let nodes = of.iter().filter_map(|p| g.node(p)).collect();
+            let kind = Api::get().dirty(callee).unwrap_or(Dirty::None);
+            out.entry(FnId(i as u32)).or_default().push((nodes, kind, *at));
+        }
+    }
+    for v in out.values_mut() {
+        v.sort_by_key(|(_, _, s)| *s);
+        v.dedup_by_key(|(_, _, s)| *s);
+    }
+    out
+}
+
+fn context_of(e: &Engine, id: FnId, func: &Function, call: Span) -> Context {
+    let mut atomic = context::lock_held(func, call);
+    // Callers in the same file, two levels up: locks held around the call, or registration as an atomic callback.
+    let me = e.fns[id.0 as usize];
+    let mut level = vec![me];
+    let mut seen = BTreeSet::from([me]);
+    for _ in 0..3 {
+        let mut next = Vec::new();
+        for f in &level {
+            let name = e.index.name(*f);
+            for caller in e.index.naming(f.file, &name) {
+                if caller == *f {
+                    continue;
+                }
+                let Some(cf) = e.index.parsed(caller) else { continue };
+                atomic |= context::registers_atomic(&cf, &name);
+                let mut spans = Vec::new();
+                cf.body.walk_exprs(&mut |x| {
+                    if x.call().is_some_and(|(n, _)| *n == name) {
+                        spans.push(x.span);
+                    }
+                });
+                atomic |= spans.iter().any(|s| context::lock_held(&cf, *s));
+                if !spans.is_empty() && seen.insert(caller) {
+                    next.push(caller);
+                }
+            }
+        }
+        level = next;
+    }
+    Context { may_be_atomic: atomic, page_locked: context::page_lock_held(func, call) }
+}
+
+/// Everything that is no pin and that brings a page in.
+struct OriginTable {
+    /// By node: what, and where.
+    at: BTreeMap<Node, Vec<(Origin, bool)>>,
+    /// Results of calls, by node.
+    calls: BTreeMap<Node, (FnId, Option<Name>, Span)>,
+}
+
+impl OriginTable {
+    fn new(e: &Engine, g: &Graph) -> Self {
+        let mut at: BTreeMap<Node, Vec<(Origin, bool)>> = BTreeMap::new();
+        let mut calls = BTreeMap::new();
+        for (i, f) in e.facts.iter().enumerate() {
+            let file = e.fns[i].file;
+            for fact in &f.facts {
+                match fact {
+                    Fact::Origin { into, what, counted, at: span } => {
+                        if let Some(n) = g.stored(into) {
+                            let o = Origin { what: what.clone(), at: Loc { file, span: *span } };
+                            at.entry(n).or_default().push((o, *counted));
+                        }
+                    }
+                    Fact::Call { callee, call, result, .. } => {
+                        if let Some(n) = g.node(result) {
+                            calls.insert(n, (FnId(i as u32), callee.clone(), *call));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Self { at, calls }
+    }
+
+    /// The origins that are no pins, counted ones and unknown ones. Pages without a reference of their own are left
+    /// out: dropping one would be a bug of the original, whatever the name of the call.
+    fn of(&self, back: &Reached, e: &Engine, g: &Graph) -> Vec<Origin> {
+        let mut out = BTreeSet::new();
+        for &n in &back.order {
+            for (o, counted) in self.at.get(&n).into_iter().flatten() {
+                if *counted {
+                    out.insert((o.at, o.what.clone()));
+                }
+            }
+            if let Some((f, callee, span)) = self.calls.get(&n) {
+                let file = e.fns[f.0 as usize].file;
+                let known = callee.as_ref().and_then(|c| e.target(*f, c));
+                let loaded = known.is_some_and(|t| g.node(&Place::Ret(t)).is_some());
+                if !loaded {
+                    let what: Name = callee.clone().unwrap_or_else(|| "call through a pointer".into());
+                    // An allocator makes an empty array, not pages.
+                    if !makes_no_page(&what) {
+                        out.insert((Loc { file, span: *span }, what));
+                    }
+                }
+            }
+            if let Some(o) = unseen_caller(e, g, n, g.place(n)) {
+                out.insert((o.at, o.what));
+            }
+        }
+        out.into_iter().map(|(at, what)| Origin { what, at }).collect()
+    }
+}
+
+/// The parameter of a function whose callers we do not all see.
+fn unseen_caller(e: &Engine, g: &Graph, n: Node, p: &Place) -> Option<Origin> {
+    p.entry_param()?;
+    if n % 2 == 1 {
+        return None;
+    }
+    let f = p.function()?;
+    let r = e.fns[f.0 as usize];
+    let name = e.index.name(r);
+    let none = !g.incoming(n).iter().any(|e| e.via == super::graph::Via::In);
+    let refused = e.refused.contains(&Demand::Callers(r, true));
+    if none && !e.callback.contains(&r) && e.callers.get(&r).copied() == Some(0) {
+        // Nobody calls it: dead code brings no pages.
+        return None;
+    }
+    (none || refused).then(|| {
+        let span = e.index.parsed(r).map_or(Span::default(), |f| f.name_span);
+        Origin { what: format!("unseen caller of {name}").into(), at: Loc { file: r.file, span } }
+    })
+}
+
+fn makes_no_page(name: &str) -> bool {
+    [
+        "alloc",
+        "zalloc",
+        "calloc",
+        "memdup",
+        "ERR_PTR",
+        "dev_get_drvdata",
+        "kref",
+        "NULL",
+        "idr_",
+        "xa_load",
+        "radix_tree",
+    ]
+    .iter()
+    .any(|w| name.contains(w))
+        && !name.contains("page")
+}
+
+#[allow(clippy::too_many_arguments)]
+fn trace(
+    e: &Engine,
+    g: &Graph,
+    funcs: &[Option<Arc<Function>>],
+    id: SiteId,
+    s: &Site,
+    reached: Option<&Reached>,
+    releases: &[Release],
+    drops: &[Drop],
+) -> PinTrace {
+    let file = s.what.at.file;
+    let mut t = PinTrace {
+        site: id,
+        holders: Vec::new(),
+        releases: Vec::new(),
+        gaps: Vec::new(),
+        uses: Vec::new(),
+        functions: Vec::new(),
+        local: true,
+        steps: vec![Step {
+            at: s.what.at,
+            what: format!("{} pins pages into {}", s.what.api, s.what.pages.as_ref().map_or("its result", |p| &p.0)),
+            because: String::new(),
+        }],
+        case: 0,
+        case_why: String::new(),
+        verdict: Verdict::Assist,
+        reason: Reason::Gap,
+        reason_text: String::new(),
+    };
+    let Some(r) = reached else { return t };
+    for (i, rel) in releases.iter().enumerate() {
+        if rel.pins.contains(&id) {
+            t.releases.push(ReleaseId(i as u32));
+            let from = drops.iter().find(|d| e.fns[d.fn_id.0 as usize].file == rel.at.file && d.call == rel.call);
+            if let Some(n) = from.and_then(|d| d.nodes.iter().find(|n| r.has(**n))) {
+                steps(e, g, r, *n, rel, &mut t.steps);
+            }
+        }
+    }
+    for &n in &r.order {
+        if let Some(h) = holder(e, funcs, g.place(n))
+            && !t.holders.contains(&h)
+        {
+            t.holders.push(h);
+        }
+    }
+    t.gaps = gaps(e, g, funcs, r);
+    uses(e, g, funcs, r, &mut t);
+    if t.releases.is_empty() && t.gaps.is_empty() && s.node.is_some() {
+        t.gaps.push(Gap { at: s.what.at, code: GapCode::NoRelease, detail: String::new() });
+    }
+    if s.what.damaged {
+        t.gaps.push(Gap {
+            at: Loc { file, span: s.what.call },
+            code: GapCode::Damaged,
+            detail: s.what.function.to_string(),
+        });
+    }
+    t.gaps.sort_by(|a, b| (a.at, a.code, &a.detail).cmp(&(b.at, b.code, &b.detail)));
+    t.gaps.dedup();
+    t
+}
+
+/// The way from the pin to one release.
+fn steps(e: &Engine, g: &Graph, r: &Reached, end: Node, rel: &Release, out: &mut Vec<Step>) {
+    let mut way = Vec::new();
+    let mut n = end;
+    while let Some((prev, at)) = r.from.get(&n) {
+        way.push((*prev, n, *at));
+        n = *prev;
+        if way.len() > 60 {
+            break;
+        }
+    }
+    for (from, to, (f, span)) in way.into_iter().rev() {
+        if span == Span::default() {
+            continue;
+        }
+        let file = e.fns[f.0 as usize].file;
+        let what = format!("{} -> {}", show(e, g, from), show(e, g, to));
+        let because = because(g, to);
+        let step = Step { at: Loc { file, span }, what, because };
+        if !out.iter().any(|s| s.at == step.at && s.what == step.what) {
+            out.push(step);
+        }
+    }
+    out.push(Step {
+        at: rel.at,
+        what: format!("{} drops the reference", rel.callee),
+        because: format!("in {}", rel.function),
+    });
+}
+
+fn because(g: &Graph, n: Node) -> String {
+    match g.place(n) {
+        Place::Field(t, f) if !t.starts_with('?') => format!("struct {t}, field {f}"),
+        _ => String::new(),
+    }
+}
+
+fn show(e: &Engine, g: &Graph, n: Node) -> String {
+    let name = |f: &FnId| e.index.name(e.fns[f.0 as usize]);
+    match g.place(n) {
+        Place::Field(t, f) if t.starts_with('?') => format!("field {f}"),
+        Place::Field(t, f) => format!("{t}.{f}"),
+        Place::Var(f, n) | Place::Def(f, n, _) => format!("{n} of {}()", name(f)),
+        Place::Global(_, n) => n.to_string(),
+        Place::Ret(f) => format!("result of {}()", name(f)),
+        Place::Call(..) => "value of the call".into(),
+    }
+}
+
+fn holder(e: &Engine, funcs: &[Option<Arc<Function>>], p: &Place) -> Option<Holder> {
+    Some(match p {
+        Place::Field(t, f) => {
+            if t.starts_with('?') {
+                return None;
+            }
+            Holder { text: format!("{t}.{f}"), kind: HolderKind::Field }
+        }
+        Place::Global(_, n) => Holder { text: n.to_string(), kind: HolderKind::Global },
+        Place::Var(f, n) => {
+            let func = funcs[f.0 as usize].as_ref()?;
+            let kind = match func.params.iter().any(|q| q.name == *n) {
+                true => HolderKind::Caller,
+                false => HolderKind::Local,
+            };
+            Holder { text: format!("{}:{n}", e.index.name(e.fns[f.0 as usize])), kind }
+        }
+        _ => return None,
+    })
+}
+
+/// Where the pages of a trace get out of sight.
+fn gaps(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>], r: &Reached) -> Vec<Gap> {
+    let mut out = Vec::new();
+    for (i, f) in e.facts.iter().enumerate() {
+        let id = FnId(i as u32);
+        let file = e.fns[i].file;
+        let here = |of: &[Place]| of.iter().any(|p| g.node(p).is_some_and(|n| r.has(n)));
+        let text = || e.index.text(file);
+        let mut add = |at: Span, code: GapCode, detail: String| {
+            out.push(Gap { at: Loc { file, span: at }, code, detail });
+        };
+        for fact in &f.facts {
+            match fact {
+                Fact::Handover { of, gap: Some(code), callee, at } if here(of) => add(*at, *code, callee.to_string()),
+                Fact::UnknownStore { of, at } if here(of) => {
+                    add(*at, GapCode::UnknownStore, sites::one_line(*at, &text()));
+                }
+                Fact::Call { callee, call, args, .. } => {
+                    let passes = args.iter().enumerate().find(|(_, a)| {
+                        a.relevant
+                            && (here(&a.places)
+                                || a.out
+                                    .iter()
+                                    .any(|p| here(std::slice::from_ref(p)) && !a.places.is_empty() && here(&a.places)))
+                    });
+                    let Some((k, _)) = passes else { continue };
+                    match callee {
+                        None => add(*call, GapCode::IndirectCall, sites::one_line(*call, &text())),
+                        Some(name) => match e.target(id, name) {
+                            None => {
+                                if harmless_macro(e, file, name) {
+                                    continue;
+                                }
+                                add(*call, GapCode::UnknownCallee, name.to_string());
+                            }
+                            Some(t) => match &funcs[t.0 as usize] {
+                                Some(callee) if callee.damage.is_empty() => {
+                                    if k >= callee.params.len() && !callee.variadic {
+                                        add(*call, GapCode::UnknownCallee, name.to_string());
+                                    }
+                                }
+                                _ => add(*call, GapCode::Damaged, name.to_string()),
+                            },
+                        },
+                    }
+                }
+                _ => {}
+            }
+        }
+        if funcs[i].as_ref().is_some_and(|f| !f.damage.is_empty()) && f.facts.iter().any(|x| touches(x, g, r)) {
+            let func = funcs[i].as_ref();
+            let span = func.map_or(Span::default(), |f| f.name_span);
+            let name = func.map_or_else(|| "".into(), |f| f.name.to_string());
+            out.push(Gap { at: Loc { file, span }, code: GapCode::Damaged, detail: name });
+        }
+    }
+    for d in &e.refused {
+        let (at, detail) = match d {
+            Demand::Field(f, t, n, _) => (Loc { file: *f, span: Span::default() }, format!("{t}.{n}")),
+            Demand::Callers(r, _) => (Loc { file: r.file, span: Span::default() }, e.index.name(*r).to_string()),
+            Demand::Global(_, f, n) => (Loc { file: *f, span: Span::default() }, n.to_string()),
+            Demand::Definition(..) => continue,
+        };
+        let hit = match d {
+            Demand::Field(_, t, n, _) => g.node(&Place::Field(t.clone(), n.clone())).is_some_and(|n| r.has(n)),
+            Demand::Global(o, _, n) => g.node(&Place::Global(*o, n.clone())).is_some_and(|n| r.has(n)),
+            Demand::Callers(f, _) => e.ids.get(f).is_some_and(|id| g.node(&Place::Ret(*id)).is_some_and(|n| r.has(n))),
+            Demand::Definition(..) => false,
+        };
+        if hit {
+            out.push(Gap { at, code: GapCode::Budget, detail });
+        }
+    }
+    out
+}
+
+fn touches(x: &Fact, g: &Graph, r: &Reached) -> bool {
+    let mut hit = false;
+    x.places(&mut |p| hit |= g.node(p).is_some_and(|n| r.has(n)));
+    hit
+}
+
+/// A macro of the tree whose text neither stores nor releases anything.
+fn harmless_macro(e: &Engine, file: FileId, name: &str) -> bool {
+    let Some((f, i)) = e.index.visible_item(file, name, &[crate::split::ItemKind::Define]) else { return false };
+    let Some(items) = e.index.items(f) else { return false };
+    let Some(item) = items.items.get(i as usize) else { return false };
+    let mut harmless = true;
+    for t in crate::lex::code(item.span.of(&items.text)) {
+        if let Ok(w) = std::str::from_utf8(t.span.of(item.span.of(&items.text)))
+            && (Api::get().release(w).is_some() || Api::get().store(w).is_some())
+        {
+            harmless = false;
+        }
+    }
+    harmless
+}
+
+/// Collects the uses of the pages.
+fn uses(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>], r: &Reached, t: &mut PinTrace) {
+    let here = |of: &[Place]| of.iter().any(|p| g.node(p).is_some_and(|n| r.has(n)));
+    for &n in &r.order {
+        t.local &= !matches!(g.place(n), Place::Field(..) | Place::Global(..));
+    }
+    for (i, f) in e.facts.iter().enumerate() {
+        let file = e.fns[i].file;
+        let mut touched = false;
+        for fact in &f.facts {
+            touched |= touches(fact, g, r);
+            let (kind, callee, at) = match fact {
+                Fact::Use { of, kind, callee, at } if here(of) => match kind {
+                    Borrow::Meta => (UseKind::Meta, callee, at),
+                    Borrow::Read => (UseKind::Read, callee, at),
+                    Borrow::Write => (UseKind::Write, callee, at),
+                    Borrow::Map => (UseKind::Map, callee, at),
+                    Borrow::Io => (UseKind::Io, callee, at),
+                    Borrow::None => continue,
+                },
+                Fact::Address { of, callee, at } if here(of) => (UseKind::Address, callee, at),
+                Fact::Handover { of, gap: None, callee, at } if here(of) => (UseKind::HandedOn, callee, at),
+                Fact::Extra { of, callee, at } if here(of) => (UseKind::ExtraReference, callee, at),
+                Fact::Call { callee: Some(callee), args, call, .. }
+                    if args.iter().any(|a| a.relevant && here(&a.places)) =>
+                {
+                    (UseKind::Followed, callee, call)
+                }
+                _ => continue,
+            };
+            t.uses.push(Use { at: Loc { file, span: *at }, kind, callee: callee.clone() });
+        }
+        if touched && let Some(func) = &funcs[i] {
+            t.functions.push(Loc { file, span: func.name_span });
+        }
+    }
+    t.uses.sort();
+    t.uses.dedup();
+    t.functions.sort();
+}

@@ -1,0 +1,86 @@
+//! Asks the prover about a plan, and puts its answer into a record.
+//!
+//! The one place where decision and proof meet: it turns a [`Question`] into a [`Task`]. It decides nothing.
+
+use crate::config::{Config, DirtyPolicy};
+use crate::decide::Question;
+use crate::kernel::Api;
+use crate::prove::{self, Budget, ChangedFunction, Outcome, Policy, Proof, Task};
+use crate::report::ProofRecord;
+use crate::source::{FileId, LineMap, Name};
+use crate::trace::{Custody, Writes};
+use std::collections::BTreeSet;
+
+/// Proves the plan of a question. `custody` tells which functions the traces run through.
+pub fn answer(config: &Config, custody: &Custody, q: &Question<'_>) -> ProofRecord {
+    let changed: Vec<ChangedFunction> = q
+        .changed
+        .iter()
+        .map(|c| ChangedFunction {
+            file: c.file,
+            before: c.before.clone(),
+            after: c.after.clone(),
+            after_text: c.after_text.clone(),
+        })
+        .collect();
+    let task = Task {
+        program: q.program,
+        functions: functions(custody, q),
+        contexts: q.releases.iter().map(|r| (r.at, r.context)).collect(),
+        always_write: q.sites.iter().all(|s| s.writes == Writes::Always),
+        tracked: false,
+        caps: q.dialect.capabilities(),
+        api: Api::get(),
+        policy: match config.dirty_policy {
+            DirtyPolicy::Upstream => Policy::Upstream,
+            DirtyPolicy::Strict => Policy::StrictDirty,
+        },
+        budget: Budget::default(),
+        changed,
+    };
+    let proof = prove::prove(&task);
+    record(q, &task, proof)
+}
+
+/// Functions of the traces of the question's pins, those of the pins first.
+fn functions(custody: &Custody, q: &Question<'_>) -> Vec<(FileId, Name)> {
+    let mut seen = BTreeSet::new();
+    let mut out: Vec<(FileId, Name)> = Vec::new();
+    let mut add = |file: FileId, name: Name| {
+        if seen.insert((file, name.clone())) {
+            out.push((file, name));
+        }
+    };
+    for s in q.sites {
+        add(s.at.file, s.function.clone());
+    }
+    for t in &custody.traces {
+        let Some(site) = custody.sites.get(t.site.0 as usize) else { continue };
+        if !q.sites.iter().any(|s| s.at == site.at) {
+            continue;
+        }
+        for l in &t.functions {
+            if let Some(f) = q.program.function_at(*l) {
+                add(l.file, f.name.clone());
+            }
+        }
+    }
+    out
+}
+
+fn record(q: &Question<'_>, task: &Task<'_>, p: Proof) -> ProofRecord {
+    let stopped = p.stopped.as_ref().map(|s| {
+        let after = task.changed.iter().find(|c| c.file == s.file && s.after).map(|c| c.after_text.clone());
+        let text = after.unwrap_or_else(|| q.program.text(s.file));
+        let line = LineMap::new(&text).line(s.span.start);
+        let which = if s.after { ", after the rewrite" } else { "" };
+        format!("{} ({}:{line}{which})", s.construct, q.program.path(s.file))
+    });
+    ProofRecord {
+        outcome: p.outcome.code(),
+        refinements: p.refinements.iter().map(|r| r.code().to_string()).collect(),
+        runs: p.runs,
+        assumed: p.assumed,
+        counterexample: if p.outcome == Outcome::Unsupported { stopped } else { p.counterexample },
+    }
+}
