@@ -5,7 +5,7 @@
 use crate::config::{Config, DirtyPolicy};
 use crate::decide::Question;
 use crate::kernel::Api;
-use crate::prove::{self, Budget, ChangedFunction, Outcome, Policy, Proof, Task};
+use crate::prove::{self, Budget, ChangedFunction, HeldBy, Outcome, Policy, Proof, Task};
 use crate::report::ProofRecord;
 use crate::source::{FileId, LineMap, Name};
 use crate::trace::{Custody, Writes};
@@ -28,14 +28,14 @@ pub fn answer(config: &Config, custody: &Custody, q: &Question<'_>) -> ProofReco
         functions: functions(custody, q),
         contexts: q.releases.iter().map(|r| (r.at, r.context)).collect(),
         always_write: q.sites.iter().all(|s| s.writes == Writes::Always),
-        tracked: false,
+        held_by: HeldBy::Get,
         caps: q.dialect.capabilities(),
         api: Api::get(),
         policy: match config.dirty_policy {
             DirtyPolicy::Upstream => Policy::Upstream,
             DirtyPolicy::Strict => Policy::StrictDirty,
         },
-        budget: Budget::default(),
+        budget: Budget { runs: 1500, steps: 4000 },
         changed,
     };
     let proof = prove::prove(&task);

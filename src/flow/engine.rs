@@ -21,6 +21,11 @@ const MAX_FUNCTIONS: usize = 9000;
 /// object.
 const MAX_FANOUT: usize = 250;
 
+/// Searches of the whole tree at most, after the one for the pins: each costs as much as a grep.
+const MAX_FAR: usize = 2;
+/// A folder with more files is not searched on behalf of a name that is known everywhere.
+const MAX_FOLDER: usize = 400;
+
 /// State of the search.
 pub(super) struct Engine<'a> {
     pub index: &'a Index,
@@ -30,6 +35,7 @@ pub(super) struct Engine<'a> {
     /// What a name means, called from a file.
     targets: FxHashMap<(FileId, Name), Option<FnRef>>,
     asked: BTreeSet<Demand>,
+    far_passes: usize,
     /// Demands that were too broad to follow.
     pub refused: BTreeSet<Demand>,
     /// Functions whose callers were looked for, and that are also used otherwise than in a call.
@@ -60,24 +66,18 @@ pub fn analyse(index: &Index, seeds: &[FileId]) -> Custody {
         facts: Vec::new(),
         targets: FxHashMap::default(),
         asked: BTreeSet::new(),
+        far_passes: 0,
         refused: BTreeSet::new(),
         callback: BTreeSet::new(),
         callers: BTreeMap::new(),
     };
     e.seed(seeds);
     let mut last = None;
-    for _round in 0..MAX_ROUNDS {
-        let t = std::time::Instant::now();
+    for _ in 0..MAX_ROUNDS {
         let g = e.graph();
-        let t1 = t.elapsed();
         let reached = e.reach(&g);
         let demands = e.demands(&g, &reached);
-        let t2 = t.elapsed();
-        let nd = demands.len();
         let grew = e.satisfy(demands);
-        if std::env::var_os("GUPCONV_TIMES").is_some() {
-            eprintln!("round {_round}: graph {t1:?} demands {t2:?} ({nd}) satisfied {:?}, {} functions, {} places", t.elapsed(), e.fns.len(), g.len());
-        }
         last = Some(g);
         if !grew {
             break;
@@ -267,9 +267,9 @@ impl Engine<'_> {
                     })
                 };
                 let gives = g.node(result).is_some_and(|n| r.backward.has(n));
-                if passes(&r.forward) || gives {
+                if passes(&r.forward) {
                     out.insert(Demand::Definition(file_of(id), name.clone(), true));
-                } else if passes(&r.every) {
+                } else if gives || passes(&r.every) {
                     out.insert(Demand::Definition(file_of(id), name.clone(), false));
                 }
             }
@@ -334,8 +334,17 @@ impl Engine<'_> {
                         let found = self.callers_in(&files, *f);
                         self.take_callers(*f, found, &mut wanted);
                     }
-                    Reach::Tree if *wide => far_callers.push(*f),
-                    Reach::Tree => {}
+                    Reach::Tree if *wide && self.far_passes < MAX_FAR => far_callers.push(*f),
+                    Reach::Tree => {
+                        let files = self.index.folder_files(f.file);
+                        if files.len() < MAX_FOLDER {
+                            let name = self.index.name(*f);
+                            let files = self.naming_files(&files, &[&name]);
+                            let found = self.callers_in(&files, *f);
+                            self.take_callers(*f, found, &mut wanted);
+                        }
+                        self.refused.insert(Demand::Callers(*f, true));
+                    }
                 },
                 Demand::Definition(file, name, wide) => {
                     let key = (*file, name.clone());
@@ -347,12 +356,12 @@ impl Engine<'_> {
                             self.targets.insert(key, Some(r));
                             wanted.push(r);
                         }
-                        None if *wide => far.push(key),
+                        None if *wide && self.far_passes < MAX_FAR => far.push(key),
                         None => {}
                     }
                 }
                 Demand::Field(file, tag, field, wide) => {
-                    let far = if *wide { Some(&mut far_fields) } else { None };
+                    let far = if *wide && self.far_passes < MAX_FAR { Some(&mut far_fields) } else { None };
                     self.field(*file, tag, field, &d, &mut wanted, far);
                 }
                 Demand::Global(owner, from, name) => {
@@ -390,10 +399,8 @@ impl Engine<'_> {
         if needles.is_empty() {
             return;
         }
+        self.far_passes += 1;
         let words: Vec<&str> = needles.iter().map(|n| &**n).collect();
-        if std::env::var_os("GUPCONV_TIMES").is_some() {
-            eprintln!("far: defs {:?} callers {:?} fields {:?}", far.iter().map(|f|&f.1).collect::<Vec<_>>(), far_callers.iter().map(|f|self.index.name(*f)).collect::<Vec<_>>(), far_fields.iter().map(|f|(&f.1,&f.2)).collect::<Vec<_>>());
-        }
         let hits = self.index.tree.grep(&words, None);
         let mut files: FxHashMap<&str, Vec<FileId>> = FxHashMap::default();
         for (f, which) in &hits {
@@ -419,6 +426,7 @@ impl Engine<'_> {
         for f in far_callers {
             let name = self.index.name(f);
             let in_files = files.get(&*name).unwrap_or(&none).clone();
+            self.refused.remove(&Demand::Callers(f, true));
             let found = self.callers_in(&in_files, f);
             self.take_callers(f, found, wanted);
         }
@@ -426,6 +434,7 @@ impl Engine<'_> {
             let in_files = files.get(&*tag).unwrap_or(&none).clone();
             self.index.load(&in_files);
             let found: Vec<FnRef> = in_files.iter().flat_map(|f| self.index.touching(*f, &field)).collect();
+            self.refused.retain(|r| !matches!(r, Demand::Field(_, t, n, _) if *t == tag && *n == field));
             if found.len() > MAX_FANOUT {
                 self.refused.insert(d);
             } else {
@@ -517,17 +526,21 @@ impl Engine<'_> {
                 }
             }
             Reach::Tree => {
-                let Some(far) = far else { return };
                 // Also the folder of the file that asks: it may reach the field through another struct.
                 let near = self.index.folder_files(file);
-                if near.len() < 400 {
+                if near.len() < MAX_FOLDER {
                     let near = self.naming_files(&near, &[field]);
                     let found: Vec<FnRef> = near.iter().flat_map(|f| self.index.touching(*f, field)).collect();
                     if found.len() <= MAX_FANOUT {
                         wanted.extend(found);
                     }
                 }
-                far.push((d.clone(), tag.clone(), field.clone()));
+                match far {
+                    Some(far) => far.push((d.clone(), tag.clone(), field.clone())),
+                    None => {
+                        self.refused.insert(Demand::Field(file, tag.clone(), field.clone(), true));
+                    }
+                }
             }
         }
     }

@@ -262,6 +262,19 @@ impl OriginTable {
             if let Some(o) = unseen_caller(e, g, n, g.place(n)) {
                 out.insert((o.at, o.what));
             }
+            if let Place::Field(t, f) = g.place(n) {
+                for d in &e.refused {
+                    if let Demand::Field(file, tag, field, _) = d
+                        && tag == t
+                        && field == f
+                    {
+                        out.insert((
+                            Loc { file: *file, span: Span::default() },
+                            format!("unseen users of {t}.{f}").into(),
+                        ));
+                    }
+                }
+            }
         }
         out.into_iter().map(|(at, what)| Origin { what, at }).collect()
     }
