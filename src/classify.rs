@@ -289,15 +289,13 @@ fn cpu_access(f: &Function) -> Access {
                 access = Access::Write;
             }
         }
-        ExprKind::IncDec { operand, .. } => {
-            if !matches!(operand.kind, ExprKind::Ident(_)) && root_carries(operand, &tainted, &makes) {
-                access = Access::Write;
-            }
+        ExprKind::IncDec { operand, .. }
+            if !matches!(operand.kind, ExprKind::Ident(_)) && root_carries(operand, &tainted, &makes) =>
+        {
+            access = Access::Write;
         }
-        ExprKind::Unary(UnOp::Deref, a) => {
-            if carries(a, &tainted) {
-                access = access.max(Access::Read);
-            }
+        ExprKind::Unary(UnOp::Deref, a) if carries(a, &tainted) => {
+            access = access.max(Access::Read);
         }
         ExprKind::Call { .. } => {
             let Some((name, args)) = e.call() else { return };

@@ -9,12 +9,13 @@ use crate::config::DialectKind;
 use crate::edit::EditSet;
 use crate::kernel::Api;
 use crate::kernel::dialect::Dialect;
+use crate::lex::{self, TokKind};
 use crate::parse::Parser;
 use crate::plan::{self, ObligationKind, Obstacle, Plan, Request, Target};
 use crate::program::Program;
 use crate::report::ProofRecord;
 use crate::report::build::Outcome;
-use crate::source::{FileId, LineMap, Loc};
+use crate::source::{FileId, LineMap, Loc, Span};
 use crate::split::{self, ItemKind};
 use crate::trace::{Custody, PinSite, Reason, Release, ReleaseId, Verdict};
 use rayon::prelude::*;
@@ -278,6 +279,10 @@ pub fn reparse(program: &dyn Program, plan: &Plan) -> Result<Vec<Changed>, Strin
         let mut seen = BTreeSet::new();
         for edit in edits.edits().iter().filter(|e| e.file == file) {
             let at = Loc { file, span: edit.span };
+            if in_comment(&text, edit.span) {
+                // A comment above a function that names the old call: nothing to run.
+                continue;
+            }
             let outside = || format!("An edit of {} lies in no function.", place(program, at));
             let before = program.function_at(at).ok_or_else(outside)?;
             if !seen.insert(before.span) {
@@ -293,6 +298,13 @@ pub fn reparse(program: &dyn Program, plan: &Plan) -> Result<Vec<Changed>, Strin
         }
     }
     Ok(out)
+}
+
+/// Whether the bytes lie inside one comment.
+fn in_comment(text: &[u8], span: Span) -> bool {
+    lex::tokens(text)
+        .take_while(|t| t.span.start <= span.start)
+        .any(|t| t.kind == TokKind::Comment && t.span.contains(span))
 }
 
 /// `path:line` of a place.

@@ -91,14 +91,7 @@ fn hops(config: &Config, detected: &Detected) -> Result<Found, UserError> {
     clock.lap("flow");
     classify::classify(&mut custody, &index);
     clock.lap("classify");
-    let outcomes = decide::decide(&index, &detected.dialect, &custody, &|q| {
-        let t = std::time::Instant::now();
-        let r = proof::answer(config, &custody, q);
-        if std::env::var_os("GUPCONV_TIMES").is_some() {
-            eprintln!("proof {} {:?} {} runs {:?}", q.sites[0].function, r.outcome, r.runs, t.elapsed());
-        }
-        r
-    });
+    let outcomes = decide::decide(&index, &detected.dialect, &custody, &|q| proof::answer(config, &custody, q));
     clock.lap("plan and prove");
     let coverage = Coverage {
         files,

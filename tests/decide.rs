@@ -38,7 +38,10 @@ void done(struct page *page)
 }
 ";
 
-struct Files(Vec<(&'static str, Arc<[u8]>, Vec<Arc<Function>>)>);
+struct Files(Vec<File>);
+
+/// Path, text, and the functions in it.
+type File = (&'static str, Arc<[u8]>, Vec<Arc<Function>>);
 
 impl Files {
     fn new() -> Self {

@@ -298,10 +298,13 @@ fn compare(path: &Path, got: Option<Vec<u8>>) -> Result<(), Failed> {
         return Ok(());
     }
     if env::var_os("UPDATE_EXPECT").is_some() {
-        return Ok(match got {
-            Some(bytes) => fs::write(path, bytes)?,
-            None => fs::remove_file(path)?,
-        });
+        return {
+            let _: () = match got {
+                Some(bytes) => fs::write(path, bytes)?,
+                None => fs::remove_file(path)?,
+            };
+            Ok(())
+        };
     }
     let show = |b: Option<Vec<u8>>| b.map_or("(absent)\n".to_string(), |b| String::from_utf8_lossy(&b).into_owned());
     Err(format!("{} differs\n--- want\n{}--- got\n{}", path.display(), show(want), show(got)).into())

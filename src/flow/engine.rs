@@ -87,7 +87,7 @@ pub fn analyse(index: &Index, seeds: &[FileId]) -> Custody {
         }
     }
     let g = match last {
-        Some(g) if g.len() > 0 => e.graph_if_stale(g),
+        Some(g) if !g.is_empty() => e.graph_if_stale(g),
         _ => e.graph(),
     };
     super::trace::build(&e, &g)

@@ -75,7 +75,11 @@ impl FileItems {
     }
 }
 
+/// A file, and the position of an item in it.
+type ItemRef = (FileId, u32);
+
 /// The index.
+#[allow(clippy::type_complexity)]
 pub struct Index {
     /// The files.
     pub tree: SourceTree,
@@ -83,7 +87,7 @@ pub struct Index {
     files: Mutex<FxHashMap<FileId, Option<Arc<FileItems>>>>,
     functions: Mutex<FxHashMap<FnRef, Option<Arc<Function>>>>,
     structs: Mutex<FxHashMap<(FileId, Name), Option<Arc<StructDef>>>>,
-    defined_in: Mutex<FxHashMap<(FileId, Name), Option<(FileId, u32)>>>,
+    defined_in: Mutex<FxHashMap<(FileId, Name), Option<ItemRef>>>,
     unreadable: Mutex<Vec<(String, String)>>,
 }
 

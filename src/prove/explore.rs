@@ -54,7 +54,7 @@ pub(super) fn explore_runs(
     let met = m.refinements.clone();
     let mut stopped = None;
     while let Some(p) = prefix {
-        if left == 0 {
+        if left == 0 || *runs >= m.task.budget.total {
             if best.is_some() {
                 break;
             }

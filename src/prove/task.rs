@@ -49,13 +49,15 @@ pub enum HeldBy {
 pub struct Budget {
     /// Pairs of runs for one region from one starting point.
     pub runs: u64,
+    /// Pairs of runs for the whole plan, from all starting points.
+    pub total: u64,
     /// Operations of one run.
     pub steps: u64,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { runs: 6_000, steps: 20_000 }
+        Self { runs: 6_000, total: 12_000, steps: 20_000 }
     }
 }
 
