@@ -93,14 +93,14 @@ pub struct Code {
 impl Code {
     /// Code of a whole function body, with the given ranges as [`Op::Region`].
     pub fn of_body(body: &Stmt, regions: &[Range<'_>]) -> Code {
-        let mut b = Builder { code: Code::default(), brk: None, cont: None, regions, loops: 0, whole: true };
+        let mut b = Builder { code: Code::default(), brk: None, cont: None, regions, loops: 0 };
         b.list(std::slice::from_ref(body));
         b.code.ops.push(Op::Return(None));
         b.finish()
     }
     /// Code of a range alone.
     pub fn of_range(range: Range<'_>) -> Code {
-        let mut b = Builder { code: Code::default(), brk: None, cont: None, regions: &[], loops: 0, whole: false };
+        let mut b = Builder { code: Code::default(), brk: None, cont: None, regions: &[], loops: 0 };
         for s in range.stmts() {
             b.stmt(s);
         }
@@ -155,7 +155,6 @@ struct Builder<'r> {
     cont: Option<Label>,
     regions: &'r [Range<'r>],
     loops: u32,
-    whole: bool,
 }
 
 impl Builder<'_> {
@@ -328,7 +327,6 @@ impl Builder<'_> {
             }
             StmtKind::Asm | StmtKind::Opaque => self.push(Op::Opaque(s.span)),
         }
-        let _ = self.whole;
     }
     fn switch(&mut self, value: &Expr, body: &Stmt) {
         let end = self.label();

@@ -19,7 +19,7 @@ use super::state::Fill;
 use super::task::{ChangedFunction, HeldBy, Stopped};
 use super::trail::Stop;
 use super::value::{Obj, Ptr};
-use crate::ast::{Function, StmtKind};
+use crate::ast::Function;
 use crate::source::{FileId, Name};
 use rustc_hash::FxHashSet;
 use std::collections::BTreeSet;
@@ -387,7 +387,6 @@ pub(super) fn callees(f: &Arc<Function>) -> Vec<Name> {
             v.push(n.clone());
         }
     });
-    let _ = StmtKind::Empty;
     v.sort();
     v.dedup();
     v

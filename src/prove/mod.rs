@@ -15,6 +15,7 @@
 //! ```
 
 mod align;
+mod arith;
 mod calls;
 mod chain;
 mod changed;

@@ -152,7 +152,7 @@ impl Trail {
                         _ => {}
                     }
                 }
-                binary(*op, self.eval(w, *a)?, self.eval(w, *b)?, w.ty(t))
+                binary(*op, self.eval(w, *a)?, self.eval(w, *b)?)
             }
             _ => None,
         }
@@ -444,7 +444,7 @@ impl Trail {
     /// As [`Trail::eval`], one level down: the term itself may have been decided.
     fn known(&self, w: &World, t: TermId) -> Option<V> {
         match w.get(t) {
-            Term::Bin(op, a, b) => binary(*op, self.eval(w, *a)?, self.eval(w, *b)?, w.ty(t)),
+            Term::Bin(op, a, b) => binary(*op, self.eval(w, *a)?, self.eval(w, *b)?),
             _ => self.values.get(&t).copied(),
         }
     }
@@ -473,7 +473,7 @@ pub fn truth_of(v: V) -> Option<bool> {
 }
 
 /// A binary operator on known values.
-pub fn binary(op: BinOp, a: V, b: V, ty: Option<ITy>) -> Option<V> {
+pub fn binary(op: BinOp, a: V, b: V) -> Option<V> {
     match (a, b) {
         (V::Int(x, tx), V::Int(y, ty2)) => {
             let common = match op {
@@ -505,10 +505,7 @@ pub fn binary(op: BinOp, a: V, b: V, ty: Option<ITy>) -> Option<V> {
             BinOp::Ne => Some(V::bool(a != b)),
             BinOp::And => Some(V::bool(truth_of(a)? && truth_of(b)?)),
             BinOp::Or => Some(V::bool(truth_of(a)? || truth_of(b)?)),
-            _ => {
-                let _ = ty;
-                None
-            }
+            _ => None,
         },
     }
 }
