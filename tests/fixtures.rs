@@ -1,7 +1,8 @@
 //! One named test for every folder of `fixtures/flow`: the custody that `scan` reports of a small C program,
 //! compared byte for byte with what a reader of that program would write down (`expect.txt`). The same for the
 //! miniature trees (`fixtures/trees/TREE.expect.txt`), whose conversion is compared with `TREE.diff` as well, compiled,
-//! and run a second time, when nothing may be left to do.
+//! and run a second time, when nothing may be left to do. `TREE.wanted.txt` is to a tree what `fixtures/flow-wanted` is
+//! to a case.
 //!
 //! A case folder holds `drivers/**/*.c` and `.h`, laid over the headers of `fixtures/trees/mini-5.2`. The C files must
 //! compile, so that no case rests on code that could not exist. `UPDATE_EXPECT=1` (`cargo xtask bless`) rewrites
@@ -54,18 +55,18 @@ fn trials() -> io::Result<Vec<Trial>> {
             compiles(&[&case.join("drivers")], &fixtures().join("trees/mini-5.2/include"))
         }));
     }
-    if !wanted {
-        for tree in folders(&fixtures().join("trees"))? {
-            let name = tree.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let [scanned, converted] = [tree.clone(), tree.clone()];
-            trials.push(Trial::test(format!("compiles/{name}"), move || compiles_tree(&tree)));
-            if !beside(&scanned, "expect.txt").exists() {
-                continue;
-            }
+    let expected = if wanted { "wanted.txt" } else { "expect.txt" };
+    for tree in folders(&fixtures().join("trees"))? {
+        let name = tree.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let [scanned, converted] = [tree.clone(), tree.clone()];
+        if beside(&tree, expected).exists() {
             trials.push(Trial::test(format!("scan/{name}"), move || {
-                compare(&beside(&scanned, "expect.txt"), &scan(&scanned)?)
+                compare(&beside(&scanned, expected), &scan(&scanned)?)
             }));
+        }
+        if !wanted {
             trials.push(Trial::test(format!("convert/{name}"), move || convert(&converted)));
+            trials.push(Trial::test(format!("compiles/{name}"), move || compiles_tree(&tree)));
         }
     }
     Ok(trials)
