@@ -1,8 +1,8 @@
 //! Pin sites: what one acquiring call asks for.
 //!
 //! Reads the arguments of a call by their role: array, count, and the intent to write, which may be a constant, hang on
-//! an expression, come through a flags variable that was set before, or be the int `write` of old trees. It knows nothing
-//! of what happens to the pages.
+//! an expression, come through a flags variable that was set before, or be the int `write` of old trees. It knows
+//! nothing of what happens to the pages.
 
 use crate::ast::{BinOp, Expr, ExprKind, Function, Stmt, StmtKind};
 use crate::kernel::Roles;

@@ -4,32 +4,18 @@
 //! (a variable that is reused for another page does not mix the two); everything else is one place for the whole
 //! function. The facts say what the code does, in terms of places; what is pinned is not known here.
 
+// tidy: long file: one evaluator over all expressions; its cases share their state
+
 use super::FnId;
 use super::cfg::{Cfg, Elem};
 use super::place::{ENTRY, Place, UNKNOWN_TAG};
-use crate::ast::{Base, BinOp, CType, Designator, Expr, ExprKind, Function, Stmt, StmtKind, StructDef, UnOp};
+use crate::ast::{Base, BinOp, CType, Designator, Expr, ExprKind, Function, Stmt, StmtKind, UnOp};
+use crate::index::Scope;
 use crate::kernel::{Api, Borrow};
 use crate::source::{FileId, Name, Span};
 use crate::trace::GapCode;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
-use std::sync::Arc;
-
-/// What fact extraction asks about the rest of the tree.
-pub trait Scope: Sync {
-    /// The definition of `struct tag` that the file sees.
-    fn structure(&self, from: FileId, tag: &str) -> Option<Arc<StructDef>>;
-    /// The type behind a typedef name.
-    fn typedef(&self, from: FileId, name: &str) -> Option<CType>;
-    /// A file-scope variable: the file if it is `static`, and its type.
-    fn global(&self, from: FileId, name: &str) -> Option<(Option<FileId>, CType)>;
-    /// Return type of a function, or the type that a `container_of` macro yields.
-    fn returns(&self, from: FileId, name: &str) -> Option<CType>;
-    /// The file defines a static function of this name: a call does not reach the kernel's function.
-    fn shadows(&self, file: FileId, name: &str) -> bool;
-    /// Positional roles of an acquiring call (prototype of the tree first).
-    fn roles(&self, api: &str, argc: usize) -> Option<crate::kernel::Roles>;
-}
 
 /// One argument of a call.
 #[derive(Clone, Debug)]

@@ -59,8 +59,8 @@ const BOUND: u8 = 2;
 /// The graph.
 ///
 /// Each place has two nodes: what can be read there, and what is stored *through* it. `a = b` of two arrays lets what
-/// is in `b` be read through `a`, and puts what is stored through `a` into `b`; what `a` got from a third array stays out
-/// of `b`.
+/// is in `b` be read through `a`, and puts what is stored through `a` into `b`; what `a` got from a third array stays
+/// out of `b`.
 #[derive(Default)]
 pub struct Graph {
     ids: FxHashMap<Place, u32>,

@@ -1,11 +1,12 @@
 //! From the finished graph to traces: sites, releases, gaps, holders and the steps between them.
 
 use super::engine::{Demand, Engine, Reach2, implements_api};
-use super::facts::{Fact, Scope};
+use super::facts::Fact;
 use super::graph::{Graph, Node, Reached};
 use super::place::Place;
 use super::{FnId, context, release};
 use crate::ast::Function;
+use crate::index::Scope;
 use crate::kernel::{Api, Borrow};
 use crate::program::Program;
 use crate::sites;

@@ -8,6 +8,7 @@ mod lookup;
 mod scope;
 
 pub use lookup::Reach;
+pub use scope::Scope;
 
 use crate::ast::{Function, StructDef};
 use crate::discover::SourceTree;

@@ -2,13 +2,28 @@
 
 use super::{FnRef, Index, lock};
 use crate::ast::{Base, CType, StructDef};
-use crate::flow::facts::Scope;
 use crate::kernel::{Api, Roles};
 use crate::lex::{self, TokKind};
 use crate::parse::Parser;
 use crate::source::{FileId, Name};
 use crate::split::{Item, ItemKind};
 use std::sync::Arc;
+
+/// What the extraction of facts from one function asks about the rest of the tree.
+pub trait Scope: Sync {
+    /// The definition of `struct tag` that the file sees.
+    fn structure(&self, from: FileId, tag: &str) -> Option<Arc<StructDef>>;
+    /// The type behind a typedef name.
+    fn typedef(&self, from: FileId, name: &str) -> Option<CType>;
+    /// A file-scope variable: the file if it is `static`, and its type.
+    fn global(&self, from: FileId, name: &str) -> Option<(Option<FileId>, CType)>;
+    /// Return type of a function, or the type that a `container_of` macro yields.
+    fn returns(&self, from: FileId, name: &str) -> Option<CType>;
+    /// The file defines a static function of this name: a call does not reach the kernel's function.
+    fn shadows(&self, file: FileId, name: &str) -> bool;
+    /// Positional roles of an acquiring call (prototype of the tree first).
+    fn roles(&self, api: &str, argc: usize) -> Option<Roles>;
+}
 
 impl Index {
     /// The struct or union definition that `from` sees.

@@ -2,8 +2,8 @@
 //! of SEMANTICS 4, and whatever others can see is compared.
 //!
 //! How: a deterministic interpreter of [`crate::ast::Function`]. Everything unknown is a term that both versions share
-//! ([`value`]); what must be known of it is chosen and remembered ([`trail`]), and all choices are explored. The unit of
-//! comparison is the *region*: the statements that differ, both versions of which run from one state ([`exec`]). A
+//! ([`value`]); what must be known of it is chosen and remembered ([`trail`]), and all choices are explored. The unit
+//! of comparison is the *region*: the statements that differ, both versions of which run from one state ([`exec`]). A
 //! region that does the same from an arbitrary state does so in every function, whatever is around it; where it does
 //! not, wider starting points are tried, up to the functions of the trace from the pin on ([`explore`]).
 //!
@@ -11,7 +11,8 @@
 //! hitting a limit, and never when no run got through the changed code.
 //!
 //! ```text
-//! let proof = prove::prove(&Task { program, changed, functions, contexts, always_write, held_by, caps, api, policy, budget });
+//! let task = Task { program, changed, functions, contexts, always_write, held_by, caps, api, policy, budget };
+//! let proof = prove::prove(&task);
 //! ```
 
 mod align;

@@ -4,6 +4,8 @@
 //! Every answer errs on one side, which the doc comment names. Nothing here knows of plans or edits, so that findings
 //! can ask the same questions.
 
+// tidy: long file: small independent questions, each a few lines
+
 use super::cfg::{Cfg, Node};
 use crate::ast::{Base, BinOp, CType, Expr, ExprKind, Function, StmtKind, UnOp};
 use crate::program::Program;

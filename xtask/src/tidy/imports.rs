@@ -30,6 +30,7 @@ const MAP: &[&[&str]] = &[
     // What is said, and how.
     &["report"],
     &["decide"],
+    &["proof"],
     &["explain"],
     &["print"],
     &["write"],
