@@ -371,7 +371,9 @@ fn trace(
     }
     t.gaps = gaps(e, g, funcs, r);
     uses(e, g, funcs, r, &mut t);
-    if t.releases.is_empty() && t.gaps.is_empty() && s.node.is_some() {
+    // An array of a kind that is not followed (folios) has no node; it is no less lost. Only NULL holds nothing.
+    let holds = s.node.is_some() || s.what.pages.as_ref().is_some_and(|(text, _)| text != "NULL" && text != "0");
+    if t.releases.is_empty() && t.gaps.is_empty() && holds {
         t.gaps.push(Gap { at: s.what.at, code: GapCode::NoRelease, detail: String::new() });
     }
     if s.what.damaged {
