@@ -352,7 +352,13 @@ fn trace(
         reason: Reason::Gap,
         reason_text: String::new(),
     };
-    let Some(r) = reached else { return t };
+    let Some(r) = reached else {
+        // An array of a kind that is not followed (folios) is no less lost. Only NULL holds nothing.
+        if s.what.pages.as_ref().is_some_and(|(text, _)| text != "NULL" && text != "0") {
+            t.gaps.push(Gap { at: s.what.at, code: GapCode::NoRelease, detail: String::new() });
+        }
+        return t;
+    };
     for (i, rel) in releases.iter().enumerate() {
         if rel.pins.contains(&id) {
             t.releases.push(ReleaseId(i as u32));
@@ -371,9 +377,7 @@ fn trace(
     }
     t.gaps = gaps(e, g, funcs, r);
     uses(e, g, funcs, r, &mut t);
-    // An array of a kind that is not followed (folios) has no node; it is no less lost. Only NULL holds nothing.
-    let holds = s.node.is_some() || s.what.pages.as_ref().is_some_and(|(text, _)| text != "NULL" && text != "0");
-    if t.releases.is_empty() && t.gaps.is_empty() && holds {
+    if t.releases.is_empty() && t.gaps.is_empty() && s.node.is_some() {
         t.gaps.push(Gap { at: s.what.at, code: GapCode::NoRelease, detail: String::new() });
     }
     if s.what.damaged {
