@@ -145,17 +145,27 @@ impl Graph {
 
     /// A field access of unknown type may be any field of that name that the same file uses.
     fn untyped_fields(&mut self, facts: &[Arc<Facts>], file_of: &dyn Fn(FnId) -> FileId) {
+        // Few fields are untyped: those first, then what else has their name in their file.
         let mut typed: BTreeMap<(FileId, Name), BTreeSet<Name>> = BTreeMap::new();
         let mut first: BTreeMap<FileId, FnId> = BTreeMap::new();
-        for (i, f) in facts.iter().enumerate() {
-            let file = file_of(FnId(i as u32));
-            first.entry(file).or_insert(FnId(i as u32));
-            for fact in &f.facts {
-                fact.places(&mut |p| {
-                    if let Place::Field(tag, field) = p {
-                        typed.entry((file, field.clone())).or_default().insert(tag.clone());
-                    }
-                });
+        for untyped in [true, false] {
+            for (i, f) in facts.iter().enumerate() {
+                let file = file_of(FnId(i as u32));
+                for fact in &f.facts {
+                    fact.places(&mut |p| {
+                        let Place::Field(tag, field) = p else { return };
+                        if tag.starts_with(UNKNOWN_TAG) != untyped {
+                            return;
+                        }
+                        if untyped {
+                            first.entry(file).or_insert(FnId(i as u32));
+                            typed.entry((file, field.clone())).or_default().insert(tag.clone());
+                        } else if let Some(tags) = first.get(&file).and_then(|_| typed.get_mut(&(file, field.clone())))
+                        {
+                            tags.insert(tag.clone());
+                        }
+                    });
+                }
             }
         }
         for ((file, field), tags) in typed {

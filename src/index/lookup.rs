@@ -3,7 +3,7 @@
 use super::{FileItems, FnRef, Index, lock};
 use crate::source::{FileId, Name};
 use crate::split::ItemKind;
-use std::collections::BTreeSet;
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// How far a name can be seen.
@@ -96,23 +96,53 @@ impl Index {
     }
 
     fn search_includes(&self, file: FileId, name: &str, kinds: &[ItemKind]) -> Option<(FileId, u32)> {
-        let mut seen = BTreeSet::from([file]);
+        let fits = |it: &crate::split::Item| kinds.contains(&it.kind) && defines(it.kind, it);
+        if let Some((i, _)) = self.items(file)?.named(name).find(|(_, it)| fits(it)) {
+            return Some((file, i));
+        }
+        let closure = self.closure(file);
+        let candidates = lock(&self.in_headers).get(name).cloned().unwrap_or_default();
+        // The header that the search of the includes would meet first.
+        let mut best: Option<(u32, FileId, u32)> = None;
+        for (header, i) in candidates {
+            let Some(&rank) = closure.get(&header) else { continue };
+            if best.is_some_and(|(r, _, k)| (r, k) <= (rank, i)) {
+                continue;
+            }
+            if self.items(header).is_some_and(|h| h.items.get(i as usize).is_some_and(fits)) {
+                best = Some((rank, header, i));
+            }
+        }
+        best.map(|(_, header, i)| (header, i))
+    }
+
+    /// Headers that a file sees, breadth-first, with their rank.
+    fn closure(&self, file: FileId) -> Arc<FxHashMap<FileId, u32>> {
+        if let Some(c) = lock(&self.closures).get(&file) {
+            return c.clone();
+        }
+        let mut rank: FxHashMap<FileId, u32> = FxHashMap::default();
+        rank.insert(file, 0);
         let mut queue = std::collections::VecDeque::from([file]);
         while let Some(f) = queue.pop_front() {
-            let Some(items) = self.items(f) else { continue };
-            if let Some((i, _)) = items.named(name).find(|(_, it)| kinds.contains(&it.kind) && defines(it.kind, it)) {
-                return Some((f, i));
-            }
-            if seen.len() > 1500 {
+            if rank.len() > 1500 {
                 break;
             }
             for h in self.includes(f) {
-                if seen.insert(h) {
+                let next = rank.len() as u32;
+                if let std::collections::hash_map::Entry::Vacant(slot) = rank.entry(h) {
+                    slot.insert(next);
                     queue.push_back(h);
                 }
             }
         }
-        None
+        // Split what is left, so that its names are known.
+        for h in &queue {
+            self.items(*h);
+        }
+        let rank = Arc::new(rank);
+        lock(&self.closures).insert(file, rank.clone());
+        rank
     }
 
     /// Definition of a function as seen from a file, without searching the tree: the file itself, a header it includes,
@@ -122,7 +152,19 @@ impl Index {
             return Some(FnRef { file: from, item: i });
         }
         let folder = self.folder(from).to_string();
-        for f in self.tree.below(&folder) {
+        let key = (folder.clone(), Name::from(name));
+        let known = lock(&self.in_folder).get(&key).copied();
+        let found = known.unwrap_or_else(|| self.exported_in(&folder, name));
+        lock(&self.in_folder).insert(key, found);
+        if found.is_some() {
+            return found;
+        }
+        self.visible_item(from, name, &[ItemKind::Function]).map(|(file, item)| FnRef { file, item })
+    }
+
+    /// The function of this name that other files of the folder can call.
+    fn exported_in(&self, folder: &str, name: &str) -> Option<FnRef> {
+        for f in self.tree.below(folder) {
             // The same folder only, not what lies below: that is another module.
             if self.folder(f) != folder {
                 continue;
@@ -138,31 +180,7 @@ impl Index {
                 return Some(FnRef { file: f, item: i });
             }
         }
-        self.visible_item(from, name, &[ItemKind::Function]).map(|(file, item)| FnRef { file, item })
-    }
-
-    /// Exported definitions of these names anywhere in the tree, one search for all. The result has one entry a name.
-    pub fn definitions_anywhere(&self, names: &[Name]) -> Vec<Option<FnRef>> {
-        let mut out = vec![None; names.len()];
-        if names.is_empty() {
-            return out;
-        }
-        let needles: Vec<&str> = names.iter().map(|n| &**n).collect();
-        let hits = self.tree.grep(&needles, None);
-        let files: Vec<FileId> = hits.iter().map(|h| h.0).collect();
-        self.load(&files);
-        for (file, which) in hits {
-            let Some(items) = self.items(file) else { continue };
-            for w in which {
-                if out[w].is_none()
-                    && let Some(i) = items.function(&names[w])
-                    && !items.items[i as usize].is_static
-                {
-                    out[w] = Some(FnRef { file, item: i });
-                }
-            }
-        }
-        out
+        None
     }
 
     /// How far the function can be called by name.

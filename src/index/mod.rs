@@ -90,6 +90,12 @@ pub struct Index {
     structs: Mutex<FxHashMap<(FileId, Name), Option<Arc<StructDef>>>>,
     defined_in: Mutex<FxHashMap<(FileId, Name), Option<ItemRef>>>,
     unreadable: Mutex<Vec<(String, String)>>,
+    /// Items of all headers that were split, by name.
+    in_headers: Mutex<FxHashMap<Name, Vec<ItemRef>>>,
+    /// What a file includes, directly or not: header and its place in the order of the search.
+    closures: Mutex<FxHashMap<FileId, Arc<FxHashMap<FileId, u32>>>>,
+    /// Exported functions of a folder, by folder and name.
+    in_folder: Mutex<FxHashMap<(String, Name), Option<FnRef>>>,
 }
 
 impl Index {
@@ -103,6 +109,9 @@ impl Index {
             structs: Mutex::default(),
             defined_in: Mutex::default(),
             unreadable: Mutex::default(),
+            in_headers: Mutex::default(),
+            closures: Mutex::default(),
+            in_folder: Mutex::default(),
         }
     }
 
@@ -118,7 +127,22 @@ impl Index {
                 None
             }
         };
-        lock(&self.files).entry(file).or_insert(items).clone()
+        let mut files = lock(&self.files);
+        if let Some(have) = files.get(&file) {
+            return have.clone();
+        }
+        if let Some(items) = &items
+            && self.tree.path(file).ends_with(".h")
+        {
+            let mut names = lock(&self.in_headers);
+            for (i, item) in items.items.iter().enumerate() {
+                if !item.name.is_empty() && !matches!(item.kind, ItemKind::Include | ItemKind::Preproc) {
+                    names.entry(item.name.clone()).or_default().push((file, i as u32));
+                }
+            }
+        }
+        files.insert(file, items.clone());
+        items
     }
 
     /// Splits files in parallel, so that later questions find them.
