@@ -9,7 +9,7 @@ use crate::index::Index;
 use crate::kernel::{AcquireKind, Api};
 use crate::program::Program;
 use crate::source::{Loc, Name};
-use crate::trace::{Custody, GapCode, HolderKind, PinSite, PinTrace, Reason, UseKind, Verdict, Writes};
+use crate::trace::{Custody, GapCode, HolderKind, PinSite, PinTrace, Reason, UseKind, Verdict};
 use std::collections::BTreeSet;
 
 /// Gives every trace its verdict.
@@ -71,6 +71,10 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, Str
             let s = format!("{}() has its own release function, which drops the references.", site.api);
             return say(Verdict::Leave, Reason::WrapperApi, s);
         }
+        AcquireKind::Dump => {
+            let s = format!("{}() is for a dump: the CPU reads the page and drops the reference.", site.api);
+            return say(Verdict::Leave, Reason::ShortRead, s);
+        }
         AcquireKind::Follow => {
             let s = format!("{}() takes a plain reference to look at struct page.", site.api);
             return (Verdict::Leave, Reason::StructPageOnly, s, 4, "follow_page() is for struct page users".into());
@@ -92,6 +96,14 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, Str
     if let Some((name, at)) = notifier(t, index, site) {
         let s = format!("An MMU notifier keeps the mapping coherent ({name}, {}).", place(index, at));
         return (Verdict::Leave, Reason::MmuNotifier, s, 3, name.to_string());
+    }
+    if let Some((at, name)) = released_by_address(t, index) {
+        let s = format!(
+            "The page becomes a number, and {}() makes a page of one to release it ({}).",
+            name,
+            place(index, at)
+        );
+        return say(Verdict::Assist, Reason::Gap, s);
     }
     if let Some(v) = data_access(c, t, index, site) {
         return v;
@@ -144,6 +156,26 @@ fn notifier(t: &PinTrace, index: &Index, site: &PinSite) -> Option<(Name, Loc)> 
     None
 }
 
+/// A function in a file of the trace that makes a page of a number or an address and drops a reference: where the
+/// trace takes the number of a page, that may be another release of it.
+fn released_by_address(t: &PinTrace, index: &Index) -> Option<(Loc, Name)> {
+    let api = Api::get();
+    let files: BTreeSet<_> = t.uses.iter().filter(|u| u.kind == UseKind::Address).map(|u| u.at.file).collect();
+    for file in files {
+        let items = index.items(file)?;
+        for (i, body) in items.bodies().iter().enumerate() {
+            let Some(body) = body else { continue };
+            let makes = body.calls.iter().any(|n| api.origin(n) == Some(false));
+            let drops = body.calls.iter().any(|n| api.release(n).is_some_and(|r| !r.other && !r.wrapper));
+            if makes && drops {
+                let item = &items.items[i];
+                return Some((Loc { file, span: item.name_span }, item.name.clone()));
+            }
+        }
+    }
+    None
+}
+
 fn not_user_iter(index: &Index, site: &PinSite) -> Option<Name> {
     let func = index.function_at(site.at)?;
     let api = Api::get();
@@ -176,10 +208,7 @@ fn data_access(
     site: &PinSite,
 ) -> Option<(Verdict, Reason, String, u8, String)> {
     let keeps = t.uses.iter().any(|u| matches!(u.kind, UseKind::Io | UseKind::Write));
-    let one_function = t.releases.iter().all(|r| c.releases[r.0 as usize].function == site.function)
-        && t.functions
-            .iter()
-            .all(|l| index.function_at(*l).is_some_and(|f| f.name == site.function) || l.file == site.at.file);
+    let one_function = t.releases.iter().all(|r| c.releases[r.0 as usize].function == site.function);
     if keeps || !t.local || !one_function {
         return None;
     }
@@ -199,18 +228,7 @@ fn data_access(
     }
     let mapped = t.uses.iter().any(|u| matches!(u.kind, UseKind::Map | UseKind::Read));
     // A number of the page that is stored or returned can come back as a page.
-    // Only in the function of the pin: a helper that looks at the number gives none back.
-    let here = index.function_at(site.at).map(|f| f.span);
-    let address = t.uses.iter().any(|u| {
-        u.kind == UseKind::Address
-            && !mapped
-            && u.at.file == site.at.file
-            && here.is_some_and(|f| f.contains(u.at.span))
-    });
     if handed.is_none() && t.releases.is_empty() {
-        return None;
-    }
-    if !mapped && handed.is_none() && address && site.writes != Writes::Never {
         return None;
     }
     match access {

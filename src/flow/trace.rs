@@ -105,6 +105,18 @@ fn collect_sites(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>]) -> Vec<
             continue;
         }
         let file = e.fns[i].file;
+        // The file that defines the API: its helpers pin on behalf of whoever calls it.
+        let implements = e.index.items(file).is_some_and(|it| {
+            it.items.iter().any(|x| {
+                x.kind == crate::split::ItemKind::Function
+                    && !x.is_static
+                    && implements_api(&x.name)
+                    && Api::get().acquire(&x.name).is_some()
+            })
+        });
+        if implements {
+            continue;
+        }
         for fact in &f.facts {
             let Fact::Pin { into, api, call, callee, args } = fact else { continue };
             let roles = e

@@ -86,7 +86,7 @@ impl Index {
     /// The first item of this name and one of these kinds that `file` sees: in itself, then breadth-first through its
     /// includes. Bounded at 1500 headers (the largest driver of v6.12 sees about 1100).
     pub fn visible_item(&self, file: FileId, name: &str, kinds: &[ItemKind]) -> Option<(FileId, u32)> {
-        let key = (file, Name::from(format!("{name}\0{}", kinds.len())));
+        let key = (file, Name::from(format!("{name}\0{kinds:?}")));
         if let Some(r) = lock(&self.defined_in).get(&key) {
             return *r;
         }

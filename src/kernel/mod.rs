@@ -172,6 +172,7 @@ pub struct Api {
     atomic_fields: FxHashMap<String, ()>,
     acquire_names: Vec<String>,
     search_parts: Vec<String>,
+    page_flags: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -247,6 +248,7 @@ struct RawHandover {
 }
 #[derive(Deserialize)]
 struct RawBorrow {
+    page_flags: Vec<String>,
     meta: Vec<String>,
     read: Vec<String>,
     write: Vec<String>,
@@ -363,6 +365,7 @@ impl Api {
             context,
             atomic_fields: set(raw.context.fields.atomic),
             acquire_names,
+            page_flags: b.page_flags,
             search_parts: raw.search.parts,
         }
     }
@@ -422,7 +425,13 @@ impl Api {
     }
     /// What the callee does with a page that it neither keeps nor drops.
     pub fn borrow(&self, name: &str) -> Option<Borrow> {
-        self.borrow.get(name).copied()
+        // `SetPageFoo`: the prefix, then a capital.
+        let flag = || {
+            self.page_flags.iter().any(|p| {
+                name.strip_prefix(p.as_str()).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
+            })
+        };
+        self.borrow.get(name).copied().or_else(|| flag().then_some(Borrow::Meta))
     }
     /// Takes an extra reference.
     pub fn is_extra_reference(&self, name: &str) -> bool {
@@ -430,7 +439,7 @@ impl Api {
     }
     /// Evidence of an MMU notifier (CASE 3).
     pub fn is_notifier(&self, name: &str) -> bool {
-        self.notifier.contains_key(name)
+        self.notifier.contains_key(name) || name.contains("mmu_notifier_") || name.contains("mmu_interval_")
     }
     /// Evidence that an iterator has no user pages.
     pub fn is_not_user_iter(&self, name: &str) -> bool {
