@@ -3,6 +3,7 @@
 use super::engine::{Demand, Engine, Reach2, implements_api};
 use super::facts::Fact;
 use super::graph::{Graph, Node, Reached};
+use super::origin::OriginTable;
 use super::place::Place;
 use super::{FnId, context, release};
 use crate::ast::Function;
@@ -12,11 +13,11 @@ use crate::program::Program;
 use crate::sites;
 use crate::source::{FileId, Loc, Name, Span};
 use crate::trace::{
-    Context, Custody, Dirty, Gap, GapCode, Holder, HolderKind, Origin, PinSite, PinTrace, Reason, Release, ReleaseId,
-    SiteId, Step, Use, UseKind, Verdict,
+    Context, Custody, Dirty, Gap, GapCode, Holder, HolderKind, PinSite, PinTrace, Reason, Release, ReleaseId, SiteId,
+    Step, Use, UseKind, Verdict,
 };
 use rustc_hash::FxHashMap;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 struct Site {
@@ -214,123 +215,6 @@ fn context_of(e: &Engine, id: FnId, func: &Function, call: Span) -> Context {
         level = next;
     }
     Context { may_be_atomic: atomic, page_locked: context::page_lock_held(func, call) }
-}
-
-/// Everything that is no pin and that brings a page in.
-struct OriginTable {
-    /// By node: what, and where.
-    at: BTreeMap<Node, Vec<(Origin, bool)>>,
-    /// Results of calls, by node.
-    calls: BTreeMap<Node, (FnId, Option<Name>, Span)>,
-}
-
-impl OriginTable {
-    fn new(e: &Engine, g: &Graph) -> Self {
-        let mut at: BTreeMap<Node, Vec<(Origin, bool)>> = BTreeMap::new();
-        let mut calls = BTreeMap::new();
-        for (i, f) in e.facts.iter().enumerate() {
-            let file = e.fns[i].file;
-            for fact in &f.facts {
-                match fact {
-                    Fact::Origin { into, what, counted, at: span } => {
-                        if let Some(n) = g.stored(into) {
-                            let o = Origin { what: what.clone(), at: Loc { file, span: *span } };
-                            at.entry(n).or_default().push((o, *counted));
-                        }
-                    }
-                    Fact::Call { callee, call, result, .. } => {
-                        if let Some(n) = g.node(result) {
-                            calls.insert(n, (FnId(i as u32), callee.clone(), *call));
-                        }
-                    }
-                    _ => {}
-                }
-            }
-        }
-        Self { at, calls }
-    }
-
-    /// The origins that are no pins, counted ones and unknown ones. Pages without a reference of their own are left
-    /// out: dropping one would be a bug of the original, whatever the name of the call.
-    fn of(&self, back: &Reached, e: &Engine, g: &Graph) -> Vec<Origin> {
-        let mut out = BTreeSet::new();
-        for &n in &back.order {
-            for (o, counted) in self.at.get(&n).into_iter().flatten() {
-                if *counted {
-                    out.insert((o.at, o.what.clone()));
-                }
-            }
-            if let Some((f, callee, span)) = self.calls.get(&n) {
-                let file = e.fns[f.0 as usize].file;
-                let known = callee.as_ref().and_then(|c| e.target(*f, c));
-                let loaded = known.is_some_and(|t| g.node(&Place::Ret(t)).is_some());
-                if !loaded {
-                    let what: Name = callee.clone().unwrap_or_else(|| "call through a pointer".into());
-                    // An allocator makes an empty array, not pages.
-                    if !makes_no_page(&what) {
-                        out.insert((Loc { file, span: *span }, what));
-                    }
-                }
-            }
-            if let Some(o) = unseen_caller(e, g, n, g.place(n)) {
-                out.insert((o.at, o.what));
-            }
-            if let Place::Field(t, f) = g.place(n) {
-                for d in &e.refused {
-                    if let Demand::Field(file, tag, field, _) = d
-                        && tag == t
-                        && field == f
-                    {
-                        out.insert((
-                            Loc { file: *file, span: Span::default() },
-                            format!("unseen users of {t}.{f}").into(),
-                        ));
-                    }
-                }
-            }
-        }
-        out.into_iter().map(|(at, what)| Origin { what, at }).collect()
-    }
-}
-
-/// The parameter of a function whose callers we do not all see.
-fn unseen_caller(e: &Engine, g: &Graph, n: Node, p: &Place) -> Option<Origin> {
-    p.entry_param()?;
-    if n % 2 == 1 {
-        return None;
-    }
-    let f = p.function()?;
-    let r = e.fns[f.0 as usize];
-    let name = e.index.name(r);
-    let none = !g.incoming(n).iter().any(|e| e.via == super::graph::Via::In);
-    let refused = e.refused.contains(&Demand::Callers(r, true));
-    if none && !e.callback.contains(&r) && e.callers.get(&r).copied() == Some(0) {
-        // Nobody calls it: dead code brings no pages.
-        return None;
-    }
-    (none || refused).then(|| {
-        let span = e.index.parsed(r).map_or(Span::default(), |f| f.name_span);
-        Origin { what: format!("unseen caller of {name}").into(), at: Loc { file: r.file, span } }
-    })
-}
-
-fn makes_no_page(name: &str) -> bool {
-    [
-        "alloc",
-        "zalloc",
-        "calloc",
-        "memdup",
-        "ERR_PTR",
-        "dev_get_drvdata",
-        "kref",
-        "NULL",
-        "idr_",
-        "xa_load",
-        "radix_tree",
-    ]
-    .iter()
-    .any(|w| name.contains(w))
-        && !name.contains("page")
 }
 
 #[allow(clippy::too_many_arguments)]
