@@ -1,7 +1,7 @@
 //! Where the pages of a release come from, other than from pins.
 //!
-//! Walks back from a release to everything that brings a page in: allocators, callers that are not all seen, fields that
-//! are used in places that were not searched. What the answer means for a rewrite is not decided here.
+//! Walks back from a release to everything that brings a page in: allocators, callers that are not all seen, fields
+//! that are used in places that were not searched. What the answer means for a rewrite is not decided here.
 
 use super::FnId;
 use super::engine::{Demand, Engine};
