@@ -394,6 +394,10 @@ fn convertible(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, St
     if t.releases.is_empty() {
         return (Verdict::Assist, Reason::NoRelease, "No release of the pages was found.".into());
     }
+    if let Some(u) = t.uses.iter().find(|u| u.kind == UseKind::ExtraReference) {
+        let s = format!("{}() takes another reference on a pinned page ({}).", u.callee, place(index, u.at));
+        return (Verdict::Assist, Reason::MixedOrigin, s);
+    }
     for r in &t.releases {
         let r = &c.releases[r.0 as usize];
         if let Some(o) = r.foreign.first()
