@@ -430,6 +430,7 @@ impl Expr {
         }
     }
     /// Calls `f` on each direct subexpression, in source order. Statement expressions are not entered.
+    #[inline(never)]
     pub fn children<'a>(&'a self, f: &mut dyn FnMut(&'a Expr)) {
         match &self.kind {
             ExprKind::Ident(_)
@@ -471,6 +472,8 @@ impl Expr {
         }
     }
     /// Calls `f` on this expression and everything below it, outer before inner, statement expressions included.
+    // Inlining the recursion into every caller makes functions of megabytes and a build of 10 minutes.
+    #[inline(never)]
     pub fn walk<'a>(&'a self, f: &mut dyn FnMut(&'a Expr)) {
         f(self);
         self.children(&mut |c| c.walk(f));
@@ -482,6 +485,7 @@ impl Expr {
 
 impl Stmt {
     /// Calls `f` on each direct substatement, in source order.
+    #[inline(never)]
     pub fn children<'a>(&'a self, f: &mut dyn FnMut(&'a Stmt)) {
         match &self.kind {
             StmtKind::Block(v) => v.iter().for_each(f),
@@ -506,11 +510,14 @@ impl Stmt {
         }
     }
     /// Calls `f` on this statement and everything below it, outer before inner.
+    // Inlining the recursion into every caller makes functions of megabytes and a build of 10 minutes.
+    #[inline(never)]
     pub fn walk<'a>(&'a self, f: &mut dyn FnMut(&'a Stmt)) {
         f(self);
         self.children(&mut |c| c.walk(f));
     }
     /// Calls `f` on the expressions that stand directly in this statement (not in substatements).
+    #[inline(never)]
     pub fn exprs<'a>(&'a self, f: &mut dyn FnMut(&'a Expr)) {
         match &self.kind {
             StmtKind::Expr(e) => f(e),
@@ -537,6 +544,8 @@ impl Stmt {
         }
     }
     /// Calls `f` on every expression below this statement, outer before inner.
+    // Inlining the recursion into every caller makes functions of megabytes and a build of 10 minutes.
+    #[inline(never)]
     pub fn walk_exprs<'a>(&'a self, f: &mut dyn FnMut(&'a Expr)) {
         self.walk(&mut |s| s.exprs(&mut |e| e.walk(f)));
     }
