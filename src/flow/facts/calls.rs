@@ -1,0 +1,189 @@
+//! Calls: what the table of the kernel's functions says of a callee, else a fact that asks for its body.
+
+use super::super::place::Place;
+use super::extract::{Env, Extract, Value};
+use super::{Arg, Fact};
+use crate::ast::{Base, Expr, ExprKind, UnOp};
+use crate::kernel::Borrow;
+use crate::source::{Name, Span};
+use std::collections::BTreeSet;
+
+impl<'a> Extract<'a> {
+    pub(super) fn call(&mut self, span: Span, callee: &'a Expr, args: &'a [Expr], env: &mut Env) -> Value {
+        let name = callee.ident().cloned();
+        let Some(name) = name.filter(|n| !self.locals.contains_key(n)) else {
+            self.eval(callee, env);
+            return self.plain_call(None, span, args, env);
+        };
+        if self.scope.shadows(self.file, &name) {
+            return self.plain_call(Some(name), span, args, env);
+        }
+        if let Some(acq) = self.api.acquire(&name) {
+            return self.pin(acq, &name, callee.span, span, args, env);
+        }
+        if let Some(r) = self.api.release(&name) {
+            let values: Vec<Value> = args.iter().map(|a| self.eval(a, env)).collect();
+            if r.wrapper {
+                return self.known_wrapper(&name, span, args, values);
+            }
+            if let Some(v) = values.get(r.arg) {
+                let f = Fact::Release { callee: name, callee_span: callee.span, call: span, from: v.places.clone() };
+                self.push(f);
+            }
+            return Value::none();
+        }
+        if self.api.dirty(&name).is_some() {
+            let of = args.iter().map(|a| self.eval(a, env)).fold(Value::none(), Value::join).places;
+            self.push(Fact::Dirty { of, callee: name, at: span });
+            return Value::none();
+        }
+        if let Some(counted) = self.api.origin(&name) {
+            for a in args {
+                self.eval(a, env);
+            }
+            let into = Place::Call(self.f, span.start);
+            self.push(Fact::Origin { into: into.clone(), what: name, counted, at: span });
+            return Value::one(into);
+        }
+        if let Some(i) = self.api.same(&name) {
+            let values: Vec<Value> = args.iter().map(|a| self.eval(a, env)).collect();
+            return values.into_iter().nth(i).unwrap_or_default();
+        }
+        if let Some(s) = self.api.store(&name) {
+            let values: Vec<Value> = args.iter().map(|a| self.eval(a, env)).collect();
+            let carries = args.get(s.from).is_some_and(|a| !s.container || self.carries_pages(a))
+                && args.get(s.to).is_some_and(|a| !s.container || self.carries_pages(a));
+            if carries && let (Some(to), Some(from)) = (values.get(s.to), values.get(s.from)) {
+                for t in &to.places {
+                    for v in &from.places {
+                        self.edge(t.clone(), v.clone(), span, false);
+                    }
+                }
+            }
+            return Value::none();
+        }
+        if let Some(gap) = self.api.handover(&name) {
+            let of = args.iter().map(|a| self.eval(a, env)).fold(Value::none(), Value::join).places;
+            self.push(Fact::Handover { of, gap, callee: name, at: span });
+            return Value::none();
+        }
+        if self.api.is_address(&name) {
+            let of = args.iter().map(|a| self.eval(a, env)).fold(Value::none(), Value::join).places;
+            if self.api.borrow(&name) == Some(Borrow::Map) {
+                self.push(Fact::Use { of: of.clone(), kind: Borrow::Map, callee: name.clone(), at: span });
+            }
+            self.push(Fact::Address { of, callee: name, at: span });
+            return Value::none();
+        }
+        if self.api.is_extra_reference(&name) {
+            let of = args.iter().map(|a| self.eval(a, env)).fold(Value::none(), Value::join).places;
+            self.push(Fact::Extra { of, callee: name, at: span });
+            return Value::none();
+        }
+        if self.api.is_fresh(&name) && self.api.borrow(&name).is_none() {
+            for a in args {
+                self.eval(a, env);
+            }
+            return Value::none();
+        }
+        if let Some(kind) = self.api.borrow(&name) {
+            let of = args.iter().map(|a| self.eval(a, env)).fold(Value::none(), Value::join).places;
+            self.push(Fact::Use { of, kind, callee: name, at: span });
+            return Value::none();
+        }
+        self.plain_call(Some(name), span, args, env)
+    }
+
+    /// Whether the static type of an argument says that it may carry pages.
+    pub(super) fn carries_pages(&self, e: &Expr) -> bool {
+        let t = self.ty(e);
+        t.page_depth().is_some_and(|d| d >= 1) || self.is_container(&t) || matches!(t.base, Base::Unknown)
+    }
+
+    pub(super) fn known_wrapper(&mut self, name: &Name, span: Span, args: &'a [Expr], values: Vec<Value>) -> Value {
+        let args = args
+            .iter()
+            .zip(values)
+            .map(|(a, v)| Arg { places: v.places, out: None, container: true, relevant: true, span: a.span })
+            .collect();
+        let result = Place::Call(self.f, span.start);
+        self.push(Fact::Call { callee: Some(name.clone()), call: span, args, result: result.clone() });
+        Value::one(result)
+    }
+
+    /// `&page` of a tracked local as an out argument: the definition that the call makes.
+    pub(super) fn out_argument(&mut self, a: &'a Expr, call: Span, env: &mut Env) -> Option<Place> {
+        let ExprKind::Unary(UnOp::AddrOf, inner) = &a.kind else { return None };
+        let n = inner.ident()?;
+        let t = self.tracked.iter().position(|t| t == n)?;
+        // Weak: the callee may also leave the variable as it was.
+        env[t].insert(call.start);
+        Some(Place::Def(self.f, n.clone(), call.start))
+    }
+
+    pub(super) fn pin(
+        &mut self,
+        acq: &crate::kernel::Acquire,
+        name: &Name,
+        callee: Span,
+        span: Span,
+        args: &'a [Expr],
+        env: &mut Env,
+    ) -> Value {
+        let roles = self.scope.roles(name, args.len()).unwrap_or_else(|| acq.roles(args.len(), None));
+        let mut into = None;
+        for (i, a) in args.iter().enumerate() {
+            if Some(i) == roles.pages {
+                if let Some(out) = self.out_argument(a, span, env) {
+                    // A pin that fails leaves nothing to release: the new definition replaces the old ones.
+                    if let Place::Def(_, n, _) = &out
+                        && let Some(t) = self.tracked.iter().position(|t| t == n)
+                    {
+                        env[t] = BTreeSet::from([span.start]);
+                    }
+                    into = Some(out);
+                    continue;
+                }
+                let v = self.eval(a, env);
+                into = v.places.into_iter().next();
+            } else {
+                self.eval(a, env);
+            }
+        }
+        let value = if acq.returns_page {
+            let p = Place::Call(self.f, span.start);
+            into = Some(p.clone());
+            Value::one(p)
+        } else {
+            Value::none()
+        };
+        if acq.kind == crate::kernel::AcquireKind::Iter {
+            // Its own body is followed too: what it stores is not only pins.
+            self.plain_call(Some(name.clone()), span, args, env);
+        }
+        let args = args.iter().map(|a| a.span).collect();
+        self.push(Fact::Pin { into, api: name.clone(), call: span, callee, args });
+        value
+    }
+
+    pub(super) fn plain_call(&mut self, callee: Option<Name>, span: Span, args: &'a [Expr], env: &mut Env) -> Value {
+        let mut out_args = Vec::new();
+        for a in args {
+            let v = self.eval(a, env);
+            let t = self.ty(a);
+            let out = self.out_argument(a, span, env);
+            out_args.push(Arg {
+                places: v.places,
+                container: out.is_none() && t.page_depth() != Some(1),
+                relevant: out.is_some() || self.may_carry(&t),
+                out,
+                span: a.span,
+            });
+        }
+        let result = Place::Call(self.f, span.start);
+        let ty = callee.as_ref().and_then(|n| self.scope.returns(self.file, n));
+        self.push(Fact::Call { callee, call: span, args: out_args, result: result.clone() });
+        // A result whose type can hold no page ends here.
+        if ty.is_some_and(|t| !self.may_carry(&t)) { Value::none() } else { Value::one(result) }
+    }
+}

@@ -1,0 +1,195 @@
+//! Expressions: what a value carries, which definitions it makes, what is stored where.
+
+use super::super::cfg::Elem;
+use super::super::place::{Place, UNKNOWN_TAG};
+use super::Fact;
+use super::extract::{Env, Extract, Value, merge};
+use crate::ast::{Base, BinOp, Expr, ExprKind, Stmt, StmtKind, UnOp};
+use crate::source::{Name, Span};
+
+impl<'a> Extract<'a> {
+    /// Evaluates an expression: emits its facts, moves definitions, returns what its value carries.
+    pub(super) fn eval(&mut self, e: &'a Expr, env: &mut Env) -> Value {
+        match &e.kind {
+            ExprKind::Ident(n) => {
+                if let Some(t) = self.tracked.iter().position(|t| t == n) {
+                    let f = self.f;
+                    return Value { places: env[t].iter().map(|&d| Place::Def(f, n.clone(), d)).collect() };
+                }
+                self.variable(n).map_or_else(Value::none, Value::one)
+            }
+            ExprKind::Int { .. }
+            | ExprKind::Str
+            | ExprKind::Sizeof(_)
+            | ExprKind::SizeofExpr(_)
+            | ExprKind::Type(_)
+            | ExprKind::Opaque => Value::none(),
+            ExprKind::Unary(UnOp::Deref | UnOp::AddrOf, a) => self.eval(a, env),
+            ExprKind::Unary(_, a) => {
+                self.eval(a, env);
+                Value::none()
+            }
+            ExprKind::IncDec { operand, .. } => self.eval(operand, env),
+            ExprKind::Binary(op, a, b) => match op {
+                BinOp::And | BinOp::Or => {
+                    self.eval(a, env);
+                    let mut right = env.clone();
+                    self.eval(b, &mut right);
+                    merge(env, &right);
+                    Value::none()
+                }
+                BinOp::Add | BinOp::Sub => {
+                    let x = self.eval(a, env);
+                    let y = self.eval(b, env);
+                    // Pointer arithmetic: the integer side carries nothing.
+                    if self.ty(a).depth() > 0 {
+                        x
+                    } else if self.ty(b).depth() > 0 {
+                        y
+                    } else {
+                        Value::none()
+                    }
+                }
+                _ => {
+                    self.eval(a, env);
+                    self.eval(b, env);
+                    Value::none()
+                }
+            },
+            ExprKind::Assign(op, lhs, rhs) => {
+                let value = self.eval(rhs, env);
+                if op.is_some() {
+                    // `p += n` keeps the place.
+                    return self.eval(lhs, env);
+                }
+                self.assign(lhs, rhs, e.span, value, env)
+            }
+            ExprKind::Cond(c, a, b) => {
+                let cv = self.eval(c, env);
+                let mut left = env.clone();
+                let av = match a {
+                    Some(a) => self.eval(a, &mut left),
+                    None => cv,
+                };
+                let bv = self.eval(b, env);
+                merge(env, &left);
+                av.join(bv)
+            }
+            ExprKind::Comma(a, b) => {
+                self.eval(a, env);
+                self.eval(b, env)
+            }
+            ExprKind::Index(a, i) => {
+                self.eval(i, env);
+                self.eval(a, env)
+            }
+            ExprKind::Field { base, name, .. } => self.field(base, name, env),
+            ExprKind::Cast(t, a) => {
+                let v = self.eval(a, env);
+                if self.may_carry(t) || v.places.is_empty() {
+                    return v;
+                }
+                // `(unsigned long)page`: a number from here on. A cast to another struct is a view of the same array.
+                if matches!(t.base, Base::Int { .. }) && t.depth() == 0 {
+                    self.push(Fact::Address { of: v.places, callee: "cast".into(), at: e.span });
+                    return Value::none();
+                }
+                v
+            }
+            ExprKind::CompoundLiteral(ty, a) => {
+                if let ExprKind::InitList(items) = &a.kind {
+                    self.eval(a, env);
+                    self.init_list(ty, items, env);
+                }
+                Value::none()
+            }
+            ExprKind::InitList(items) => {
+                let mut v = Value::none();
+                for (_, e) in items {
+                    v = v.join(self.eval(e, env));
+                }
+                v
+            }
+            ExprKind::StmtExpr(s) => self.stmt_expr(s, env),
+            ExprKind::Call { callee, args } => self.call(e.span, callee, args, env),
+        }
+    }
+
+    pub(super) fn stmt_expr(&mut self, s: &'a Stmt, env: &mut Env) -> Value {
+        // Statement expressions are short (a macro body): evaluated in source order, branches joined.
+        let mut last = Value::none();
+        match &s.kind {
+            StmtKind::Block(v) => {
+                for s in v {
+                    last = self.stmt_expr(s, env);
+                }
+            }
+            StmtKind::Expr(e) => last = self.eval(e, env),
+            StmtKind::Decl(vars) => {
+                for v in vars {
+                    self.elem(Elem::Decl(v), env);
+                }
+            }
+            StmtKind::Return(r) => self.elem(Elem::Return(r.as_ref()), env),
+            _ => {
+                s.exprs(&mut |e| {
+                    self.eval(e, env);
+                });
+                let before = env.clone();
+                s.children(&mut |c| {
+                    self.stmt_expr(c, env);
+                });
+                merge(env, &before);
+            }
+        }
+        last
+    }
+
+    pub(super) fn field(&mut self, base: &'a Expr, name: &Name, env: &mut Env) -> Value {
+        let bv = self.eval(base, env);
+        let bt = self.ty(base);
+        match self.tag(&bt) {
+            // Metadata of the page itself.
+            Some(t) if &*t == "page" || &*t == "folio" => Value::none(),
+            Some(t) if self.api.is_container(&t) => bv,
+            Some(t) => {
+                let ty = self.field_type(&t, name);
+                if ty.as_ref().is_none_or(|ty| self.may_carry(ty)) {
+                    Value::one(Place::Field(t, name.clone()))
+                } else {
+                    Value::none()
+                }
+            }
+            // One tag a file: an access that we cannot type is matched with typed ones of the same file only.
+            None => Value::one(Place::Field(format!("{UNKNOWN_TAG}{}", self.file.0).into(), name.clone())),
+        }
+    }
+
+    pub(super) fn assign(&mut self, lhs: &'a Expr, rhs: &'a Expr, at: Span, value: Value, env: &mut Env) -> Value {
+        if let Some(n) = lhs.ident() {
+            self.store_var(n, at, value.clone(), Some(rhs), env);
+            return value;
+        }
+        let target = self.eval(lhs, env);
+        let lt = self.ty(lhs);
+        let rt = self.ty(rhs);
+        let alias = self.is_container(&lt) || self.is_container(&rt);
+        if target.places.is_empty() {
+            if !value.places.is_empty() && (self.may_carry(&rt) || self.may_carry(&lt)) && !is_page_member(lhs) {
+                self.push(Fact::UnknownStore { of: value.places.clone(), at });
+            }
+            return value;
+        }
+        for t in &target.places {
+            for v in &value.places {
+                self.edge(t.clone(), v.clone(), at, alias);
+            }
+        }
+        value
+    }
+}
+
+/// `page->mapping = x`: a member of the page itself.
+fn is_page_member(e: &Expr) -> bool {
+    matches!(&e.kind, ExprKind::Field { .. })
+}

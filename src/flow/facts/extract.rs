@@ -1,0 +1,254 @@
+//! An abstract evaluation of a function over its control-flow graph.
+//!
+//! Local page pointers are tracked per definition (a variable that is reused for another page does not mix the two);
+//! everything else is one place for the whole function.
+
+use super::super::FnId;
+use super::super::cfg::{Cfg, Elem};
+use super::super::place::{ENTRY, Place};
+use super::{Fact, Facts, Param};
+use crate::ast::{CType, Designator, Expr, ExprKind, Function, Stmt, StmtKind};
+use crate::index::Scope;
+use crate::kernel::Api;
+use crate::source::{FileId, Name, Span};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
+
+/// Per tracked variable, the definitions that reach a point.
+pub(super) type Env = Vec<BTreeSet<u32>>;
+
+/// The evaluator.
+pub(super) struct Extract<'a> {
+    pub(super) f: FnId,
+    pub(super) file: FileId,
+    pub(super) func: &'a Function,
+    pub(super) scope: &'a dyn Scope,
+    pub(super) api: &'static Api,
+    pub(super) locals: FxHashMap<Name, CType>,
+    pub(super) tracked: Vec<Name>,
+    pub(super) emit: bool,
+    pub(super) facts: Vec<Fact>,
+}
+/// Extracts the facts of `func`.
+pub fn extract(f: FnId, file: FileId, func: &Function, scope: &dyn Scope) -> Facts {
+    let mut locals = FxHashMap::default();
+    let mut tracked = Vec::new();
+    for p in &func.params {
+        locals.insert(p.name.clone(), p.ty.clone());
+        if p.ty.page_depth() == Some(1) {
+            tracked.push(p.name.clone());
+        }
+    }
+    func.body.walk(&mut |s: &Stmt| {
+        let StmtKind::Decl(vars) = &s.kind else { return };
+        for v in vars {
+            // Two variables of one name in sibling blocks are taken as one: their definitions stay apart.
+            locals.insert(v.name.clone(), v.ty.clone());
+            if v.ty.page_depth() == Some(1) && v.ty.ptr == 1 && !v.is_static && !tracked.contains(&v.name) {
+                tracked.push(v.name.clone());
+            }
+        }
+    });
+    let mut x = Extract { f, file, func, scope, api: Api::get(), locals, tracked, emit: false, facts: Vec::new() };
+    x.run();
+    let params = func
+        .params
+        .iter()
+        .enumerate()
+        .map(|(i, p)| {
+            let by_value = p.ty.page_depth() == Some(1);
+            let place = if by_value && x.tracked.contains(&p.name) {
+                Place::Def(f, p.name.clone(), ENTRY + i as u32)
+            } else {
+                Place::Var(f, p.name.clone())
+            };
+            Param { place, by_value }
+        })
+        .collect();
+    Facts { facts: x.facts, params }
+}
+/// What an expression carries.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Value {
+    pub(super) places: Vec<Place>,
+}
+
+impl Value {
+    pub(super) fn none() -> Self {
+        Self::default()
+    }
+    pub(super) fn one(p: Place) -> Self {
+        Self { places: vec![p] }
+    }
+    pub(super) fn join(mut self, other: Value) -> Self {
+        for p in other.places {
+            if !self.places.contains(&p) {
+                self.places.push(p);
+            }
+        }
+        self
+    }
+}
+impl<'a> Extract<'a> {
+    pub(super) fn run(&mut self) {
+        let func = self.func;
+        let cfg = Cfg::new(func);
+        let n = cfg.nodes.len();
+        let mut ins: Vec<Option<Env>> = vec![None; n];
+        let mut entry: Env = vec![BTreeSet::new(); self.tracked.len()];
+        for (i, p) in func.params.iter().enumerate() {
+            if let Some(t) = self.tracked.iter().position(|t| *t == p.name) {
+                entry[t].insert(ENTRY + i as u32);
+            }
+        }
+        ins[0] = Some(entry);
+        let mut work: BTreeSet<u32> = BTreeSet::from([0]);
+        while let Some(i) = work.pop_first() {
+            let Some(mut env) = ins[i as usize].clone() else { continue };
+            self.elem(cfg.nodes[i as usize].elem, &mut env);
+            for &s in &cfg.nodes[i as usize].succ {
+                let changed = match &mut ins[s as usize] {
+                    slot @ None => {
+                        *slot = Some(env.clone());
+                        true
+                    }
+                    Some(old) => {
+                        let mut grew = false;
+                        for (o, e) in old.iter_mut().zip(&env) {
+                            let before = o.len();
+                            o.extend(e.iter().copied());
+                            grew |= o.len() != before;
+                        }
+                        grew
+                    }
+                };
+                if changed {
+                    work.insert(s);
+                }
+            }
+        }
+        self.emit = true;
+        for (i, node) in cfg.nodes.iter().enumerate() {
+            // Unreachable code still holds facts: evaluated with no definitions reaching it.
+            let mut env = ins[i].clone().unwrap_or_else(|| vec![BTreeSet::new(); self.tracked.len()]);
+            self.elem(node.elem, &mut env);
+        }
+    }
+
+    pub(super) fn push(&mut self, f: Fact) {
+        if self.emit {
+            self.facts.push(f);
+        }
+    }
+
+    pub(super) fn elem(&mut self, elem: Elem<'a>, env: &mut Env) {
+        match elem {
+            Elem::Nop | Elem::Opaque(_) => {}
+            Elem::Expr(e) | Elem::Cond(e) => {
+                self.eval(e, env);
+            }
+            Elem::Decl(v) => {
+                if let Some(init) = &v.init {
+                    let value = self.eval(init, env);
+                    self.store_var(&v.name, v.span, value, Some(init), env);
+                    if let ExprKind::InitList(items) = &init.kind {
+                        self.init_list(&v.ty, items, env);
+                    }
+                } else if let Some(t) = self.tracked.iter().position(|t| *t == v.name) {
+                    env[t].clear();
+                }
+            }
+            Elem::Iterate(name, args) => self.iterate(name, args, env),
+            Elem::Return(Some(e)) => {
+                let v = self.eval(e, env);
+                let ret = Place::Ret(self.f);
+                let alias = self.is_container(&self.func.ret.clone());
+                for p in v.places {
+                    self.edge(ret.clone(), p, e.span, alias);
+                }
+            }
+            Elem::Return(None) => {}
+        }
+    }
+
+    pub(super) fn iterate(&mut self, name: &Name, args: &'a [Expr], env: &mut Env) {
+        let values: Vec<Value> = args.iter().map(|a| self.eval(a, env)).collect();
+        if let Some(it) = self.api.iterate(name) {
+            if let (Some(c), Some(o)) = (values.get(it.cursor), values.get(it.over)) {
+                for a in &c.places {
+                    for b in &o.places {
+                        self.push(Fact::Alias { a: a.clone(), b: b.clone(), at: args[it.cursor].span });
+                    }
+                }
+            }
+            return;
+        }
+        // A loop macro that we do not know, with a page pointer as cursor: the page comes from somewhere else.
+        for a in args {
+            if let Some(n) = a.ident()
+                && let Some(t) = self.tracked.iter().position(|t| t == n)
+            {
+                env[t].insert(a.span.start);
+                let into = Place::Def(self.f, n.clone(), a.span.start);
+                self.push(Fact::Origin { into, what: name.clone(), counted: false, at: a.span });
+            }
+        }
+    }
+
+    pub(super) fn init_list(&mut self, ty: &CType, items: &'a [(Option<Designator>, Expr)], env: &mut Env) {
+        let Some(tag) = self.tag(ty) else { return };
+        for (d, e) in items {
+            if let Some(Designator::Field(field)) = d {
+                let v = self.eval_quiet(e, env);
+                let alias = self.is_container(&self.ty(e));
+                for p in v.places {
+                    self.edge(Place::Field(tag.clone(), field.clone()), p, e.span, alias);
+                }
+            }
+        }
+    }
+
+    /// Evaluates without emitting facts again.
+    pub(super) fn eval_quiet(&mut self, e: &'a Expr, env: &mut Env) -> Value {
+        let emit = std::mem::replace(&mut self.emit, false);
+        let v = self.eval(e, env);
+        self.emit = emit;
+        v
+    }
+
+    pub(super) fn edge(&mut self, to: Place, from: Place, at: Span, alias: bool) {
+        if to == from {
+            return;
+        }
+        if alias {
+            self.push(Fact::Alias { a: to, b: from, at });
+        } else {
+            self.push(Fact::Copy { to, from, at });
+        }
+    }
+
+    pub(super) fn store_var(&mut self, name: &Name, at: Span, value: Value, rhs: Option<&'a Expr>, env: &mut Env) {
+        if let Some(t) = self.tracked.iter().position(|t| t == name) {
+            env[t] = BTreeSet::from([at.start]);
+            let to = Place::Def(self.f, name.clone(), at.start);
+            for p in value.places {
+                self.edge(to.clone(), p, at, false);
+            }
+            return;
+        }
+        let to = self.variable(name);
+        let Some(to) = to else { return };
+        let lt = self.var_type(name);
+        let alias = self.is_container(&lt) || rhs.is_some_and(|r| self.is_container(&self.ty(r)));
+        for p in value.places {
+            self.edge(to.clone(), p, at, alias);
+        }
+    }
+}
+
+/// Definitions that reach over either of two ways.
+pub(super) fn merge(env: &mut Env, other: &Env) {
+    for (a, b) in env.iter_mut().zip(other) {
+        a.extend(b.iter().copied());
+    }
+}

@@ -1,0 +1,129 @@
+//! Types of expressions, as far as they tell which values can hold pages.
+
+use super::super::place::Place;
+use super::extract::Extract;
+use crate::ast::{Base, BinOp, CType, Expr, ExprKind, StmtKind, UnOp};
+use crate::source::Name;
+
+impl Extract<'_> {
+    /// The place of a variable that is not tracked per definition.
+    pub(super) fn variable(&self, name: &Name) -> Option<Place> {
+        if let Some(t) = self.locals.get(name) {
+            return self.may_carry(t).then(|| Place::Var(self.f, name.clone()));
+        }
+        let (file, ty) = self.scope.global(self.file, name)?;
+        self.may_carry(&ty).then(|| Place::Global(file, name.clone()))
+    }
+
+    pub(super) fn var_type(&self, name: &Name) -> CType {
+        if let Some(t) = self.locals.get(name) {
+            return t.clone();
+        }
+        self.scope.global(self.file, name).map_or_else(CType::unknown, |(_, t)| t)
+    }
+
+    /// Struct tag of a type, typedefs resolved.
+    pub(super) fn tag(&self, ty: &CType) -> Option<Name> {
+        match &ty.base {
+            Base::Struct(t) | Base::Union(t) => Some(t.clone()),
+            Base::Named(n) => {
+                let t = self.scope.typedef(self.file, n)?;
+                t.tag().cloned()
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_container(&self, ty: &CType) -> bool {
+        match ty.page_depth() {
+            Some(d) => d >= 2,
+            None => self.tag(ty).is_some_and(|t| self.api.is_container(&t)),
+        }
+    }
+
+    /// A type whose values can carry pages: page pointers, containers, untyped pointers.
+    pub(super) fn may_carry(&self, ty: &CType) -> bool {
+        if ty.page_depth().is_some_and(|d| d >= 1) {
+            return true;
+        }
+        match &ty.base {
+            Base::Void => ty.depth() >= 1,
+            Base::Unknown => !ty.function,
+            _ if ty.function => false,
+            _ => self.tag(ty).is_some_and(|t| self.api.is_container(&t)),
+        }
+    }
+
+    pub(super) fn field_type(&self, tag: &str, field: &str) -> Option<CType> {
+        self.scope
+            .structure(self.file, tag)
+            .and_then(|s| s.fields.iter().find(|f| &*f.name == field).map(|f| f.ty.clone()))
+    }
+
+    /// Static type of an expression.
+    pub(super) fn ty(&self, e: &Expr) -> CType {
+        match &e.kind {
+            ExprKind::Ident(n) => self.var_type(n),
+            ExprKind::Int { ty, .. } => ty.clone(),
+            ExprKind::Unary(UnOp::Deref, a) => self.ty(a).deref(),
+            ExprKind::Unary(UnOp::AddrOf, a) => self.ty(a).address_of(),
+            ExprKind::Unary(_, a) => self.ty(a),
+            ExprKind::IncDec { operand, .. } => self.ty(operand),
+            ExprKind::Binary(BinOp::Add | BinOp::Sub, a, b) => {
+                let t = self.ty(a);
+                if t.depth() == 0 { self.ty(b) } else { t }
+            }
+            ExprKind::Binary(..) => CType::int(),
+            ExprKind::Assign(_, a, _) => self.ty(a),
+            ExprKind::Cond(c, a, b) => {
+                let t = self.ty(a.as_deref().unwrap_or(c));
+                if t.depth() == 0 { self.ty(b) } else { t }
+            }
+            ExprKind::Comma(_, b) => self.ty(b),
+            ExprKind::Index(a, _) => self.ty(a).deref(),
+            ExprKind::Cast(t, _) | ExprKind::CompoundLiteral(t, _) => t.clone(),
+            ExprKind::Field { base, name, .. } => {
+                let bt = self.ty(base);
+                let Some(tag) = self.tag(&bt) else { return CType::unknown() };
+                self.field_type(&tag, name).unwrap_or_else(CType::unknown)
+            }
+            ExprKind::Call { callee, args } => {
+                let Some(name) = callee.ident() else { return CType::unknown() };
+                for a in args {
+                    // container_of(p, struct foo, m) and everything built like it.
+                    if let ExprKind::Type(t) = &a.kind
+                        && t.ptr == 0
+                        && t.tag().is_some()
+                        && &**name != "sizeof"
+                    {
+                        let mut t = t.clone();
+                        t.ptr = 1;
+                        return t;
+                    }
+                }
+                if let Some(i) = self.api.same(name)
+                    && let Some(a) = args.get(i)
+                {
+                    let t = self.ty(a);
+                    return if self.tag(&t).is_some_and(|t| self.api.is_container(&t)) && name.ends_with("_page") {
+                        CType::structure("page", 1)
+                    } else {
+                        t
+                    };
+                }
+                if self.api.origin(name).is_some() || self.api.acquire(name).is_some_and(|a| a.returns_page) {
+                    return CType::structure("page", 1);
+                }
+                self.scope.returns(self.file, name).unwrap_or_else(CType::unknown)
+            }
+            ExprKind::StmtExpr(s) => {
+                let StmtKind::Block(v) = &s.kind else { return CType::unknown() };
+                match v.last().map(|s| &s.kind) {
+                    Some(StmtKind::Expr(e)) => self.ty(e),
+                    _ => CType::unknown(),
+                }
+            }
+            _ => CType::unknown(),
+        }
+    }
+}
