@@ -22,6 +22,8 @@ use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+mod tracked;
+
 /// A function before and after a plan.
 #[derive(Clone, Debug)]
 pub struct Changed {
@@ -149,13 +151,7 @@ fn decide_group(
 ) -> Decision {
     match dialect.kind {
         DialectKind::None => return Decision::assist(Reason::NoApi, "The tree has no function to convert to."),
-        // Half of a conversion corrupts the counts here: see `gupconv explain pin-user-pages`.
-        DialectKind::PinUserPages => {
-            let text =
-                "Pin and releases must change together in this tree, and the rewrite of the pin is not known yet.";
-            return Decision::assist(Reason::NoRule, text);
-        }
-        DialectKind::PutUserPage2 | DialectKind::PutUserPage3 => {}
+        DialectKind::PutUserPage2 | DialectKind::PutUserPage3 | DialectKind::PinUserPages => {}
     }
     let in_the_way = |i: usize| {
         let trace = &custody.traces[i];
@@ -170,7 +166,13 @@ fn decide_group(
         );
         return Decision::assist(Reason::SharedRelease, text);
     }
-    let sites: Vec<&PinSite> = group.iter().filter_map(|&i| custody.sites.get(i)).collect();
+    // Half of a conversion corrupts the counts here: see `gupconv explain pin-user-pages`.
+    let counted = dialect.kind == DialectKind::PinUserPages;
+    if let Some((reason, text)) = counted.then(|| tracked::obstacle(program, custody, group)).flatten() {
+        return Decision::assist(reason, text);
+    }
+    let skipped = |i: usize| counted && custody.traces[i].reason == Reason::AlreadyConverted;
+    let sites: Vec<&PinSite> = group.iter().filter(|&&i| !skipped(i)).filter_map(|&i| custody.sites.get(i)).collect();
     let numbers: BTreeSet<ReleaseId> = group.iter().flat_map(|&i| custody.traces[i].releases.iter().copied()).collect();
     let releases: Vec<&Release> = numbers
         .iter()
@@ -188,7 +190,11 @@ fn decide_group(
     let request = Request { program, releases: releases.clone(), sites: sites.clone(), target };
     match plan::plan(&request) {
         Err(Obstacle { at, text }) => Decision::assist(Reason::NoRule, format!("{text} ({})", place(program, at))),
-        Ok(plans) => choose(program, dialect, &sites, &releases, plans, prover),
+        Ok(mut plans) => {
+            let proposals = if counted { tracked::proposals(program, custody, group) } else { Vec::new() };
+            plans.iter_mut().for_each(|p| p.cautions.extend(proposals.iter().cloned()));
+            choose(program, dialect, &sites, &releases, plans, prover)
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Target {
     pub available: BTreeSet<String>,
     /// The array functions are linked only with `CONFIG_MMU` (`v5.2 mm/Makefile`); `put_user_page()` is an inline.
     pub mmu_only_batch: bool,
-    /// `unpin_user_page*()` instead of `put_user_page*()`. The acquire call is not part of these plans.
+    /// `unpin_user_page*()` instead of `put_user_page*()`; the acquiring calls are a part of the plans.
     pub unpin: bool,
 }
 
@@ -244,7 +244,7 @@ pub fn plan(req: &Request) -> Result<Vec<Plan>, Obstacle> {
     let mut ladders: Vec<(usize, Vec<Rewrite>)> = Vec::new();
     for (number, (scene, p)) in scenes.iter().zip(functions.values()).enumerate() {
         if !p.sites.is_empty() {
-            ladders.push((number, vec![rules::acquires(scene, &p.sites, &req.releases)?]));
+            ladders.push((number, vec![rules::acquires(scene, &p.sites)?]));
         }
         ladders.extend(rules::ladders(scene, &p.releases)?.into_iter().map(|l| (number, l)));
     }

@@ -2,12 +2,12 @@
 //!
 //! The one place where decision and proof meet: it turns a [`Question`] into a [`Task`]. It decides nothing.
 
-use crate::config::{Config, DirtyPolicy};
+use crate::config::{Config, DialectKind, DirtyPolicy};
 use crate::decide::Question;
 use crate::kernel::Api;
 use crate::prove::{self, Budget, ChangedFunction, HeldBy, Outcome, Policy, Proof, Task};
 use crate::report::ProofRecord;
-use crate::source::{FileId, LineMap, Name};
+use crate::source::{FileId, LineMap, Loc, Name};
 use crate::trace::{Custody, Writes};
 use std::collections::BTreeSet;
 
@@ -26,9 +26,11 @@ pub fn answer(config: &Config, custody: &Custody, q: &Question<'_>) -> ProofReco
     let task = Task {
         program: q.program,
         functions: functions(custody, q),
+        acquires: q.sites.iter().map(|s| s.at).collect(),
+        releases: all_releases(custody, q),
         contexts: q.releases.iter().map(|r| (r.at, r.context)).collect(),
         always_write: q.sites.iter().all(|s| s.writes == Writes::Always),
-        held_by: HeldBy::Get,
+        held_by: if q.dialect.kind == DialectKind::PinUserPages { HeldBy::GetToPin } else { HeldBy::Get },
         caps: q.dialect.capabilities(),
         api: Api::get(),
         policy: match config.dirty_policy {
@@ -41,6 +43,18 @@ pub fn answer(config: &Config, custody: &Custody, q: &Question<'_>) -> ProofReco
     };
     let proof = prove::prove(&task);
     record(q, &task, proof)
+}
+
+/// The releases of the traces of the question's pins, those that the plan does not know of included.
+fn all_releases(custody: &Custody, q: &Question<'_>) -> Vec<Loc> {
+    let mut all: BTreeSet<Loc> = q.releases.iter().map(|r| r.at).collect();
+    for t in &custody.traces {
+        let site = custody.sites.get(t.site.0 as usize);
+        if site.is_some_and(|site| q.sites.iter().any(|s| s.at == site.at)) {
+            all.extend(t.releases.iter().filter_map(|r| custody.releases.get(r.0 as usize)).map(|r| r.at));
+        }
+    }
+    all.into_iter().collect()
 }
 
 /// Functions of the traces of the question's pins, those of the pins first.

@@ -317,6 +317,12 @@ pub enum Reason {
     WrapperApi,
     /// The iterator has no user pages.
     NotUserPages,
+    /// Pins are counted apart, and a part of the trace is converted already: a bug, not a conversion.
+    HalfConverted,
+    /// Pins are counted apart, and nothing shows a use that needs one.
+    CaseUnknown,
+    /// The pinning twin would no longer dirty the pages, and no release does.
+    LosesDirty,
 }
 
 impl Reason {
@@ -342,6 +348,9 @@ impl Reason {
         Reason::AlreadyConverted,
         Reason::WrapperApi,
         Reason::NotUserPages,
+        Reason::HalfConverted,
+        Reason::CaseUnknown,
+        Reason::LosesDirty,
     ];
     /// Stable spelling.
     pub fn code(self) -> &'static str {
@@ -366,6 +375,9 @@ impl Reason {
             Reason::AlreadyConverted => "already-converted",
             Reason::WrapperApi => "wrapper-api",
             Reason::NotUserPages => "not-user-pages",
+            Reason::HalfConverted => "half-converted",
+            Reason::CaseUnknown => "case-unknown",
+            Reason::LosesDirty => "loses-dirty",
         }
     }
 }

@@ -13,8 +13,8 @@ use gupconv::run::{Found, finish};
 use gupconv::source::{FileId, Loc, Span};
 use gupconv::split::{ItemKind, split};
 use gupconv::trace::{
-    Context, Custody, Dirty, Origin, PinSite, PinTrace, Reason, Release, ReleaseId, Shape, SiteId, Verdict, When,
-    Writes,
+    Context, Custody, Dirty, Origin, PinSite, PinTrace, Reason, Release, ReleaseId, Shape, SiteId, Use, UseKind,
+    Verdict, When, Writes,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -138,7 +138,9 @@ fn custody() -> Custody {
 
 const PUT_USER: &str = "static inline void put_user_page(struct page *page)\n{\n\tput_page(page);\n}\n\
     void put_user_pages_dirty_lock(struct page **pages, unsigned long npages);\n";
-const UNPIN: &str = "void unpin_user_page(struct page *page);\n";
+const PINS: &str = "int get_user_pages_fast(unsigned long a, int n, unsigned int gup_flags, struct page **pages);\n\
+    int pin_user_pages_fast(unsigned long a, int n, unsigned int gup_flags, struct page **pages)\n{\n\treturn 0;\n}\n\
+    void unpin_user_page(struct page *page)\n{\n}\n";
 
 fn dialect(mm_h: &str) -> Detected {
     of_files(&mut |path| (path == "include/linux/mm.h").then(|| mm_h.as_bytes().to_vec()))
@@ -193,7 +195,67 @@ fn foreign_pages_keep_a_release_as_it_is() {
 fn a_dialect_that_cannot_be_written_is_not() {
     let c = custody();
     assert_eq!(verdicts(&c, "int x;\n", "equal"), [(Verdict::Assist, Reason::NoApi, 0); 2]);
-    assert_eq!(verdicts(&c, UNPIN, "equal"), [(Verdict::Assist, Reason::NoRule, 0); 2]);
+}
+
+/// The first site's verdict in a tree that counts pins.
+fn tracked(custody: &Custody, mm_h: &str) -> (Verdict, Reason, usize, Vec<String>) {
+    let prover = |q: &Question<'_>| {
+        let names: Vec<_> = q.changed.iter().map(|c| c.after.name.to_string()).collect();
+        assert_eq!(names, ["first", "second", "done"], "acquires and releases change together");
+        ProofRecord { outcome: "refined", ..unproved(q) }
+    };
+    let outcomes = decide(&Files::new(), &dialect(mm_h).dialect, custody, &prover);
+    let o = &outcomes[0];
+    (o.verdict, o.reason, o.edits.len(), o.proof.as_ref().map(|p| p.assumed.clone()).unwrap_or_default())
+}
+
+/// The custody of a tree that counts pins: a device gets at the pages.
+fn device_pages() -> Custody {
+    let mut c = custody();
+    for (n, site) in c.sites.iter_mut().enumerate() {
+        site.flags = Some(place(0, PIN, "FOLL_WRITE", n).span);
+    }
+    for t in &mut c.traces {
+        t.uses = vec![Use { at: c.sites[0].at, kind: UseKind::Io, callee: "dma_map_page".into() }];
+    }
+    c
+}
+
+#[test]
+fn pins_and_releases_change_together_or_not_at_all() {
+    let c = device_pages();
+    let (verdict, reason, edits, said) = tracked(&c, PINS);
+    assert_eq!((verdict, reason, edits), (Verdict::Convert, Reason::Complete, 3));
+    assert!(said.iter().any(|s| s.contains("FOLL_LONGTERM")), "pages outlive the call: {said:?}");
+    assert!(said.iter().any(|s| s.contains("no release dirties them")), "{said:?}");
+    // The twin is missing, or takes other arguments.
+    let one = PINS.replace("pin_user_pages_fast", "pin_user_pages");
+    assert_eq!(tracked(&c, &one).1, Reason::NoRule);
+    let other = PINS.replace("int pin_user_pages_fast(unsigned long a, int n", "int pin_user_pages_fast(long a, int n");
+    assert_eq!(tracked(&c, &other).1, Reason::NoRule);
+}
+
+#[test]
+fn a_tree_that_counts_pins_asks_for_more() {
+    let reason = |change: &dyn Fn(&mut Custody)| {
+        let mut c = device_pages();
+        change(&mut c);
+        let (verdict, reason, edits, _) = tracked(&c, PINS);
+        assert_eq!((verdict, edits), (Verdict::Assist, 0));
+        reason
+    };
+    assert_eq!(reason(&|c| c.traces[1].uses.clear()), Reason::CaseUnknown);
+    assert_eq!(reason(&|c| c.traces[1].case = 4), Reason::CaseUnknown);
+    assert_eq!(reason(&|c| c.releases[0].callee = "unpin_user_page".into()), Reason::HalfConverted);
+    assert_eq!(reason(&|c| c.sites[1].api = "pin_user_pages_fast".into()), Reason::HalfConverted);
+    assert_eq!(reason(&|c| c.sites[0].api = "get_user_pages".into()), Reason::LosesDirty);
+    let foreign = |c: &mut Custody| {
+        c.releases[0].foreign = vec![Origin { what: "alloc_page".into(), at: c.sites[0].at }];
+        c.releases[0].guarded_by = Some("b->user".into());
+    };
+    assert_eq!(reason(&foreign), Reason::MixedOrigin);
+    // A call that drops a reference and is not among the releases.
+    assert_eq!(reason(&|c| c.releases[0].at = place(1, PUT, "page", 0)), Reason::NoRule);
 }
 
 fn finished(config: &Config, outcome: &'static str) -> gupconv::run::Analysis {

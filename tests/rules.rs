@@ -13,6 +13,7 @@
 
 use gupconv::ast::{ExprKind, Function, StructDef};
 use gupconv::edit::EditSet;
+use gupconv::kernel::Api;
 use gupconv::parse::Parser;
 use gupconv::plan::{Plan, Request, Target, plan, rewritten};
 use gupconv::program::Program;
@@ -132,7 +133,12 @@ fn setting(text: &str) -> Result<Setting, Failed> {
             Some(("context", "atomic")) => s.context.may_be_atomic = true,
             Some(("context", "locked")) => s.context.page_locked = true,
             Some(("dialect", "pin")) => {
-                s.target = Target::unpin(&["pin_user_pages", "pin_user_pages_fast", "pin_user_pages_remote"]);
+                s.target = Target::unpin(&[
+                    "pin_user_pages",
+                    "pin_user_pages_fast",
+                    "pin_user_pages_remote",
+                    "pin_user_pages_unlocked",
+                ]);
             }
             Some(("mmu", "only")) => s.target.mmu_only_batch = true,
             Some(("skip", n)) => s.skip.push(n.parse().map_err(|_| Failed::from("skip wants a number"))?),
@@ -182,9 +188,11 @@ fn sites(program: &OneFile, s: &Setting) -> Vec<PinSite> {
     let mut found = Vec::new();
     for f in program.functions.iter().filter(|_| s.target.unpin) {
         f.body.walk_exprs(&mut |e| {
-            if let (Some((name, _)), ExprKind::Call { callee, .. }) = (e.call(), &e.kind)
+            if let (Some((name, args)), ExprKind::Call { callee, .. }) = (e.call(), &e.kind)
                 && name.starts_with("get_user_pages")
             {
+                let roles = Api::get().acquire(name).map(|a| a.roles(args.len(), None));
+                let flags = roles.and_then(|r| r.flags).and_then(|i| args.get(i)).map(|a| a.span);
                 found.push(PinSite {
                     at: Loc { file: FILE, span: callee.span },
                     call: e.span,
@@ -192,7 +200,7 @@ fn sites(program: &OneFile, s: &Setting) -> Vec<PinSite> {
                     function: f.name.clone(),
                     pages: None,
                     count: None,
-                    flags: None,
+                    flags,
                     result: None,
                     writes: Writes::Always,
                     write_expr: String::new(),

@@ -187,4 +187,36 @@ The iterator was made from pages of the kernel (a bvec, a kvec, a pipe). What
 it hands out is no pin, and a plain reference is dropped rightly.
 ",
     ),
+    page(
+        "half-converted",
+        "a part of the trace speaks of pins, another of references",
+        "\
+The tree counts pins apart, and this trace takes a pin and drops a reference,
+or the other way round, on one of its paths. Each such page is left with a
+wrong count for ever. That is a bug to be fixed in a patch of its own, with
+a Fixes: tag; it is no conversion, since the code before and after does not
+do the same.
+",
+    ),
+    page(
+        "case-unknown",
+        "nothing shows a use that needs a pin",
+        "\
+pin_user_pages.rst wants a pin where a device gets at the data (cases 1 and
+2) or the processor writes it (case 5). The code of this trace shows neither,
+as far as it was followed. In a tree that counts pins apart a conversion
+changes what others see of the page, so it is not made on a guess.
+",
+    ),
+    page(
+        "loses-dirty",
+        "pin_user_pages() does not dirty what get_user_pages() did",
+        "\
+get_user_pages() sets FOLL_TOUCH: a page that is taken for writing is marked
+dirty on the way, if it was not dirty. pin_user_pages() does not do that (the
+fast, remote and unlocked functions do it in both families). Where no release
+dirties the pages, the conversion would lose that. Add the missing dirtying
+at the release first, as a fix of its own; then convert.
+",
+    ),
 ];

@@ -105,7 +105,9 @@ early.
 Only sites whose case calls for a pin are converted: direct I/O (case 1),
 long term and RDMA (case 2) and writing into the page from the CPU (case 5).
 Users of an MMU notifier (case 3) and of struct page alone (case 4) keep
-plain references.
+plain references. The use must be seen in the code; a guess is not enough
+here. FOLL_GET goes, FOLL_LONGTERM is proposed where an object keeps the
+pages, and never added: it changes what can be pinned.
 ",
         ),
     },

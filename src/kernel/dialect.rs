@@ -170,7 +170,11 @@ impl Dialect {
         let has_body = |f: &str| headers.body(f).is_some() || bodies.body(f).is_some();
         let mut available = BTreeSet::new();
         for f in names.iter().filter(|f| headers.declares(f)) {
-            if has_body(f) {
+            if let Some(get) = f.strip_prefix("pin_").map(|rest| format!("get_{rest}"))
+                && !same_parameters(headers, &get, f)
+            {
+                notes.push(format!("{f}() does not take the arguments of {get}(): it is not used"));
+            } else if has_body(f) {
                 available.insert(f.to_string());
             } else {
                 notes.push(format!("{f}() is declared, but has no body in {}", BODIES.join(" or ")));
@@ -291,6 +295,12 @@ fn family(headers: &Prototypes, bodies: &Prototypes, notes: &mut Vec<String>) ->
             family
         }
     }
+}
+
+/// Whether both functions are declared with parameters of the same types in the same order.
+fn same_parameters(headers: &Prototypes, a: &str, b: &str) -> bool {
+    let types = |f| Some(headers.params(f)?.iter().map(|p| p.ty.clone()).collect::<Vec<_>>());
+    types(a).is_some_and(|t| Some(t) == types(b))
 }
 
 fn bio_flag(headers: &Prototypes) -> BioFlag {

@@ -6,7 +6,7 @@
 use super::code::{Code, Op, Way};
 use super::compare::Diff;
 use super::state::{At, Ev, Fill, Frame, Pages, Phase, State, What};
-use super::task::{Refinement, Task};
+use super::task::{ChangedFunction, HeldBy, Refinement, Task};
 use super::trail::{BOUND, Note, Stop, Trail};
 use super::value::{ITy, NameId, Obj, Ptr, Term, V, World, int_type};
 use crate::ast::{CType, Expr, Function, StructDef};
@@ -60,6 +60,8 @@ pub struct Machine<'t> {
     pub old_faults: u64,
     /// Opaque calls leave structs as they are (second tier).
     pub trusting: bool,
+    /// All pages are plain and distinct: only references are looked at.
+    pub plain: bool,
     /// The code may run where sleeping is forbidden; chosen at the start of a run.
     pub steps: u64,
     /// Folios that the first page of a run may lie in.
@@ -132,6 +134,7 @@ impl<'t> Machine<'t> {
             compared: 0,
             old_faults: 0,
             trusting: false,
+            plain: false,
             steps: 0,
             flavours: super::pages::flavours(true, false, false),
             now: Span::default(),
@@ -208,6 +211,13 @@ impl<'t> Machine<'t> {
         }
         // A changed function called from changed code runs in the version of the caller.
         let changed = self.task.changed.iter().find(|c| c.file == file && c.before.name == f.name);
+        if let Some(c) = changed
+            && self.phase == Phase::Both
+            && self.task.held_by == HeldBy::GetToPin
+            && !self.with_regions.contains_key(&(file, f.name.clone()))
+        {
+            return self.call_both(file, c, args, span);
+        }
         let (f, after) = match changed {
             Some(c) if self.phase == Phase::After => (c.after.clone(), true),
             _ => (f.clone(), false),
@@ -247,6 +257,43 @@ impl<'t> Machine<'t> {
             Exit::Return(v) => Ok(self.convert(v, &f.ret)),
             Exit::Way(_) => Ok(V::Void),
         }
+    }
+
+    /// Runs a changed function that unchanged code calls, in both versions: the pages it is given are held by a plain
+    /// reference in one memory and by a pin in the other, so neither version fits both.
+    fn call_both(&mut self, file: FileId, c: &ChangedFunction, args: &[V], span: Span) -> Result<V, Stop> {
+        let log_from = self.st.log.len();
+        self.st.used.clear();
+        let snapshot = self.st.clone();
+        self.phase = Phase::Before;
+        let old_value = match self.call_function(file, &c.before, args, span) {
+            Err(Stop::Fault(_)) => {
+                self.old_faults += 1;
+                return Err(Stop::Prune);
+            }
+            other => other?,
+        };
+        let mut old = std::mem::replace(&mut self.st, snapshot);
+        self.phase = Phase::After;
+        let new_exit = match self.call_function(file, &c.before, args, span) {
+            Err(Stop::Fault(what)) => Err(what),
+            other => Ok(Exit::Return(other?)),
+        };
+        self.fault_at = new_exit.is_err().then(|| self.at(self.now));
+        self.phase = Phase::Both;
+        old.sync(&self.pages)?;
+        self.st.sync(&self.pages)?;
+        let new = std::mem::replace(&mut self.st, old);
+        match super::compare::compare(self, 0, log_from, &Exit::Return(old_value), &new, &new_exit) {
+            Ok(met) => self.refinements.extend(met),
+            Err(diff) => {
+                self.diff = Some(diff);
+                return Err(Stop::Prune);
+            }
+        }
+        let [_, mem] = new.mems;
+        self.st.take_after(mem, new.held);
+        Ok(old_value)
     }
 
     /// Runs code from its start.

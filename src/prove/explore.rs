@@ -220,22 +220,31 @@ pub fn prove_function(m: &mut Machine<'_>, number: usize, runs: &mut u64) -> Fou
     if let Some(h) = align::hull(b, a) {
         shapes.push(vec![h]);
     }
-    // Where get becomes pin, the pages of a function that pins must be those of its own call.
+    // Where get becomes pin, the references of a function that pins are followed from its own call as well.
     let own = task.held_by == HeldBy::GetToPin && acquires(m, c);
     let mut tiers = Vec::new();
-    if local && !own {
-        tiers.extend((0..shapes.len()).map(Tier::Local));
-    }
-    tiers.push(Tier::Entry(0));
-    if shapes.len() > 1 {
-        tiers.push(Tier::Entry(shapes.len() - 1));
+    let other = other_origin(m);
+    if other.is_none() {
+        if local {
+            tiers.extend((0..shapes.len()).map(Tier::Local));
+        }
+        tiers.push(Tier::Entry(0));
+        if shapes.len() > 1 {
+            tiers.push(Tier::Entry(shapes.len() - 1));
+        }
     }
     tiers.push(Tier::Pin);
     let mut run = |m: &mut Machine<'_>, tier: Tier, look_on: u64| {
         let (met, assumed) = (m.refinements.clone(), m.assumed.clone());
         let found = match tier {
-            Tier::Local(i) => Some(locally(m, c, &shapes[i], known, runs, look_on)),
+            Tier::Local(i) => Some(locally(m, c, &shapes[i], known, own, runs, look_on)),
             Tier::Entry(i) => Some(from_entry(m, c, &shapes[i], known, runs, look_on)),
+            Tier::References => {
+                m.plain = true;
+                let found = from_entry(m, c, &shapes[0], known, runs, look_on);
+                m.plain = false;
+                Some(found)
+            }
             Tier::Pin => super::chain::from_pin(m, number, &shapes[0], runs, look_on),
         };
         if !matches!(found, Some(Found::Fine)) {
@@ -246,8 +255,19 @@ pub fn prove_function(m: &mut Machine<'_>, number: usize, runs: &mut u64) -> Fou
     // A difference beats a stop; the difference from the widest start counts.
     let mut difference = None;
     let mut stop = None;
+    let mut referenced = true;
     for tier in tiers {
-        match run(m, tier, 0) {
+        if !referenced && matches!(tier, Tier::Local(_)) {
+            continue;
+        }
+        let mut tier = tier;
+        let mut found = run(m, tier, 0);
+        if own && matches!((tier, &found), (Tier::Local(_), Some(Found::Fine))) {
+            tier = Tier::References;
+            found = run(m, tier, 0);
+            referenced = matches!(found, Some(Found::Fine));
+        }
+        match found {
             Some(Found::Fine) => return Found::Fine,
             Some(Found::Differs(_)) => difference = Some(tier),
             Some(Found::Stopped(s)) => {
@@ -257,6 +277,12 @@ pub fn prove_function(m: &mut Machine<'_>, number: usize, runs: &mut u64) -> Fou
         }
     }
     match (difference, stop) {
+        (None, _) if other.is_some() => Found::Stopped(Stopped {
+            file: c.file,
+            span: c.before.name_span,
+            after: false,
+            construct: format!("a page of another origin in the trace, {}()", other.unwrap_or_default()),
+        }),
         (Some(tier), _) => run(m, tier, LOOK_ON).unwrap_or(Found::Fine),
         (None, Some(s)) => Found::Stopped(s),
         (None, None) => Found::Stopped(never_reached(c, &[], 0)),
@@ -268,7 +294,21 @@ pub fn prove_function(m: &mut Machine<'_>, number: usize, runs: &mut u64) -> Fou
 enum Tier {
     Local(usize),
     Entry(usize),
+    /// From the entry, with plain pages: where get becomes pin, the references of the function's own call.
+    References,
     Pin,
+}
+
+/// A call in a function of the trace that makes or takes another reference, where get becomes pin: what a function
+/// drops must then be seen from the pin on.
+fn other_origin(m: &Machine<'_>) -> Option<Name> {
+    if m.task.held_by != HeldBy::GetToPin {
+        return None;
+    }
+    let api = m.task.api;
+    let named = m.task.functions.iter().filter_map(|(file, name)| m.task.program.function(*file, name));
+    let mut all = named.map(|(_, f)| f).chain(m.task.changed.iter().map(|c| c.before.clone()));
+    all.find_map(|f| callees(&f).into_iter().find(|n| api.origin(n) == Some(true) || api.is_extra_reference(n)))
 }
 
 /// The function itself calls a pin or get function, in either version.
@@ -281,12 +321,15 @@ fn locally(
     c: &ChangedFunction,
     pairs: &[Pair<'_>],
     known: (bool, bool),
+    own: bool,
     runs: &mut u64,
     look_on: u64,
 ) -> Found {
     m.regions = compile_regions(m, c, pairs);
     m.with_regions.clear();
     for k in 0..pairs.len() {
+        // What takes pages does nothing else with them.
+        m.plain = own && !m.regions[k].releases;
         let r = explore_runs(m, runs, look_on, &mut |m| {
             let types = m.regions[k].types[0].clone();
             m.enter(c.file, types, false);
@@ -300,6 +343,7 @@ fn locally(
             set_context(m, known);
             m.region(k).map(|_| ())
         });
+        m.plain = false;
         match r {
             Found::Fine if m.reached.contains(&k) => {}
             Found::Fine => return Found::Stopped(never_reached(c, pairs, k)),

@@ -11,12 +11,13 @@
 //! hitting a limit, and never when no run got through the changed code.
 //!
 //! ```text
-//! let task = Task { program, changed, functions, contexts, always_write, held_by, caps, api, policy, budget };
+//! let task = Task { program, changed, functions, acquires, releases, contexts, held_by, caps, api, … };
 //! let proof = prove::prove(&task);
 //! ```
 
 mod align;
 mod arith;
+mod balance;
 mod calls;
 mod chain;
 mod changed;
@@ -56,6 +57,11 @@ pub fn prove(task: &Task<'_>) -> Proof {
         counterexample: None,
         stopped: None,
     };
+    if let Some(story) = balance::unbalanced(task) {
+        proof.outcome = Outcome::Differs;
+        proof.counterexample = Some(story);
+        return proof;
+    }
     for i in order {
         match explore::prove_function(&mut m, i, &mut runs) {
             Found::Fine => {}

@@ -111,7 +111,13 @@ impl Machine<'_> {
             return Ok(model::Ptr::Null);
         }
         let p = self.new_page();
+        let foreign = match self.w.get(t) {
+            Term::Call(name, ..) => self.task.api.origin(self.w.spell(*name)) == Some(true),
+            _ => false,
+        };
         let kinds = match self.task.held_by {
+            // alloc_page() and the like: a plain reference in both versions.
+            _ if foreign => [Grab::Get; 2],
             HeldBy::Get => [Grab::Get; 2],
             HeldBy::Pin => [Grab::Pin; 2],
             // In unchanged code it is a reference that the plan does not touch.
@@ -129,7 +135,7 @@ impl Machine<'_> {
     pub fn new_page(&mut self) -> Page {
         let n = self.pages.folios.len();
         if n == 0 {
-            let i = self.trail.choose(self.flavours.len());
+            let i = if self.plain { 0 } else { self.trail.choose(self.flavours.len()) };
             let (folio, idx, text) = self.flavours[i];
             let lock = if self.page_locked { model::Lock::Caller } else { model::Lock::Free };
             self.pages.folios.push(Folio { lock, ..folio });
@@ -147,7 +153,7 @@ impl Machine<'_> {
         }
         // Four entries show every way of sharing; what comes behind them in a longer array is plain.
         self.pages.met += 1;
-        let choices = if self.pages.met >= 4 { 1 } else { options.len() + 1 };
+        let choices = if self.plain || self.pages.met >= 4 { 1 } else { options.len() + 1 };
         match self.trail.choose(choices) {
             0 => {
                 let lock = if self.page_locked { model::Lock::Caller } else { model::Lock::Free };

@@ -69,6 +69,10 @@ pub struct Task<'a> {
     pub changed: Vec<ChangedFunction>,
     /// Functions of the trace, from the pin to the releases: file and name. Starting points of the second tier.
     pub functions: Vec<(FileId, Name)>,
+    /// Every call of the trace that takes pages, by the place of its callee. Asked for where get becomes pin.
+    pub acquires: Vec<Loc>,
+    /// Every call of the trace that drops pages, in all functions, changed or not. Asked for where get becomes pin.
+    pub releases: Vec<Loc>,
     /// What is known of the context of each release.
     pub contexts: Vec<(Loc, Context)>,
     /// Every pin asks for write access, always: the zero page cannot be among the pages.

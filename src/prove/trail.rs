@@ -228,8 +228,41 @@ impl Trail {
         Ok(b)
     }
 
+    /// A term as an unknown and a constant that is added to it, with all that is known by now.
+    fn linear(&self, w: &World, t: TermId) -> (TermId, i128) {
+        if let Term::Bin(op @ (BinOp::Add | BinOp::Sub), a, b) = *w.get(t) {
+            let sign = if op == BinOp::Add { 1 } else { -1 };
+            if let Some(V::Int(n, _)) = self.eval(w, b) {
+                let (x, k) = self.linear(w, a);
+                return (x, k + sign * n);
+            }
+            if let (BinOp::Add, Some(V::Int(n, _))) = (op, self.eval(w, a)) {
+                let (x, k) = self.linear(w, b);
+                return (x, k + n);
+            }
+        }
+        (t, 0)
+    }
+
+    /// The truth of a comparison that was decided before in other words: `a < n + m` when `m` was not known, `a < n`
+    /// now that it is 0.
+    fn decided(&self, w: &World, t: TermId) -> Option<bool> {
+        let Term::Bin(op @ (BinOp::Lt | BinOp::Eq), a, b) = *w.get(t) else { return None };
+        let sides = (self.linear(w, a), self.linear(w, b));
+        self.conds.iter().find_map(|&(old, truth)| match *w.get(old) {
+            Term::Bin(o, x, y) if o == op && (self.linear(w, x), self.linear(w, y)) == sides => Some(truth),
+            Term::Bin(BinOp::Eq, x, y) if op == BinOp::Eq && (self.linear(w, y), self.linear(w, x)) == sides => {
+                Some(truth)
+            }
+            _ => None,
+        })
+    }
+
     /// Order and equality of two unknowns exclude each other.
     fn implied(&self, w: &mut World, t: TermId) -> Option<bool> {
+        if let Some(b) = self.decided(w, t) {
+            return Some(b);
+        }
         let known = |trail: &Self, w: &mut World, op, a, b| {
             let t = w.term(Term::Bin(op, a, b), Some(ITy::INT));
             trail.truths.get(&t).copied()

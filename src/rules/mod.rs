@@ -34,7 +34,7 @@ use crate::edit::Edit;
 use crate::plan::{Obligation, Obstacle, Target};
 use crate::program::Program;
 use crate::source::{FileId, Loc, Span};
-use crate::trace::{Dirty, PinSite, Release};
+use crate::trace::{PinSite, Release};
 use analysis::Types;
 use cfg::Cfg;
 
@@ -314,14 +314,10 @@ pub fn ladders(scene: &Scene, releases: &[&Release]) -> Result<Vec<Vec<Rewrite>>
 ///
 /// # Errors
 /// A call that has no twin in the tree.
-pub fn acquires(scene: &Scene, sites: &[&PinSite], releases: &[&Release]) -> Result<Rewrite, Obstacle> {
+pub fn acquires(scene: &Scene, sites: &[&PinSite]) -> Result<Rewrite, Obstacle> {
     let mut r = Rewrite::plain("pin_call", vec![]);
     for site in sites {
-        let dirtied = releases.iter().any(|r| r.dirty != Dirty::None);
-        let text = format!("{}() has no pin_user_pages*() twin in this tree.", site.api);
-        let (change, caution) = pin_call::rewrite(scene, site, dirtied).ok_or(Obstacle { at: site.at, text })?;
-        r.changes.push(change);
-        r.cautions.extend(caution);
+        r.changes.extend(pin_call::rewrite(scene, site).map_err(|text| Obstacle { at: site.at, text })?);
     }
     Ok(r)
 }

@@ -1,30 +1,36 @@
 //! `get_user_pages*()` becomes `pin_user_pages*()`, in trees where pinned pages are counted apart.
 //!
 //! # What it does
-//! Changes the name of the acquiring function to its twin in the same plan as all releases. The argument list of the
-//! twin is the same in every tree that has it.
+//! Changes the name of the acquiring function to its twin in the same plan as all releases, and takes `FOLL_GET` and
+//! `FOLL_TOUCH` out of the flags. The argument list of the twin is the same in every tree that has it; a tree in which
+//! it is not has no twin for this rule.
 //!
 //! # Why
 //! Where `unpin_user_page()` exists, it drops a pin and not a reference: acquire and release must change together, or
-//! every page is left with a wrong count.
+//! every page is left with a wrong count. `FOLL_GET` with `pin_user_pages*()` is an error at run time.
 //!
 //! # Example
 //! ```c
-//! ret = get_user_pages_fast(start, npages, FOLL_WRITE, pages);
+//! ret = get_user_pages_unlocked(start, npages, pages, FOLL_WRITE | FOLL_GET);
 //! ```
 //! becomes
 //! ```c
-//! ret = pin_user_pages_fast(start, npages, FOLL_WRITE, pages);
+//! ret = pin_user_pages_unlocked(start, npages, pages, FOLL_WRITE);
 //! ```
 //!
 //! # Fix safety
-//! Only with all releases of the pin, and only if the tree has the twin. `get_user_pages()` sets `FOLL_TOUCH`, which
-//! dirties a page that is pinned for writing; `pin_user_pages()` does not. Where no release dirties, the report says
-//! so.
+//! Only with all releases of the pin, and only if the tree has the twin. Flags that are put together elsewhere must not
+//! hold a flag that the twin refuses. `get_user_pages()` sets `FOLL_TOUCH`, which dirties a page that is pinned for
+//! writing, and `pin_user_pages()` does not; without a release that dirties there is no plan.
 
+use super::style::{bare, identifiers};
 use super::{Change, Form, Scene};
 use crate::plan::Target;
-use crate::trace::{PinSite, Writes};
+use crate::source::Span;
+use crate::trace::PinSite;
+
+/// Flags that a caller of `pin_user_pages*()` must not give (v5.7 and v6.12 mm/gup.c).
+const REFUSED: [&str; 3] = ["FOLL_GET", "FOLL_TOUCH", "FOLL_PIN"];
 
 /// The twin of an acquiring function, if the tree has it.
 pub fn twin(target: &Target, api: &str) -> Option<String> {
@@ -33,18 +39,44 @@ pub fn twin(target: &Target, api: &str) -> Option<String> {
     target.available.contains(&new).then_some(new)
 }
 
-/// The change of the call, and what a person should look at.
-pub fn rewrite(scene: &Scene, site: &PinSite, dirtied: bool) -> Option<(Change, Option<String>)> {
-    let with = twin(scene.target, &site.api)?;
+/// The changes of the call.
+///
+/// # Errors
+/// What stands in the way, one sentence.
+pub fn rewrite(scene: &Scene, site: &PinSite) -> Result<Vec<Change>, String> {
+    let no_twin = || format!("{}() has no pin_user_pages*() twin in this tree.", site.api);
+    let with = twin(scene.target, &site.api).ok_or_else(no_twin)?;
     if site.at.span.of(scene.text) != site.api.as_bytes() {
-        return None;
+        return Err(format!("{}() is not called by its name here.", site.api));
     }
-    let touched = &*site.api == "get_user_pages" && site.writes != Writes::Never && !dirtied;
-    let caution = touched.then(|| {
-        format!(
-            "{}() relied on FOLL_TOUCH of get_user_pages() to dirty the pages: no release dirties them, and {with}() does not.",
-            site.function
-        )
-    });
-    Some((Change { span: site.at.span, with, form: Form::Part }, caution))
+    let mut changes = vec![Change { span: site.at.span, with, form: Form::Part }];
+    changes.extend(flags(scene, site)?);
+    Ok(changes)
+}
+
+/// The flags without those that the twin refuses.
+fn flags(scene: &Scene, site: &PinSite) -> Result<Option<Change>, String> {
+    let refused = |s: &Span| REFUSED.iter().any(|f| s.of(scene.text) == f.as_bytes());
+    let Some(span) = site.flags else {
+        return Err(format!("The flags of {}() were not found.", site.api));
+    };
+    // Flags that come from a variable, a parameter or a macro of the file: no refused one may be near.
+    let whole = Span::new(0, scene.text.len());
+    if let Some(other) = identifiers(scene.text, whole).into_iter().find(|s| refused(s) && !span.contains(*s))
+        && identifiers(scene.text, span).iter().any(|s| !s.of(scene.text).starts_with(b"FOLL_"))
+    {
+        return Err(format!("{} may be among the flags.", other.text(scene.text)));
+    }
+    if !identifiers(scene.text, span).iter().any(refused) {
+        return Ok(None);
+    }
+    let text = bare(scene.text, span);
+    let plain = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let all: Vec<&str> = text.split('|').map(str::trim).collect();
+    if text.contains("FOLL_PIN") || !all.iter().all(|s| plain(s)) {
+        return Err(format!("The flags `{text}` are not a plain list."));
+    }
+    let kept: Vec<&str> = all.into_iter().filter(|s| !REFUSED.contains(s)).collect();
+    let with = if kept.is_empty() { "0".to_string() } else { kept.join(" | ") };
+    Ok(Some(Change { span, with, form: Form::Part }))
 }

@@ -1,6 +1,6 @@
 //! A tree of one file, and the proof of a case on it.
 
-use gupconv::ast::{Function, StructDef};
+use gupconv::ast::{ExprKind, Function, StructDef};
 use gupconv::kernel::Api;
 use gupconv::model::Capabilities;
 use gupconv::parse::{Parser, function_from_source};
@@ -90,6 +90,23 @@ impl Case {
     fn list(&self, key: &str) -> Vec<&str> {
         self.options.iter().filter_map(|o| o.strip_prefix(key)).flat_map(|v| v.split(',')).collect()
     }
+    /// Every call of the file that takes pages, and every call that drops some.
+    fn calls(&self) -> (Vec<Loc>, Vec<Loc>) {
+        let (mut takes, mut drops) = (Vec::new(), Vec::new());
+        for f in self.program.functions.values() {
+            f.body.walk_exprs(&mut |e| {
+                let (Some((name, _)), ExprKind::Call { callee, .. }) = (e.call(), &e.kind) else { return };
+                let at = Loc { file: FileId(0), span: callee.span };
+                if Api::get().acquire(name).is_some() {
+                    takes.push(at);
+                }
+                if Api::get().release(name).is_some() {
+                    drops.push(at);
+                }
+            });
+        }
+        (takes, drops)
+    }
     pub fn prove(&self) -> Proof {
         self.prove_against(&self.after)
     }
@@ -123,9 +140,12 @@ impl Case {
                 contexts.push((Loc { file, span: f.name_span }, context));
             }
         }
+        let (acquires, releases) = self.calls();
         prove(&Task {
             program: &self.program,
             changed,
+            acquires,
+            releases,
             functions: self.list("trace=").into_iter().map(|n| (file, n.into())).collect(),
             contexts,
             always_write: self.has("always-write"),

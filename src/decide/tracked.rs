@@ -1,0 +1,172 @@
+//! What a tree that counts pins apart demands of a group of sites, beyond what every dialect demands.
+//!
+//! Where `unpin_user_page()` exists it drops a pin, not a reference: the acquiring calls and all releases change
+//! together, and one release that is not known leaves every page with a wrong count. So the questions here are: is it a
+//! pin at all by `Documentation/core-api/pin_user_pages.rst`, is nothing of it converted yet, can anything else drop
+//! the pages, and what does the pinning call do no more. It makes no plan.
+
+use super::place;
+use crate::ast::Function;
+use crate::kernel::{AcquireKind, Api};
+use crate::program::Program;
+use crate::source::{Loc, Name};
+use crate::trace::{Custody, Dirty, HolderKind, PinSite, PinTrace, Reason, Release, UseKind, Verdict, Writes};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Why the group must not be converted in such a tree; `None` when nothing stands in the way.
+pub(super) fn obstacle(program: &dyn Program, custody: &Custody, group: &[usize]) -> Option<(Reason, String)> {
+    let wanted = group.iter().filter(|&&i| custody.traces[i].verdict == Verdict::Convert);
+    let traces: Vec<(&PinSite, &PinTrace)> =
+        wanted.filter_map(|&i| Some((custody.sites.get(i)?, custody.traces.get(i)?))).collect();
+    traces.iter().find_map(|(site, trace)| {
+        half_converted(program, custody, site, trace)
+            .or_else(|| no_case(program, custody, site, trace))
+            .or_else(|| foreign(program, custody, trace))
+            .or_else(|| other_drop(program, custody, site, trace))
+            .or_else(|| loses_dirty(program, custody, site, trace))
+    })
+}
+
+/// What a person should decide before the patch is sent: changes of behaviour that the tool does not make by itself.
+pub(super) fn proposals(program: &dyn Program, custody: &Custody, group: &[usize]) -> Vec<String> {
+    let mut out = Vec::new();
+    for (site, trace) in group.iter().filter_map(|&i| Some((custody.sites.get(i)?, custody.traces.get(i)?))) {
+        if trace.verdict != Verdict::Convert {
+            continue;
+        }
+        if !trace.local && !flags(program, site).contains("FOLL_LONGTERM") {
+            let kept = |k| matches!(k, HolderKind::Field | HolderKind::Global);
+            let holder = trace.holders.iter().find(|h| kept(h.kind));
+            let kept = holder.map_or_else(|| "an object".to_string(), |h| h.text.clone());
+            out.push(format!(
+                "The pages of {}() are kept in {kept} after the call: FOLL_LONGTERM belongs there if they stay for long \
+                 (pin_user_pages.rst, CASE 2); it changes what can be pinned, so it is not added.",
+                site.function
+            ));
+        }
+        if site.writes != Writes::Never && !dirties(program, custody, trace) {
+            out.push(format!(
+                "The pages of {}() may be written and no release dirties them, before as after.",
+                site.function
+            ));
+        }
+    }
+    out.dedup();
+    out
+}
+
+fn releases<'a>(custody: &'a Custody, trace: &'a PinTrace) -> impl Iterator<Item = &'a Release> {
+    trace.releases.iter().filter_map(|r| custody.releases.get(r.0 as usize))
+}
+
+fn flags(program: &dyn Program, site: &PinSite) -> String {
+    site.flags.map_or_else(String::new, |span| span.text(&program.text(site.at.file)))
+}
+
+/// A part of the trace speaks of pins already: what is left is a bug to be fixed, no conversion.
+fn half_converted(
+    program: &dyn Program,
+    custody: &Custody,
+    site: &PinSite,
+    trace: &PinTrace,
+) -> Option<(Reason, String)> {
+    let api = Api::get();
+    let pins = api.acquire(&site.api).is_some_and(|a| a.kind == AcquireKind::Pin);
+    let odd = releases(custody, trace).find(|r| api.release(&r.callee).is_some_and(|f| f.converted != pins))?;
+    let should = if pins { "unpin_user_page()" } else { "put_page()" };
+    let text = format!(
+        "{}() takes {}, but {}() drops it at {}, where {should} would be right: a bug to be fixed by itself.",
+        site.api,
+        if pins { "a pin" } else { "a plain reference" },
+        odd.callee,
+        place(program, odd.at)
+    );
+    Some((Reason::HalfConverted, text))
+}
+
+/// CASE 1, 2 and 5 need a pin. Each must be shown by what the code does with the pages.
+fn no_case(program: &dyn Program, custody: &Custody, site: &PinSite, trace: &PinTrace) -> Option<(Reason, String)> {
+    let shown = matches!(trace.case, 1 | 2 | 5)
+        && (flags(program, site).contains("FOLL_LONGTERM")
+            // The release says that the data was written.
+            || releases(custody, trace).any(|r| r.dirty != Dirty::None)
+            || trace.uses.iter().any(|u| match u.kind {
+                UseKind::Io | UseKind::Write => true,
+                UseKind::Map => site.writes != Writes::Never,
+                // Something else reaches the memory by its physical address for as long as the object keeps the page.
+                UseKind::Address => !trace.local,
+                _ => false,
+            }));
+    let text = "Nothing shows that a device, or the processor by writing, gets at the data through this reference: \
+                pin_user_pages.rst asks for a pin in that case only.";
+    (!shown).then(|| (Reason::CaseUnknown, text.to_string()))
+}
+
+/// Pages of another origin at a release. A guard in the code is not enough here: were it wrong, the count would be.
+fn foreign(program: &dyn Program, custody: &Custody, trace: &PinTrace) -> Option<(Reason, String)> {
+    let release = releases(custody, trace).find(|r| !r.foreign.is_empty())?;
+    let text = format!("Other pages reach the release at {}.", place(program, release.at));
+    Some((Reason::MixedOrigin, text))
+}
+
+/// The functions that the pages run through, and those of the pin and the releases.
+fn functions(program: &dyn Program, custody: &Custody, site: &PinSite, trace: &PinTrace) -> Vec<(Loc, Arc<Function>)> {
+    let mut seen = BTreeSet::new();
+    let places = trace.functions.iter().copied().chain([site.at]).chain(releases(custody, trace).map(|r| r.at));
+    places
+        .filter_map(|at| program.function_at(at).map(|f| (at, f)))
+        .filter(|(at, f)| seen.insert((at.file, f.span)))
+        .collect()
+}
+
+/// A call in a function of the trace that drops a reference and is no known release of it. In the placeholder dialects
+/// it does no harm; here it would drop one reference of the many that a pin is.
+fn other_drop(program: &dyn Program, custody: &Custody, site: &PinSite, trace: &PinTrace) -> Option<(Reason, String)> {
+    let api = Api::get();
+    let known: BTreeSet<Loc> = custody.releases.iter().map(|r| r.at).collect();
+    for (at, f) in functions(program, custody, site, trace) {
+        let mut found: Option<(Name, Loc)> = None;
+        f.body.walk_exprs(&mut |e| {
+            let crate::ast::ExprKind::Call { callee, .. } = &e.kind else { return };
+            let Some(name) = callee.ident().filter(|n| api.release(n).is_some()) else { return };
+            let here = Loc { file: at.file, span: callee.span };
+            if found.is_none() && !known.contains(&here) {
+                found = Some((name.clone(), here));
+            }
+        });
+        if let Some((name, here)) = found {
+            let text = format!(
+                "{name}() in {}() may drop one of these pages and is no release that can be rewritten ({}).",
+                f.name,
+                place(program, here)
+            );
+            return Some((Reason::NoRule, text));
+        }
+    }
+    None
+}
+
+/// Whether anything in a function of a release dirties pages.
+fn dirties(program: &dyn Program, custody: &Custody, trace: &PinTrace) -> bool {
+    let api = Api::get();
+    releases(custody, trace).any(|r| {
+        let mut found = r.dirty != Dirty::None;
+        if let Some(f) = program.function_at(r.at) {
+            f.body.walk_exprs(&mut |e| found |= e.call().is_some_and(|(n, _)| api.dirty(n).is_some()));
+        }
+        found
+    })
+}
+
+/// `get_user_pages()` sets `FOLL_TOUCH`, with which a page pinned for writing is dirtied; `pin_user_pages()` does not
+/// (v5.7 and v6.12 mm/gup.c). The fast, remote and unlocked forms set it on both sides.
+fn loses_dirty(program: &dyn Program, custody: &Custody, site: &PinSite, trace: &PinTrace) -> Option<(Reason, String)> {
+    let touches = matches!(&*site.api, "get_user_pages" | "get_user_pages_longterm");
+    if !touches || site.writes == Writes::Never || dirties(program, custody, trace) {
+        return None;
+    }
+    let text = "get_user_pages() dirties pages that it takes for writing (FOLL_TOUCH), pin_user_pages() does not, and no \
+                release does: the missing dirtying comes first.";
+    Some((Reason::LosesDirty, text.to_string()))
+}
