@@ -88,6 +88,7 @@ pub fn decide(program: &dyn Program, dialect: &Dialect, custody: &Custody, prove
             }
             if let Some((plan, proof)) = &decision.plan {
                 outcome.edits = plan.edits.clone();
+                outcome.plan = Some(plan.clone());
                 outcome.proof = Some(proof.clone());
             }
         }

@@ -29,6 +29,7 @@ pub mod prove;
 pub mod report;
 pub mod rules;
 pub mod run;
+pub mod series;
 pub mod sites;
 pub mod source;
 pub mod split;

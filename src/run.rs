@@ -3,11 +3,12 @@
 //! It decides which plans are handed out, since that hangs on everything before: verdict, proof, and the paths that
 //! were asked for. It knows nothing of flags, formats or terminals.
 
+mod handed;
+
 use crate::classify;
 use crate::config::{Config, DialectKind};
 use crate::decide;
 use crate::discover::{self, SourceTree};
-use crate::edit::Edit;
 use crate::error::UserError;
 use crate::flow;
 use crate::index::Index;
@@ -17,9 +18,11 @@ use crate::program::Program;
 use crate::proof;
 use crate::report::build::{Frame, Outcome};
 use crate::report::{Coverage, FileChange, Run, build};
-use crate::source::{FileId, LineMap};
-use crate::trace::{Custody, Reason, Verdict};
-use std::collections::BTreeMap;
+use crate::source::FileId;
+use crate::trace::Custody;
+use handed::Handed;
+
+pub use handed::{FileEdits, FunctionChange, HandedPlan, Leading};
 
 /// What a run found.
 #[derive(Clone, Debug)]
@@ -28,6 +31,10 @@ pub struct Analysis {
     pub run: Run,
     /// Files that the handed-out plans change, by path. Empty when nothing is to be rewritten.
     pub changes: Vec<FileChange>,
+    /// The plans behind `changes`, in the order of their first sites.
+    pub plans: Vec<HandedPlan>,
+    /// Patches that a series needs before its conversions, in their order; none of their changes is in `changes`.
+    pub leading: Vec<Leading>,
     /// Sites among the reported ones whose plan is in `changes`.
     pub converted: usize,
     /// Sites with a plan that is not in `changes`.
@@ -128,98 +135,11 @@ pub fn finish(config: &Config, detected: &Detected, found: Found) -> Analysis {
     let program = &*program;
     let frame = Frame { tree: config.tree_name.clone(), dialect: detected.dialect.kind.code().to_string(), coverage };
     let run = build::build(program, &custody, &outcomes, frame, &|path| config.reports(path));
-    let Handed { edits, converted, left_out } = hand_out(config, program, &custody, &outcomes);
+    let Handed { edits, plans, converted, left_out } = handed::hand_out(config, program, &custody, &outcomes);
     let mut notes = detected.dialect.notes.clone();
     if detected.dialect.kind == DialectKind::None && config.dialect.is_none() {
         notes.push("the tree has neither put_user_page() nor unpin_user_page(): nothing can be rewritten".into());
     }
-    Analysis { run, changes: changes(program, &edits), converted, left_out, notes }
-}
-
-/// The edits that are handed out.
-struct Handed {
-    /// By file, ascending and disjoint.
-    edits: BTreeMap<FileId, Vec<Edit>>,
-    converted: usize,
-    left_out: Vec<LeftOut>,
-}
-
-/// Takes the plans one by one in the order of their sites: those that are proved (or asked for without a proof) and
-/// lie inside the asked paths as a whole. Sites that share a plan have the same edits.
-fn hand_out(config: &Config, program: &dyn Program, custody: &Custody, outcomes: &[Outcome]) -> Handed {
-    let mut handed = Handed { edits: BTreeMap::new(), converted: 0, left_out: Vec::new() };
-    for (site, outcome) in custody.sites.iter().zip(outcomes) {
-        let path = program.path(site.at.file);
-        let proved = outcome.proof.as_ref().is_some_and(|p| matches!(p.outcome, "equal" | "refined"));
-        let wanted = outcome.verdict == Verdict::Convert || outcome.reason == Reason::Unproved;
-        if wanted && !proved && !config.unproved && !outcome.edits.is_empty() && config.reports(path) {
-            let line = LineMap::new(&program.text(site.at.file)).line(site.at.span.start);
-            let why = "the rewrite is not proved; --unproved shows it".to_string();
-            handed.left_out.push(LeftOut { path: path.to_string(), line, why });
-            continue;
-        }
-        if !wanted || outcome.edits.is_empty() || !config.reports(path) {
-            continue;
-        }
-        let mut left_out = |why: String| {
-            let line = LineMap::new(&program.text(site.at.file)).line(site.at.span.start);
-            handed.left_out.push(LeftOut { path: path.to_string(), line, why });
-        };
-        let mut outside: Vec<&str> =
-            outcome.edits.iter().map(|e| program.path(e.file)).filter(|p| !config.reports(p)).collect();
-        if !outside.is_empty() {
-            outside.sort_unstable();
-            outside.dedup();
-            left_out(format!("the rewrite also changes {}; add it to the paths", outside.join(", ")));
-            continue;
-        }
-        match merged(&handed.edits, &outcome.edits) {
-            Some(edits) => {
-                handed.edits = edits;
-                handed.converted += 1;
-            }
-            None => left_out("the rewrite overlaps that of another site; convert that one first".into()),
-        }
-    }
-    handed
-}
-
-/// The edits with those of one more plan; `None` when two different edits want the same bytes.
-fn merged(have: &BTreeMap<FileId, Vec<Edit>>, new: &[Edit]) -> Option<BTreeMap<FileId, Vec<Edit>>> {
-    let mut all = have.clone();
-    for edit in new {
-        let file = all.entry(edit.file).or_default();
-        let at = file.partition_point(|e| e < edit);
-        if file.get(at) == Some(edit) {
-            continue;
-        }
-        let clear = |a: &Edit, b: &Edit| a.span.end <= b.span.start && a.span.start != b.span.start;
-        let before = at.checked_sub(1).and_then(|i| file.get(i)).is_none_or(|e| clear(e, edit));
-        let behind = file.get(at).is_none_or(|e| clear(edit, e));
-        if !(before && behind) {
-            return None;
-        }
-        file.insert(at, edit.clone());
-    }
-    Some(all)
-}
-
-/// The files before and after, by path (numbers ascend with paths).
-fn changes(program: &dyn Program, edits: &BTreeMap<FileId, Vec<Edit>>) -> Vec<FileChange> {
-    let mut out = Vec::new();
-    for (&file, edits) in edits {
-        let before = program.text(file);
-        let mut after = Vec::with_capacity(before.len());
-        let mut done = 0;
-        for e in edits {
-            after.extend_from_slice(before.get(done..e.span.start as usize).unwrap_or_default());
-            after.extend_from_slice(&e.with);
-            done = e.span.end as usize;
-        }
-        after.extend_from_slice(before.get(done..).unwrap_or_default());
-        if *after != *before {
-            out.push(FileChange { path: program.path(file).to_string(), before, after });
-        }
-    }
-    out
+    let changes = handed::changes(program, &edits);
+    Analysis { run, changes, plans, leading: Vec::new(), converted, left_out, notes }
 }

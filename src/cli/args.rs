@@ -43,6 +43,8 @@ pub enum Command {
         #[arg(long)]
         unproved: bool,
     },
+    /// Make a series of patches with a cover letter, ready for git am. Nothing is sent.
+    Series(SeriesArgs),
     /// Follow one pin step by step, or say what stopped it.
     Trace {
         /// The line of a site, or of a release of one.
@@ -78,6 +80,58 @@ pub enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+/// Flags of `series`.
+#[derive(Args, Debug)]
+pub struct SeriesArgs {
+    /// Convert only sites whose whole rewrite lies in these files or folders.
+    pub paths: Vec<PathBuf>,
+    /// Folder for the patches; it must not exist or be empty.
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// What makes one patch: an entry of MAINTAINERS, a driver of it, or a file.
+    #[arg(long, value_enum, default_value_t)]
+    pub group: GroupArg,
+    /// The simple patches first.
+    #[arg(long)]
+    pub easy_first: bool,
+    /// Leave the commits on a new branch; without -o no mails are written.
+    #[arg(long, value_name = "NAME")]
+    pub branch: Option<String>,
+    /// Version of the series: 2 or v2 makes [PATCH v2 1/9].
+    #[arg(long, value_name = "N", default_value = "1", value_parser = version_count)]
+    pub version_count: u32,
+    /// Instead of PATCH between the square brackets.
+    #[arg(long, value_name = "TEXT")]
+    pub subject_prefix: Option<String>,
+    /// Message-Id of the mail that the cover letter answers.
+    #[arg(long, value_name = "MESSAGE-ID")]
+    pub in_reply_to: Option<String>,
+    /// Put To and Cc into the patches as well, not only into the file `recipients`.
+    #[arg(long)]
+    pub headers: bool,
+    /// List the patches and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `2` or `v2`.
+fn version_count(text: &str) -> Result<u32, String> {
+    let number = text.strip_prefix('v').unwrap_or(text).parse();
+    number.ok().filter(|n| (1..=999).contains(n)).ok_or_else(|| "a number from 1 on, as in 2 or v2".to_string())
+}
+
+/// `--group`
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum GroupArg {
+    /// One patch an entry of MAINTAINERS.
+    Subsystem,
+    /// Sub-folders of an entry that covers many drivers count apart.
+    #[default]
+    Driver,
+    /// One patch a file.
+    File,
 }
 
 /// Flags of every command.

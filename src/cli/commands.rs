@@ -24,6 +24,7 @@ pub fn run(cli: &Cli, screen: &Screen) -> Result<ExitStatus, Stop> {
             let config = Config { unproved: *unproved, ..config(&cli.common, paths)? };
             convert(&config, *format, &cli.common, *write, screen)
         }
+        Command::Series(args) => super::series::series(&config(&cli.common, &args.paths)?, args, &cli.common, screen),
         Command::Trace { place, format } => trace(place, *format, &cli.common, screen),
         Command::Model { scenario, list, set, format } => {
             let format = match format {
@@ -242,7 +243,7 @@ fn completions(shell: clap_complete::Shell) -> Result<ExitStatus, Stop> {
 }
 
 /// Hands a buffered stdout to `f` and sees to it that everything arrives.
-fn output(f: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+pub(super) fn output(f: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     f(&mut out)?;
     out.flush()
@@ -260,7 +261,7 @@ fn report(run: &Run, format: Format, screen: &Screen, out: &mut dyn Write) -> io
 }
 
 /// Notes and the coverage line, on stderr.
-fn notes(config: &Config, analysis: &Analysis, screen: &Screen) -> io::Result<()> {
+pub(super) fn notes(config: &Config, analysis: &Analysis, screen: &Screen) -> io::Result<()> {
     let mut err = io::stderr().lock();
     for note in &analysis.notes {
         writeln!(err, "{} {note}", screen.err.paint(Paint::Bold, "note:"))?;
@@ -276,7 +277,7 @@ fn notes(config: &Config, analysis: &Analysis, screen: &Screen) -> io::Result<()
     print::coverage::print(&analysis.run, &screen.err, &mut err)
 }
 
-fn status(analysis: &Analysis, common: &Common) -> ExitStatus {
+pub(super) fn status(analysis: &Analysis, common: &Common) -> ExitStatus {
     if common.strict && analysis.run.run.status != "complete" { ExitStatus::Incomplete } else { ExitStatus::Clean }
 }
 

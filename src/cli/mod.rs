@@ -6,6 +6,7 @@
 pub mod args;
 mod commands;
 mod screen;
+mod series;
 mod tree;
 
 use crate::error::{ExitStatus, UserError};

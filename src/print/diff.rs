@@ -100,7 +100,7 @@ fn function_above<'a>(above: &[&'a [u8]]) -> Option<&'a [u8]> {
 }
 
 /// A path with its prefix, quoted as git does when it holds a character that would end or break it.
-fn name(prefix: &str, path: &str) -> String {
+pub fn name(prefix: &str, path: &str) -> String {
     let odd = |c: char| c.is_control() || c == '"' || c == '\\' || !c.is_ascii();
     if !path.chars().any(odd) {
         // A tab after the name tells a name with blanks from a date.

@@ -3,6 +3,7 @@
 use super::{Coverage, EditRecord, GapRecord, ProofRecord, ReleaseRecord, Run, RunRecord, SCHEMA, SiteRecord};
 use super::{StepRecord, lines};
 use crate::edit::Edit;
+use crate::plan::Plan;
 use crate::program::Program;
 use crate::source::{FileId, LineMap, Loc};
 use crate::trace::{Custody, Dirty, PinSite, PinTrace, Reason, Release, Shape, Verdict, When, Writes};
@@ -19,6 +20,8 @@ pub struct Outcome {
     pub text: String,
     /// Edits of the plan, also when the verdict is assist because the proof failed.
     pub edits: Vec<Edit>,
+    /// The plan of these edits, for the message of a patch.
+    pub plan: Option<Plan>,
     /// The proof, if there was a plan.
     pub proof: Option<ProofRecord>,
     /// Rule ids found on the trace, ascending.
@@ -33,6 +36,7 @@ impl Outcome {
             reason: trace.reason,
             text: trace.reason_text.clone(),
             edits: Vec::new(),
+            plan: None,
             proof: None,
             findings: Vec::new(),
         }

@@ -35,6 +35,7 @@ const MAP: &[&[&str]] = &[
     &["print"],
     &["write"],
     &["run"],
+    &["series"],
     &["cli"],
 ];
 

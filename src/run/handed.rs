@@ -1,0 +1,244 @@
+//! Which plans are handed out, and what a patch has to know of each.
+//!
+//! It knows nothing of patches, groups of patches or messages: those are made of what stands here.
+
+use super::LeftOut;
+use crate::ast::{ExprKind, Function};
+use crate::config::Config;
+use crate::decide;
+use crate::edit::Edit;
+use crate::program::Program;
+use crate::report::build::Outcome;
+use crate::report::{FileChange, ProofRecord};
+use crate::rules;
+use crate::source::{FileId, LineMap, Name};
+use crate::trace::{Custody, Reason, Verdict};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A plan that is handed out.
+#[derive(Clone, Debug)]
+pub struct HandedPlan {
+    /// Its sites: places in [`crate::report::Run::sites`], ascending.
+    pub sites: Vec<usize>,
+    /// What it does to each file, by path.
+    pub files: Vec<FileEdits>,
+    /// The functions that it changes, by path and place.
+    pub functions: Vec<FunctionChange>,
+    /// Rules that were used, ascending.
+    pub rules: Vec<&'static str>,
+    /// Sentences for the message: behaviour that is not the same as before.
+    pub notes: Vec<String>,
+    /// Sentences for the person who sends the patch; the proof's record has them among its assumptions.
+    pub cautions: Vec<String>,
+    /// What the proof said; `None` only for plans without one.
+    pub proof: Option<ProofRecord>,
+}
+
+/// The edits of one file.
+#[derive(Clone, Debug)]
+pub struct FileEdits {
+    /// Path from the root.
+    pub path: String,
+    /// The bytes as read.
+    pub before: Arc<[u8]>,
+    /// Ascending, disjoint, in the bytes of `before`.
+    pub edits: Vec<Edit>,
+}
+
+/// What a plan does to the calls of a function.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FunctionChange {
+    /// Path of the file.
+    pub path: String,
+    /// Its name.
+    pub name: String,
+    /// Names of calls of which there are fewer afterwards, in the order of the text.
+    pub gone: Vec<String>,
+    /// Names of calls of which there are more afterwards, in the order of the text.
+    pub new: Vec<String>,
+    /// Loops that went.
+    pub loops_gone: usize,
+}
+
+/// A patch that has to stand before the conversions, such as one that adds the functions that they use.
+#[derive(Clone, Debug)]
+pub struct Leading {
+    /// The whole subject, at most 75 columns, with its prefix.
+    pub subject: String,
+    /// Paragraphs of the body. They are wrapped; a paragraph whose lines start with a blank is kept as it is.
+    pub body: Vec<String>,
+    /// The files before and after, by path. A file that conversions change as well must be changed in other lines.
+    pub changes: Vec<FileChange>,
+}
+
+impl HandedPlan {
+    /// The plan of an outcome, without sites.
+    fn new(program: &dyn Program, outcome: &Outcome) -> Self {
+        let mut files: BTreeMap<FileId, Vec<Edit>> = BTreeMap::new();
+        for e in &outcome.edits {
+            files.entry(e.file).or_default().push(e.clone());
+        }
+        let changed = outcome.plan.as_ref().and_then(|p| decide::reparse(program, p).ok()).unwrap_or_default();
+        let mut functions: Vec<FunctionChange> = Vec::new();
+        for c in &changed {
+            let (before, after) = (calls(&c.before), calls(&c.after));
+            let fewer = |a: &[Name], b: &[Name]| {
+                let count = |all: &[Name], n: &Name| all.iter().filter(|x| *x == n).count();
+                let mut out: Vec<String> = Vec::new();
+                for n in a.iter().filter(|n| count(a, n) > count(b, n)) {
+                    if !out.iter().any(|o| **o == **n) {
+                        out.push(n.to_string());
+                    }
+                }
+                out
+            };
+            functions.push(FunctionChange {
+                path: program.path(c.file).to_string(),
+                name: c.before.name.to_string(),
+                gone: fewer(&before, &after),
+                new: fewer(&after, &before),
+                loops_gone: loops(&c.before).saturating_sub(loops(&c.after)),
+            });
+        }
+        Self {
+            sites: Vec::new(),
+            files: files
+                .into_iter()
+                .map(|(file, edits)| FileEdits {
+                    path: program.path(file).to_string(),
+                    before: program.text(file),
+                    edits,
+                })
+                .collect(),
+            functions,
+            rules: outcome.plan.iter().flat_map(|p| &p.rules).map(|r| r.0).collect(),
+            notes: outcome.plan.iter().flat_map(|p| p.notes.iter().cloned()).collect(),
+            cautions: outcome.plan.iter().flat_map(|p| p.cautions.iter().cloned()).collect(),
+            proof: outcome.proof.clone(),
+        }
+    }
+}
+
+/// Names of the direct calls of a function, in the order of the text.
+fn calls(f: &Function) -> Vec<Name> {
+    let mut found: Vec<(u32, Name)> = Vec::new();
+    f.body.walk_exprs(&mut |e| {
+        if let ExprKind::Call { callee, .. } = &e.kind
+            && let Some(name) = callee.ident()
+        {
+            found.push((callee.span.start, name.clone()));
+        }
+    });
+    found.sort();
+    found.dedup();
+    found.into_iter().map(|(_, name)| name).collect()
+}
+
+fn loops(f: &Function) -> usize {
+    let mut count = 0;
+    f.body.walk(&mut |s| count += usize::from(rules::is_loop(s)));
+    count
+}
+
+/// The edits that are handed out.
+pub(super) struct Handed {
+    /// By file, ascending and disjoint.
+    pub edits: BTreeMap<FileId, Vec<Edit>>,
+    /// One a group of sites.
+    pub plans: Vec<HandedPlan>,
+    /// Sites.
+    pub converted: usize,
+    /// Sites.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Takes the plans one by one in the order of their sites: those that are proved (or asked for without a proof) and
+/// lie inside the asked paths as a whole. Sites that share a plan have the same edits.
+pub(super) fn hand_out(config: &Config, program: &dyn Program, custody: &Custody, outcomes: &[Outcome]) -> Handed {
+    let mut handed = Handed { edits: BTreeMap::new(), plans: Vec::new(), converted: 0, left_out: Vec::new() };
+    let mut known: BTreeMap<&[Edit], usize> = BTreeMap::new();
+    // Number of the next site among those that are reported.
+    let mut next = 0;
+    for (site, outcome) in custody.sites.iter().zip(outcomes) {
+        let path = program.path(site.at.file);
+        let number = next;
+        next += usize::from(config.reports(path));
+        let proved = outcome.proof.as_ref().is_some_and(|p| matches!(p.outcome, "equal" | "refined"));
+        let wanted = outcome.verdict == Verdict::Convert || outcome.reason == Reason::Unproved;
+        if wanted && !proved && !config.unproved && !outcome.edits.is_empty() && config.reports(path) {
+            let line = LineMap::new(&program.text(site.at.file)).line(site.at.span.start);
+            let why = "the rewrite is not proved; --unproved shows it".to_string();
+            handed.left_out.push(LeftOut { path: path.to_string(), line, why });
+            continue;
+        }
+        if !wanted || outcome.edits.is_empty() || !config.reports(path) {
+            continue;
+        }
+        let mut left_out = |why: String| {
+            let line = LineMap::new(&program.text(site.at.file)).line(site.at.span.start);
+            handed.left_out.push(LeftOut { path: path.to_string(), line, why });
+        };
+        let mut outside: Vec<&str> =
+            outcome.edits.iter().map(|e| program.path(e.file)).filter(|p| !config.reports(p)).collect();
+        if !outside.is_empty() {
+            outside.sort_unstable();
+            outside.dedup();
+            left_out(format!("the rewrite also changes {}; add it to the paths", outside.join(", ")));
+            continue;
+        }
+        match merged(&handed.edits, &outcome.edits) {
+            Some(edits) => {
+                handed.edits = edits;
+                handed.converted += 1;
+                let at = *known.entry(&outcome.edits).or_insert_with(|| {
+                    handed.plans.push(HandedPlan::new(program, outcome));
+                    handed.plans.len() - 1
+                });
+                handed.plans[at].sites.push(number);
+            }
+            None => left_out("the rewrite overlaps that of another site; convert that one first".into()),
+        }
+    }
+    handed
+}
+
+/// The edits with those of one more plan; `None` when two different edits want the same bytes.
+fn merged(have: &BTreeMap<FileId, Vec<Edit>>, new: &[Edit]) -> Option<BTreeMap<FileId, Vec<Edit>>> {
+    let mut all = have.clone();
+    for edit in new {
+        let file = all.entry(edit.file).or_default();
+        let at = file.partition_point(|e| e < edit);
+        if file.get(at) == Some(edit) {
+            continue;
+        }
+        let clear = |a: &Edit, b: &Edit| a.span.end <= b.span.start && a.span.start != b.span.start;
+        let before = at.checked_sub(1).and_then(|i| file.get(i)).is_none_or(|e| clear(e, edit));
+        let behind = file.get(at).is_none_or(|e| clear(edit, e));
+        if !(before && behind) {
+            return None;
+        }
+        file.insert(at, edit.clone());
+    }
+    Some(all)
+}
+
+/// The files before and after, by path (numbers ascend with paths).
+pub(super) fn changes(program: &dyn Program, edits: &BTreeMap<FileId, Vec<Edit>>) -> Vec<FileChange> {
+    let mut out = Vec::new();
+    for (&file, edits) in edits {
+        let before = program.text(file);
+        let mut after = Vec::with_capacity(before.len());
+        let mut done = 0;
+        for e in edits {
+            after.extend_from_slice(before.get(done..e.span.start as usize).unwrap_or_default());
+            after.extend_from_slice(&e.with);
+            done = e.span.end as usize;
+        }
+        after.extend_from_slice(before.get(done..).unwrap_or_default());
+        if *after != *before {
+            out.push(FileChange { path: program.path(file).to_string(), before, after });
+        }
+    }
+    out
+}

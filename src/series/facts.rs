@@ -1,0 +1,126 @@
+//! What a patch has to say about itself, collected from its plans.
+//!
+//! No sentence is made here, and nothing is decided: sets of names in the order of the text, counts, flags.
+
+use crate::kernel::Api;
+use crate::report::SiteRecord;
+use crate::run::{Analysis, FunctionChange, HandedPlan};
+use std::collections::BTreeSet;
+
+/// Facts about the plans of one patch.
+#[derive(Clone, Debug, Default)]
+pub struct Facts<'a> {
+    /// Its sites, by path and line.
+    pub sites: Vec<&'a SiteRecord>,
+    /// Functions that it changes, by path and place; one entry a function.
+    pub functions: Vec<FunctionChange>,
+    /// Releasing functions of which there are fewer calls afterwards.
+    pub old_releases: Vec<String>,
+    /// Releasing functions of which there are more.
+    pub new_releases: Vec<String>,
+    /// Acquiring functions of which there are fewer.
+    pub old_acquires: Vec<String>,
+    /// Acquiring functions of which there are more: where pins are counted apart.
+    pub new_acquires: Vec<String>,
+    /// Refinements of all proofs.
+    pub refinements: BTreeSet<String>,
+    /// Every plan has a proof that holds.
+    pub proved: bool,
+    /// Pairs of runs that were compared.
+    pub runs: u64,
+    /// What the proofs took for granted, without the cautions.
+    pub assumed: Vec<String>,
+    /// What the sender should look at.
+    pub cautions: Vec<String>,
+    /// Sentences of the rules.
+    pub notes: Vec<String>,
+    /// Rules that were used.
+    pub rules: BTreeSet<&'static str>,
+    /// Paths of the files that change, ascending.
+    pub paths: Vec<String>,
+}
+
+impl<'a> Facts<'a> {
+    /// Collects the facts of the plans.
+    pub fn of(analysis: &'a Analysis, plans: &[&'a HandedPlan]) -> Self {
+        let mut facts = Self { proved: !plans.is_empty(), ..Self::default() };
+        let mut places = BTreeSet::new();
+        for plan in plans {
+            places.extend(plan.sites.iter().copied());
+            for change in &plan.functions {
+                facts.add(change);
+            }
+            facts.rules.extend(plan.rules.iter().copied());
+            facts.paths.extend(plan.files.iter().map(|f| f.path.clone()));
+            once(&mut facts.notes, &plan.notes);
+            once(&mut facts.cautions, &plan.cautions);
+            match &plan.proof {
+                Some(p) if matches!(p.outcome, "equal" | "refined") => {
+                    facts.refinements.extend(p.refinements.iter().cloned());
+                    facts.runs += p.runs;
+                    let granted: Vec<String> =
+                        p.assumed.iter().filter(|a| !plan.cautions.contains(a)).cloned().collect();
+                    once(&mut facts.assumed, &granted);
+                }
+                _ => facts.proved = false,
+            }
+        }
+        facts.paths.sort();
+        facts.paths.dedup();
+        facts.sites = places.iter().filter_map(|&i| analysis.run.sites.get(i)).collect();
+        let api = Api::get();
+        for f in &facts.functions {
+            let release = |n: &&String| api.release(n).is_some_and(|r| !r.wrapper);
+            let acquire = |n: &&String| api.acquire(n).is_some();
+            once(&mut facts.old_releases, f.gone.iter().filter(release));
+            once(&mut facts.new_releases, f.new.iter().filter(release));
+            once(&mut facts.old_acquires, f.gone.iter().filter(acquire));
+            once(&mut facts.new_acquires, f.new.iter().filter(acquire));
+        }
+        facts
+    }
+
+    /// One more change; two plans that change one function make one entry.
+    fn add(&mut self, change: &FunctionChange) {
+        match self.functions.iter_mut().find(|f| f.path == change.path && f.name == change.name) {
+            None => self.functions.push(change.clone()),
+            Some(have) => {
+                once(&mut have.gone, &change.gone);
+                once(&mut have.new, &change.new);
+                have.loops_gone += change.loops_gone;
+            }
+        }
+    }
+
+    /// Names, as `name()`, of the changed functions that `pick` takes.
+    pub fn functions_where(&self, pick: impl Fn(&FunctionChange) -> bool) -> Vec<String> {
+        let mut out = Vec::new();
+        once(&mut out, &self.functions.iter().filter(|f| pick(f)).map(|f| format!("{}()", f.name)).collect::<Vec<_>>());
+        out
+    }
+
+    /// The proofs found nothing but changes of form.
+    pub fn same_behaviour(&self) -> bool {
+        self.proved && self.notes.is_empty() && self.refinements.iter().all(|r| r == "R6")
+    }
+
+    /// How much there is to think about, for `--easy-first`: 0 only the release changes its name, 1 loops become calls,
+    /// 2 a difference in behaviour that is permitted, 3 the acquiring call changes, too.
+    pub fn difficulty(&self) -> u8 {
+        match () {
+            () if !self.new_acquires.is_empty() => 3,
+            () if !self.same_behaviour() => 2,
+            () if !self.refinements.is_empty() => 1,
+            () => 0,
+        }
+    }
+}
+
+/// Appends what is not there yet.
+fn once<'s>(to: &mut Vec<String>, from: impl IntoIterator<Item = &'s String>) {
+    for s in from {
+        if !to.contains(s) {
+            to.push(s.clone());
+        }
+    }
+}

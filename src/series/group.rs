@@ -1,0 +1,164 @@
+//! Which plans make one patch, in which order, and how its subject starts when history does not tell.
+//!
+//! A plan is never split: a site and all its releases are in one patch. What the patches say is not known here.
+
+use super::maintainers::{Home, Maintainers};
+use crate::run::HandedPlan;
+use std::collections::BTreeMap;
+
+/// How plans are put together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Grouping {
+    /// One patch an entry of MAINTAINERS.
+    Subsystem,
+    /// One patch a driver: an entry inside which others have folders of their own counts each sub-folder apart.
+    #[default]
+    Driver,
+    /// One patch a file, more files only where one plan needs them.
+    File,
+}
+
+impl Grouping {
+    /// As on the command line.
+    pub fn code(self) -> &'static str {
+        match self {
+            Grouping::Subsystem => "subsystem",
+            Grouping::Driver => "driver",
+            Grouping::File => "file",
+        }
+    }
+}
+
+/// The plans of one patch: their numbers, ascending.
+pub type Group = Vec<usize>;
+
+/// Groups plans; groups come in the order of their first files.
+pub fn groups(plans: &[HandedPlan], grouping: Grouping, maintainers: &Maintainers) -> Vec<Group> {
+    let mut by_key: BTreeMap<Vec<String>, Group> = BTreeMap::new();
+    for (i, plan) in plans.iter().enumerate() {
+        // A plan that reaches over entries belongs where its first file does.
+        let Some(first) = plan.files.first() else { continue };
+        let home = maintainers.home(&first.path);
+        let key = match grouping {
+            Grouping::Subsystem if home.entry.is_empty() => vec![home.entry, home.folder],
+            Grouping::Subsystem => vec![home.entry],
+            Grouping::Driver => vec![home.entry, home.folder],
+            Grouping::File => vec![first.path.clone()],
+        };
+        by_key.entry(key).or_default().push(i);
+    }
+    let mut groups: Vec<Group> = by_key.into_values().collect();
+    if grouping == Grouping::File {
+        groups = joined(plans, groups);
+    }
+    let first = |g: &Group| g.iter().filter_map(|&i| plans.get(i)?.files.first()).map(|f| f.path.clone()).min();
+    groups.sort_by_key(|g| (first(g), g.first().copied()));
+    groups
+}
+
+/// Joins groups that have a file in common.
+fn joined(plans: &[HandedPlan], groups: Vec<Group>) -> Vec<Group> {
+    let mut out: Vec<Group> = Vec::new();
+    for mut group in groups {
+        let files = |g: &Group| -> Vec<&str> {
+            g.iter().filter_map(|&i| plans.get(i)).flat_map(|p| p.files.iter().map(|f| f.path.as_str())).collect()
+        };
+        while let Some(at) = out.iter().position(|o| files(o).iter().any(|f| files(&group).contains(f))) {
+            group.extend(out.remove(at));
+        }
+        group.sort_unstable();
+        out.push(group);
+    }
+    out
+}
+
+/// How the subject of a patch of these files starts, by MAINTAINERS and path: `net/xdp`, `mm`, with `--group file`
+/// `mm/memory`.
+pub fn prefix(paths: &[String], grouping: Grouping, maintainers: &Maintainers) -> String {
+    let homes: Vec<Home> = paths.iter().map(|p| maintainers.home(p)).collect();
+    let folder = homes.iter().map(|h| h.folder.clone()).reduce(|a, b| common(&a, &b)).unwrap_or_default();
+    let roof = homes.iter().map(|h| h.roof.clone()).reduce(|a, b| common(&a, &b)).unwrap_or_default();
+    let last = |p: &str| p.rsplit('/').next().unwrap_or_default().to_string();
+    let mut words: Vec<String> = Vec::new();
+    if !roof.is_empty() && folder.starts_with(&format!("{roof}/")) {
+        words.push(last(&roof));
+    }
+    if !folder.is_empty() {
+        words.push(last(&folder));
+    }
+    if (grouping == Grouping::File || words.is_empty())
+        && let [one] = paths
+    {
+        let name = last(one);
+        let stem = name.split('.').next().unwrap_or_default().to_string();
+        if words.last() != Some(&stem) {
+            words.push(stem);
+        }
+    }
+    if words.is_empty() { "treewide".into() } else { words.join("/") }
+}
+
+/// The folder above both.
+fn common(a: &str, b: &str) -> String {
+    let same: Vec<&str> = a.split('/').zip(b.split('/')).take_while(|(x, y)| x == y).map(|(x, _)| x).collect();
+    same.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::FileEdits;
+
+    fn plan(paths: &[&str]) -> HandedPlan {
+        let files =
+            paths.iter().map(|p| FileEdits { path: p.to_string(), before: b"".as_slice().into(), edits: vec![] });
+        HandedPlan {
+            sites: vec![],
+            files: files.collect(),
+            functions: vec![],
+            rules: vec![],
+            notes: vec![],
+            cautions: vec![],
+            proof: None,
+        }
+    }
+
+    fn maintainers() -> Maintainers {
+        let text = b"ELM\nF:\tdrivers/elm/\n\nOAK\nF:\tdrivers/elm/oak/\n\nMM\nF:\tmm/\n";
+        Maintainers::parse(text, &|_| false).expect("entries")
+    }
+
+    #[test]
+    fn a_roof_is_split_into_its_drivers() {
+        let plans = [
+            plan(&["mm/b.c"]),
+            plan(&["drivers/elm/x/a.c"]),
+            plan(&["drivers/elm/x/b.c", "mm/a.c"]),
+            plan(&["drivers/elm/y/a.c"]),
+            plan(&["drivers/elm/oak/a.c"]),
+        ];
+        let m = maintainers();
+        assert_eq!(groups(&plans, Grouping::Driver, &m), [vec![4], vec![1, 2], vec![3], vec![0]]);
+        assert_eq!(groups(&plans, Grouping::Subsystem, &m), [vec![4], vec![1, 2, 3], vec![0]]);
+        assert_eq!(groups(&plans, Grouping::File, &m), [vec![4], vec![1], vec![2], vec![3], vec![0]]);
+    }
+
+    #[test]
+    fn a_file_is_never_in_two_groups_by_file() {
+        let plans = [plan(&["mm/a.c", "mm/c.c"]), plan(&["mm/b.c"]), plan(&["mm/b.c", "mm/c.c"])];
+        assert_eq!(groups(&plans, Grouping::File, &maintainers()), [vec![0, 1, 2]]);
+    }
+
+    #[test]
+    fn prefixes() {
+        let m = maintainers();
+        let prefix = |paths: &[&str], g| prefix(&paths.iter().map(|p| p.to_string()).collect::<Vec<_>>(), g, &m);
+        assert_eq!(prefix(&["drivers/elm/oak/deep/a.c"], Grouping::Driver), "elm/oak");
+        assert_eq!(prefix(&["drivers/elm/x/a.c", "drivers/elm/x/b.c"], Grouping::Driver), "elm/x");
+        assert_eq!(prefix(&["drivers/elm/x/a.c", "drivers/elm/y/b.c"], Grouping::Subsystem), "elm");
+        assert_eq!(prefix(&["mm/a.c"], Grouping::Driver), "mm");
+        assert_eq!(prefix(&["mm/a.c"], Grouping::File), "mm/a");
+        assert_eq!(prefix(&["a.c"], Grouping::Driver), "a");
+        assert_eq!(prefix(&["mm/a.c", "drivers/elm/a.c"], Grouping::Driver), "treewide");
+    }
+}

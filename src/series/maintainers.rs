@@ -1,0 +1,235 @@
+//! MAINTAINERS of the tree: which entry a file belongs to, and which entries are a roof over others.
+//!
+//! Reads titles and the `F:` and `X:` lines, which name files by glob. `N:` and `K:` (regular expressions) are not
+//! read: they say who wants to hear of a file, not where it belongs. Who gets a patch is not decided here.
+
+use crate::error::UserError;
+
+/// The entries of the file.
+#[derive(Clone, Debug, Default)]
+pub struct Maintainers {
+    entries: Vec<Entry>,
+}
+
+/// An entry.
+#[derive(Clone, Debug, Default)]
+struct Entry {
+    title: String,
+    files: Vec<Glob>,
+    excluded: Vec<Glob>,
+}
+
+/// A pattern of an `F:` or `X:` line.
+#[derive(Clone, Debug)]
+struct Glob {
+    /// Components; each may hold `*` and `?`.
+    parts: Vec<String>,
+    /// Everything below the folder.
+    folder: bool,
+}
+
+/// Where a file belongs.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Home {
+    /// Title of the entry; empty when none fits but the one for everything.
+    pub entry: String,
+    /// Folder of the driver or part: that of the pattern, or the sub-folder next below it when the entry is a roof.
+    pub folder: String,
+    /// Folder of the roof above; may be that of `folder` itself, empty if there is none.
+    pub roof: String,
+}
+
+impl Maintainers {
+    /// Reads the file. `is_folder` tells whether a path of the tree is one, since a pattern may leave out the final
+    /// slash.
+    ///
+    /// # Errors
+    /// No entry with a file pattern: this is no MAINTAINERS file.
+    pub fn parse(text: &[u8], is_folder: &dyn Fn(&str) -> bool) -> Result<Self, UserError> {
+        let text = String::from_utf8_lossy(text);
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut title = String::new();
+        let mut open = false;
+        for line in text.lines() {
+            let tag =
+                line.as_bytes().first().filter(|b| b.is_ascii_uppercase() && line.as_bytes().get(1) == Some(&b':'));
+            match tag {
+                Some(_) if title.is_empty() => {}
+                Some(tag) => {
+                    if !open {
+                        entries.push(Entry { title: title.clone(), ..Entry::default() });
+                        open = true;
+                    }
+                    let value = line.get(2..).unwrap_or_default().trim();
+                    let Some(entry) = entries.last_mut().filter(|_| !value.is_empty()) else { continue };
+                    match tag {
+                        b'F' => entry.files.push(Glob::new(value, is_folder)),
+                        b'X' => entry.excluded.push(Glob::new(value, is_folder)),
+                        _ => {}
+                    }
+                }
+                None => {
+                    // A title is a line at the margin right above the first tag.
+                    title = if line.starts_with([' ', '\t']) { String::new() } else { line.trim().to_string() };
+                    open = false;
+                }
+            }
+        }
+        entries.retain(|e| !e.files.is_empty());
+        if entries.is_empty() {
+            return Err(UserError::new(
+                "cannot read MAINTAINERS",
+                "it has no entry with a line `F: pattern`",
+                "restore the file, or make one patch a file with --group file",
+            ));
+        }
+        Ok(Self { entries })
+    }
+
+    /// Where the file belongs.
+    pub fn home(&self, path: &str) -> Home {
+        let parts: Vec<&str> = path.split('/').collect();
+        let folders = parts.len() - 1;
+        let mut best: Option<(usize, std::cmp::Reverse<usize>, std::cmp::Reverse<usize>, &Entry, &Glob)> = None;
+        for (number, entry) in self.entries.iter().enumerate() {
+            if entry.excluded.iter().any(|g| g.covers(&parts)) {
+                continue;
+            }
+            let fits = entry.files.iter().filter(|g| !g.is_all() && g.covers(&parts)).max_by_key(|g| g.weight());
+            if let Some(glob) = fits {
+                // Of two that say the same, the entry with fewer patterns is the narrower one.
+                let rank = (glob.weight(), std::cmp::Reverse(entry.files.len()), std::cmp::Reverse(number));
+                if best.as_ref().is_none_or(|b| (b.0, b.1, b.2) < rank) {
+                    best = Some((rank.0, rank.1, rank.2, entry, glob));
+                }
+            }
+        }
+        let Some((.., entry, glob)) = best else {
+            return Home { entry: String::new(), folder: parts[..folders].join("/"), roof: String::new() };
+        };
+        let depth = if glob.folder { glob.parts.len() } else { glob.parts.len() - 1 }.min(folders);
+        let own = parts[..depth].join("/");
+        let folder =
+            if self.is_roof(&parts[..depth]) && folders > depth { parts[..depth + 1].join("/") } else { own.clone() };
+        // The nearest folder above, or the one itself, that is a roof over others.
+        let roof = (1..=depth).rev().map(|d| &parts[..d]).find(|p| self.covered(p) && self.is_roof(p));
+        Home { entry: entry.title.clone(), folder, roof: roof.map(|p| p.join("/")).unwrap_or_default() }
+    }
+
+    /// Whether entries have folders of their own below the folder of another one.
+    fn is_roof(&self, folder: &[&str]) -> bool {
+        !folder.is_empty()
+            && self.entries.iter().flat_map(|e| &e.files).any(|g| {
+                let named = if g.folder { g.parts.len() } else { g.parts.len() - 1 };
+                named > folder.len() && g.parts.iter().zip(folder).all(|(a, b)| a == b)
+            })
+    }
+
+    /// Whether an entry names exactly this folder.
+    fn covered(&self, folder: &[&str]) -> bool {
+        self.entries.iter().flat_map(|e| &e.files).any(|g| g.folder && g.parts == folder)
+    }
+}
+
+impl Glob {
+    fn new(pattern: &str, is_folder: &dyn Fn(&str) -> bool) -> Self {
+        let bare = pattern.trim_end_matches('/');
+        let folder = pattern.ends_with('/') || (!bare.contains(['*', '?']) && is_folder(bare));
+        Self { parts: bare.split('/').map(str::to_string).collect(), folder }
+    }
+    /// Names everything there is.
+    fn is_all(&self) -> bool {
+        self.parts.iter().all(|p| p == "*")
+    }
+    fn covers(&self, path: &[&str]) -> bool {
+        let long_enough = if self.folder { path.len() > self.parts.len() } else { path.len() == self.parts.len() };
+        long_enough && self.parts.iter().zip(path).all(|(p, c)| matches(p.as_bytes(), c.as_bytes()))
+    }
+    /// How narrow it is: named components count more than those with wild cards.
+    fn weight(&self) -> usize {
+        self.parts.iter().map(|p| if p.contains(['*', '?']) { 1 } else { 2 }).sum()
+    }
+}
+
+/// Matches a component against a pattern of `*` and `?`, without recursion.
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        if p < pattern.len() && pattern[p] == b'*' {
+            star = Some((p, t));
+            p += 1;
+        } else if p < pattern.len() && (pattern[p] == b'?' || pattern[p] == text[t]) {
+            p += 1;
+            t += 1;
+        } else if let Some((sp, st)) = star {
+            p = sp + 1;
+            t = st + 1;
+            star = Some((sp, st + 1));
+        } else {
+            return false;
+        }
+    }
+    pattern[p..].iter().all(|&b| b == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &[u8] = b"Maintainers\n===========\n\n\tM: explained\n\nM: no title above\n
+BIRCH DRIVERS\nM:\tB <b@example.org>\nF:\tdrivers/birch/\nX:\tdrivers/birch/aspen/\n
+OAK\nM:\tO <o@example.org>\nF:\tdrivers/birch/oak\n
+ELM AND MORE\nF:\tdrivers/elm/\nF:\tinclude/elm/\n
+ELM ALONE\nF:\tdrivers/elm/\n
+FILES\nF:\tfs/*\n
+THE REST\nF:\t*\nF:\t*/\n";
+
+    fn home(path: &str) -> (String, String, String) {
+        let m = Maintainers::parse(FILE, &|p| p == "drivers/birch/oak").expect("entries");
+        let h = m.home(path);
+        (h.entry, h.folder, h.roof)
+    }
+
+    fn is(path: &str, entry: &str, folder: &str, roof: &str) {
+        assert_eq!(home(path), (entry.to_string(), folder.to_string(), roof.to_string()), "{path}");
+    }
+
+    #[test]
+    fn the_narrowest_entry_is_the_home() {
+        is("drivers/birch/oak/a.c", "OAK", "drivers/birch/oak", "drivers/birch");
+        is("drivers/birch/a.c", "BIRCH DRIVERS", "drivers/birch", "drivers/birch");
+        // A roof over others: its own sub-folders count apart.
+        is("drivers/birch/pine/deep/a.c", "BIRCH DRIVERS", "drivers/birch/pine", "drivers/birch");
+        is("drivers/elm/deep/a.c", "ELM ALONE", "drivers/elm", "");
+        is("fs/a.c", "FILES", "fs", "");
+    }
+
+    #[test]
+    fn excluded_and_unnamed_files_have_their_folder() {
+        is("drivers/birch/aspen/a.c", "", "drivers/birch/aspen", "");
+        is("fs/deep/a.c", "", "fs/deep", "");
+        is("a.c", "", "", "");
+    }
+
+    #[test]
+    fn what_has_no_patterns_is_refused() {
+        for text in [&b""[..], b"just text\n", b"TITLE\nM:\tx\n", b"\xff\xfe\x00"] {
+            assert!(Maintainers::parse(text, &|_| false).is_err());
+        }
+    }
+
+    #[test]
+    fn wild_cards() {
+        for (pattern, text, fits) in [
+            ("*", "x", true),
+            ("a*c", "abbc", true),
+            ("a*c", "abbd", false),
+            ("?", "x", true),
+            ("?", "", false),
+            ("*a*b", "xaab", true),
+        ] {
+            assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), fits, "{pattern} {text}");
+        }
+    }
+}

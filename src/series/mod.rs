@@ -1,0 +1,520 @@
+//! From plans that are handed out to patches that a maintainer applies, with a cover letter and recipients.
+//!
+//! Before the analysis, [`prepare`] looks at everything that could be in the way: the folder, the repository, the
+//! identity, MAINTAINERS. After it, [`make`] groups the plans, writes the messages, and has the mails made by git, or
+//! by [`mbox`] in a tree without git. The checkout is never changed, and nothing is ever sent. The same tree gives the
+//! same bytes: dates come from the base commit, not from the clock.
+//!
+//! It finds and proves nothing of its own. Fixes of bugs that a conversion meets are not made by any plan today, so the
+//! series has none; a patch that must stand before the conversions is a [`crate::run::Leading`].
+
+mod cover;
+mod facts;
+mod git;
+mod group;
+mod history;
+mod maintainers;
+mod mbox;
+mod message;
+mod output;
+mod recipients;
+mod text;
+
+use crate::config::Config;
+use crate::edit::{Edit, EditSet};
+use crate::error::UserError;
+use crate::run::{Analysis, HandedPlan, Leading};
+use crate::source::{FileId, Span};
+use facts::Facts;
+use maintainers::Maintainers;
+use message::Frame;
+use recipients::Recipients;
+use similar::{Algorithm, DiffTag};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use git::Repo;
+pub use group::Grouping;
+
+/// Name of the file with the recipients of each patch.
+pub const RECIPIENTS: &str = "recipients";
+/// The commit that introduced put_user_page() in mainline (v5.2): cited when the history at hand has it.
+const INTRODUCED: &str = "fc1d8e7cca2daa18d2fe56b94874848adf89d7f5";
+/// Subjects that are looked at to find the custom of a file. One walk serves all files.
+const MOST_COMMITS: usize = 4000;
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Folder for the mails.
+    pub out: Option<PathBuf>,
+    /// How plans are put together.
+    pub grouping: Grouping,
+    /// The simple patches first.
+    pub easy_first: bool,
+    /// Leave the commits on a new branch of this name.
+    pub branch: Option<String>,
+    /// Version of the series; 0 and 1 are not shown.
+    pub version: u32,
+    /// Instead of `PATCH`.
+    pub subject_prefix: Option<String>,
+    /// Message-Id that the cover letter answers.
+    pub in_reply_to: Option<String>,
+    /// Say what would be made, and make nothing.
+    pub dry_run: bool,
+    /// Put recipients into the headers as well.
+    pub headers: bool,
+    /// The command for the messages, as it can be repeated in the root of the tree.
+    pub command: String,
+}
+
+/// What was looked at before the analysis.
+#[derive(Debug)]
+pub struct Prepared {
+    repo: Option<Repo>,
+    who: Identity,
+    maintainers: Maintainers,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+/// Who writes the patches.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// Name.
+    pub name: String,
+    /// Address.
+    pub email: String,
+}
+
+/// A file of the output.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mail {
+    /// Name of the file.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A patch of the series.
+#[derive(Clone, Debug)]
+pub struct Patch {
+    /// The subject without `[PATCH]`.
+    pub subject: String,
+    /// The body, wrapped.
+    pub body: String,
+    /// What stands below `---`; may be empty.
+    pub below: String,
+    /// Its plans: places in [`Analysis::plans`]. None for a leading patch.
+    pub plans: Vec<usize>,
+    /// The files that it changes, by path.
+    pub files: Vec<PatchFile>,
+    /// Who gets it.
+    pub recipients: Recipients,
+}
+
+/// A file before and after a patch, all patches before it applied.
+#[derive(Clone, Debug)]
+pub struct PatchFile {
+    /// Path from the root.
+    pub path: String,
+    /// Before this patch.
+    pub before: Arc<[u8]>,
+    /// After it.
+    pub after: Vec<u8>,
+}
+
+/// What was made.
+#[derive(Clone, Debug, Default)]
+pub struct Made {
+    /// The patches in their order.
+    pub patches: Vec<Patch>,
+    /// Names of the files in the folder; empty when none was asked for.
+    pub files: Vec<String>,
+    /// The folder and the branch, if any, were there already with the same content.
+    pub unchanged: bool,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+impl Patch {
+    /// The text behind the subject: body, and what stands below `---`.
+    pub fn message(&self) -> String {
+        if self.below.is_empty() { self.body.clone() } else { format!("{}---\n{}", self.body, self.below) }
+    }
+}
+
+/// Looks at what could be in the way, before the analysis takes its time.
+///
+/// # Errors
+/// An option that makes no sense, a folder in use, no identity, no commit, a MAINTAINERS that cannot be read.
+pub fn prepare(config: &Config, options: &Options) -> Result<Prepared, UserError> {
+    if options.out.is_none() && options.branch.is_none() && !options.dry_run {
+        return Err(UserError::new(
+            "no place for the series is given",
+            "neither -o, --branch nor --dry-run was given",
+            "name a folder with -o DIR, or a branch with --branch NAME",
+        ));
+    }
+    if let Some(text) = options.subject_prefix.iter().chain(&options.in_reply_to).find(|t| !is_header_text(t)) {
+        return Err(UserError::new(
+            format!("{text:?} cannot stand in a header"),
+            "a subject prefix or Message-Id is one line without square brackets",
+            "write it as in --subject-prefix 'RFC PATCH', --in-reply-to 20190722.1234@example.org",
+        ));
+    }
+    if let Some(dir) = &options.out {
+        output::check(dir)?;
+    }
+    let mut notes = Vec::new();
+    let repo = Repo::open(&config.root)?;
+    match (&repo, &options.branch) {
+        (Some(repo), Some(name)) => repo.check_branch(name)?,
+        (None, Some(_)) => {
+            return Err(UserError::new(
+                "there is no git repository for the branch",
+                "the root of the tree has no .git",
+                "write mails with -o DIR, or use a checkout",
+            ));
+        }
+        _ => {}
+    }
+    match &repo {
+        None => notes.push("the tree is no git checkout: the patches have no index lines and no base commit".into()),
+        Some(r) => {
+            if r.detached {
+                notes.push(format!("HEAD is detached: the series is based on {}", r.base.get(..12).unwrap_or(&r.base)));
+            }
+            if r.shallow {
+                notes.push(
+                    "the history is cut off (shallow clone): subjects may start by path instead of by custom".into(),
+                );
+            }
+        }
+    }
+    let who = git::identity(&config.root)?;
+    let maintainers = match std::fs::read(config.root.join("MAINTAINERS")) {
+        Ok(text) => Maintainers::parse(&text, &|p| config.root.join(p).is_dir()),
+        Err(e) => Err(UserError::new(
+            "cannot read MAINTAINERS",
+            e.to_string(),
+            "restore the file, or make one patch a file with --group file",
+        )),
+    };
+    let maintainers = match maintainers {
+        // One patch a file needs no entries; subjects start by path then.
+        Err(_) if options.grouping == Grouping::File => Maintainers::default(),
+        other => other?,
+    };
+    Ok(Prepared { repo, who, maintainers, notes })
+}
+
+/// Makes the series of an analysis. With no plan to hand out, nothing is made.
+///
+/// # Errors
+/// Files that are not as committed, leading patches that clash with conversions, git, or the disk.
+pub fn make(config: &Config, options: &Options, prepared: Prepared, analysis: &Analysis) -> Result<Made, UserError> {
+    let Prepared { repo, who, maintainers, mut notes } = prepared;
+    if analysis.plans.is_empty() {
+        return Ok(Made { notes, ..Made::default() });
+    }
+    let frame = Frame {
+        command: options.command.clone(),
+        introduced: repo.as_ref().and_then(|r| r.cite(INTRODUCED)),
+        brings_functions: !analysis.leading.is_empty(),
+        has_pin_document: config.root.join("Documentation/core-api/pin_user_pages.rst").is_file(),
+    };
+    let mut patches = patches(options, analysis, &frame, &maintainers, repo.as_ref())?;
+    if let Some(repo) = &repo {
+        check_files(repo, analysis, &mut notes)?;
+    }
+    let mut complaints = BTreeSet::new();
+    for patch in &mut patches {
+        let paths: Vec<String> = patch.files.iter().map(|f| f.path.clone()).collect();
+        match recipients::of(&config.root, &paths) {
+            Ok(r) => patch.recipients = r,
+            Err(why) => _ = complaints.insert(why),
+        }
+    }
+    notes.extend(complaints.into_iter().map(|why| format!("no recipients: {why}")));
+    let mut made = Made { patches, notes, ..Made::default() };
+    if options.dry_run {
+        return Ok(made);
+    }
+    let prefix = options.subject_prefix.as_deref().unwrap_or("PATCH");
+    let mut fresh = false;
+    let mut mails = match &repo {
+        Some(repo) => {
+            let commits = repo.commit(&made.patches, &who)?;
+            let mails = if options.out.is_some() { commits.mails(options.version, prefix)? } else { Vec::new() };
+            if let Some(name) = &options.branch {
+                fresh |= commits.branch(name)?;
+            }
+            mails
+        }
+        None => {
+            let date = tree_date(config);
+            let envelope =
+                mbox::Envelope { who: &who, date, prefix, version: options.version, total: made.patches.len() };
+            mbox::mails(&envelope, &made.patches)
+                .map_err(|e| UserError::new("cannot make the mails", e.to_string(), "free some memory"))?
+        }
+    };
+    if let Some(dir) = &options.out {
+        let all: Vec<&HandedPlan> = analysis.plans.iter().collect();
+        let facts = Facts::of(analysis, &all);
+        finish(&mut mails, options, analysis, &facts, &frame, &made.patches);
+        made.files = mails.iter().map(|m| m.name.clone()).collect();
+        fresh |= output::write(dir, &mails)?;
+    }
+    made.unchanged = !fresh;
+    Ok(made)
+}
+
+/// Refuses files that are not as committed; tells of others.
+fn check_files(repo: &Repo, analysis: &Analysis, notes: &mut Vec<String>) -> Result<(), UserError> {
+    let changes = analysis.leading.iter().flat_map(|l| &l.changes).chain(&analysis.changes);
+    let files: BTreeMap<&str, &[u8]> = changes.map(|c| (c.path.as_str(), &*c.before)).collect();
+    let files: Vec<(&str, &[u8])> = files.into_iter().collect();
+    repo.require_clean(&files)?;
+    let others = repo.changed_files();
+    if !others.is_empty() {
+        notes.push(format!(
+            "other files are not as in the last commit, and were analysed as they are: {}",
+            text::short_list(&others, 5, "file")
+        ));
+    }
+    Ok(())
+}
+
+/// The patches with their messages, in order.
+fn patches(
+    options: &Options,
+    analysis: &Analysis,
+    frame: &Frame,
+    maintainers: &Maintainers,
+    repo: Option<&Repo>,
+) -> Result<Vec<Patch>, UserError> {
+    let mut state = State::default();
+    let mut out = Vec::new();
+    for l in &analysis.leading {
+        let files = state.leading(l)?;
+        let body = text::body(&l.body);
+        let (subject, below) = (l.subject.clone(), String::new());
+        out.push(Patch { subject, body, below, plans: Vec::new(), files, recipients: Recipients::default() });
+    }
+    let mut groups = group::groups(&analysis.plans, options.grouping, maintainers);
+    let facts_of = |g: &group::Group| {
+        let plans: Vec<&HandedPlan> = g.iter().filter_map(|&i| analysis.plans.get(i)).collect();
+        Facts::of(analysis, &plans)
+    };
+    if options.easy_first {
+        groups.sort_by_cached_key(|g| {
+            let facts = facts_of(g);
+            (facts.difficulty(), facts.paths.len(), facts.paths.first().cloned())
+        });
+    }
+    let facts: Vec<Facts<'_>> = groups.iter().map(facts_of).collect();
+    let history = repo.map(|r| {
+        let paths: BTreeSet<&str> = facts.iter().flat_map(|f| f.paths.iter().map(String::as_str)).collect();
+        r.history(&paths.into_iter().collect::<Vec<_>>(), MOST_COMMITS)
+    });
+    let custom = |f: &Facts<'_>| history.as_ref().and_then(|h| history::prefix(&f.paths, h));
+    let subjects = subjects(&facts, &custom, options.grouping, maintainers);
+    for ((group, facts), subject) in groups.into_iter().zip(&facts).zip(subjects) {
+        let files = state.plans(group.iter().filter_map(|&i| analysis.plans.get(i)))?;
+        let (body, below) = (message::body(facts, frame), message::below(facts));
+        out.push(Patch { subject, body, below, plans: group, files, recipients: Recipients::default() });
+    }
+    Ok(out)
+}
+
+/// Subjects, each unique in the series.
+fn subjects(
+    facts: &[Facts<'_>],
+    custom: &dyn Fn(&Facts<'_>) -> Option<String>,
+    grouping: Grouping,
+    maintainers: &Maintainers,
+) -> Vec<String> {
+    let prefixes: Vec<String> =
+        facts.iter().map(|f| custom(f).unwrap_or_else(|| group::prefix(&f.paths, grouping, maintainers))).collect();
+    let plain: Vec<String> = prefixes.iter().zip(facts).map(|(p, f)| message::subject(p, f)).collect();
+    let mut out: Vec<String> = Vec::new();
+    for ((subject, prefix), f) in plain.iter().zip(&prefixes).zip(facts) {
+        let mut subject = subject.clone();
+        if plain.iter().filter(|s| **s == subject).count() > 1 {
+            // Two patches of one driver: the first file tells them apart.
+            let file = f.paths.first().map(String::as_str).unwrap_or_default();
+            let stem = file.rsplit('/').next().and_then(|n| n.split('.').next()).unwrap_or_default();
+            let separator = if prefix.contains(": ") { ": " } else { "/" };
+            subject = message::subject(&format!("{prefix}{separator}{stem}"), f);
+        }
+        let first = subject.clone();
+        let mut number = 2;
+        while out.contains(&subject) {
+            let cut: String = first.chars().take(text::SUBJECT - 4).collect();
+            subject = format!("{cut} ({number})");
+            number += 1;
+        }
+        out.push(subject);
+    }
+    out
+}
+
+/// Text for a subject and the letter, headers, the list of recipients.
+fn finish(
+    mails: &mut Vec<Mail>,
+    options: &Options,
+    analysis: &Analysis,
+    facts: &Facts<'_>,
+    frame: &Frame,
+    patches: &[Patch],
+) {
+    let mut list = String::new();
+    for (i, mail) in mails.iter_mut().enumerate() {
+        let mut who = Recipients::default();
+        let mut headers = String::new();
+        if i == 0 {
+            let text = String::from_utf8_lossy(&mail.bytes).into_owned();
+            let body = cover::body(analysis, facts, patches, frame);
+            let text = text.replacen("*** BLURB HERE ***", body.trim_end(), 1);
+            let text: Vec<String> = text
+                .split_inclusive('\n')
+                .map(|l| match l.strip_suffix("*** SUBJECT HERE ***\n") {
+                    Some(head) => mbox::folded(&format!("{head}{}", cover::subject(facts))) + "\n",
+                    None => l.to_string(),
+                })
+                .collect();
+            mail.bytes = text.concat().into_bytes();
+            // The letter goes to the lists; people get their own patches.
+            for p in patches {
+                who.to.extend(p.recipients.lists.iter().filter(|l| !who.to.contains(l)).cloned().collect::<Vec<_>>());
+            }
+            if let Some(id) = &options.in_reply_to {
+                let id = id.trim_matches(['<', '>']);
+                headers = format!("In-Reply-To: <{id}>\nReferences: <{id}>\n");
+            }
+        } else if let Some(p) = patches.get(i - 1) {
+            who = p.recipients.clone();
+        }
+        if !who.to.is_empty() || !who.cc.is_empty() {
+            list.push_str(&format!("{}\n", mail.name));
+            for (role, people) in [("To", &who.to), ("Cc", &who.cc)] {
+                people.iter().for_each(|p| list.push_str(&format!("{role}: {p}\n")));
+            }
+            list.push('\n');
+            if options.headers {
+                headers.push_str(&header("To", &who.to));
+                headers.push_str(&header("Cc", &who.cc));
+            }
+        }
+        insert_headers(&mut mail.bytes, &headers);
+    }
+    if !list.is_empty() {
+        mails.push(Mail { name: RECIPIENTS.into(), bytes: list.into_bytes() });
+        mails.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+}
+
+/// A header of addresses, one a line; empty without addresses.
+fn header(name: &str, people: &[String]) -> String {
+    let encoded: Vec<String> = people
+        .iter()
+        .map(|p| match p.rsplit_once(" <") {
+            Some((n, mail)) => format!("{} <{mail}", mbox::encoded(n.trim_matches('"'))),
+            None => p.clone(),
+        })
+        .collect();
+    if encoded.is_empty() { String::new() } else { format!("{name}: {}\n", encoded.join(",\n    ")) }
+}
+
+/// Puts lines at the end of the header of a mail.
+fn insert_headers(mail: &mut Vec<u8>, lines: &str) {
+    if let Some(end) = memchr::memmem::find(mail, b"\n\n") {
+        mail.splice(end + 1..end + 1, lines.bytes());
+    }
+}
+
+/// One line that may stand in a subject tag or Message-Id.
+fn is_header_text(text: &str) -> bool {
+    !text.trim().is_empty() && !text.contains(['[', ']']) && !text.chars().any(char::is_control)
+}
+
+/// The date of a tree without git: that of its Makefile, which unpacking keeps; or what SOURCE_DATE_EPOCH says.
+fn tree_date(config: &Config) -> i64 {
+    if let Some(date) = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|d| d.parse().ok()) {
+        return date;
+    }
+    let modified = std::fs::metadata(config.root.join("Makefile")).and_then(|m| m.modified());
+    let since = modified.ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+    since.map_or(0, |d| d.as_secs() as i64)
+}
+
+/// The files as they are after the patches so far: edits of the original bytes, which never depend on each other.
+#[derive(Default)]
+struct State {
+    files: BTreeMap<String, (Arc<[u8]>, Vec<Edit>)>,
+}
+
+impl State {
+    /// Adds a leading patch.
+    fn leading(&mut self, patch: &Leading) -> Result<Vec<PatchFile>, UserError> {
+        let edits = patch.changes.iter().map(|c| (c.path.as_str(), &c.before, line_edits(&c.before, &c.after)));
+        self.add(edits)
+    }
+    /// Adds the plans of a patch.
+    fn plans<'a>(&mut self, plans: impl Iterator<Item = &'a HandedPlan>) -> Result<Vec<PatchFile>, UserError> {
+        self.add(plans.flat_map(|p| &p.files).map(|f| (f.path.as_str(), &f.before, f.edits.clone())))
+    }
+    fn add<'a>(
+        &mut self,
+        edits: impl Iterator<Item = (&'a str, &'a Arc<[u8]>, Vec<Edit>)>,
+    ) -> Result<Vec<PatchFile>, UserError> {
+        let clash = |path: &str| {
+            UserError::new(
+                "two patches of the series change the same lines",
+                format!("in {path}"),
+                "make series of parts of the tree, with a PATH each",
+            )
+        };
+        let mut before: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        for (path, text, edits) in edits {
+            let (text, all) = self.files.entry(path.to_string()).or_insert_with(|| (text.clone(), Vec::new()));
+            if !before.contains_key(path) {
+                before.insert(path.to_string(), apply(text, all).ok_or_else(|| clash(path))?);
+            }
+            all.extend(edits.into_iter().map(|e| Edit { file: FileId(0), ..e }));
+        }
+        let mut out = Vec::new();
+        for (path, before) in before {
+            let Some((text, all)) = self.files.get(&path) else { continue };
+            let after = apply(text, all).ok_or_else(|| clash(&path))?;
+            if after != before {
+                out.push(PatchFile { path, before: before.into(), after });
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn apply(text: &[u8], edits: &[Edit]) -> Option<Vec<u8>> {
+    EditSet::new(edits.to_vec()).ok()?.apply(FileId(0), text)
+}
+
+/// The difference of two texts as edits of whole lines.
+fn line_edits(before: &[u8], after: &[u8]) -> Vec<Edit> {
+    let old: Vec<&[u8]> = before.split_inclusive(|&b| b == b'\n').collect();
+    let new: Vec<&[u8]> = after.split_inclusive(|&b| b == b'\n').collect();
+    let bytes = |lines: &[&[u8]]| lines.iter().map(|l| l.len()).sum::<usize>();
+    similar::capture_diff_slices(Algorithm::Myers, &old, &new)
+        .iter()
+        .filter(|op| op.tag() != DiffTag::Equal)
+        .map(|op| {
+            let range = op.old_range();
+            let start = bytes(&old[..range.start]);
+            let span = Span::new(start, start + bytes(&old[range]));
+            Edit { file: FileId(0), span, with: new[op.new_range()].concat() }
+        })
+        .collect()
+}

@@ -1,0 +1,104 @@
+//! Who gets a patch: what the tree's own get_maintainer.pl says. Nothing is ever sent.
+//!
+//! Only MAINTAINERS counts, not the history: who touched a file within the last year depends on today's date, and a
+//! rerun must give the same bytes.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const SCRIPT: &str = "scripts/get_maintainer.pl";
+
+/// Recipients of a patch.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Recipients {
+    /// Maintainers, as `Name <address>`.
+    pub to: Vec<String>,
+    /// Reviewers and lists.
+    pub cc: Vec<String>,
+    /// The lists among `cc`.
+    pub lists: Vec<String>,
+}
+
+/// Asks the script about the files of a patch.
+///
+/// # Errors
+/// Why there is no answer, in one line: no script, no perl, or its complaint.
+pub fn of(root: &Path, files: &[String]) -> Result<Recipients, String> {
+    if !root.join(SCRIPT).is_file() {
+        return Err(format!("the tree has no {SCRIPT}"));
+    }
+    let out = Command::new("perl")
+        .arg(SCRIPT)
+        .args(["--no-git", "--no-git-fallback", "--rolestats", "--no-tree"])
+        .args(files.iter().flat_map(|f| ["-f", f.as_str()]))
+        .current_dir(root)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| format!("perl does not run: {e}"))?;
+    if !out.status.success() {
+        let text = String::from_utf8_lossy(&out.stderr);
+        return Err(format!("{SCRIPT} failed: {}", text.lines().next().unwrap_or("no message")));
+    }
+    Ok(read(&String::from_utf8_lossy(&out.stdout)))
+}
+
+/// Reads lines such as `Name <a@b> (maintainer:TITLE)` and `list@b (open list:TITLE)`.
+fn read(text: &str) -> Recipients {
+    let mut all = Recipients::default();
+    for line in text.lines() {
+        let Some((who, role)) = split_role(line) else { continue };
+        if !who.contains('@') {
+            continue;
+        }
+        let who = who.to_string();
+        if role.contains("list") && !role.starts_with("maintainer") {
+            all.lists.push(who.clone());
+            all.cc.push(who);
+        } else if role.starts_with("reviewer") {
+            all.cc.push(who);
+        } else {
+            all.to.push(who);
+        }
+    }
+    all
+}
+
+/// Address and role: the role is the parenthesis at the end, which may hold others.
+fn split_role(line: &str) -> Option<(&str, &str)> {
+    let line = line.strip_suffix(')')?;
+    let mut depth = 1;
+    for (i, c) in line.char_indices().rev() {
+        match c {
+            ')' => depth += 1,
+            '(' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some((line[..i].trim_end(), &line[i + 1..]));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_tell_to_from_cc() {
+        let text = "\"B. T\u{f6}\" <b@x.org> (maintainer:XDP SOCKETS (AF_XDP))\nR <r@x.org> (reviewer:BPF (Safe programs))\n\
+                    l@x.org (open list:XDP (eXpress Data Path))\nm@x.org (moderated list:Y)\nno address (maintainer:Z)\n\
+                    S <s@x.org> (supporter:Z)\n";
+        let r = read(text);
+        assert_eq!(r.to, ["\"B. T\u{f6}\" <b@x.org>", "S <s@x.org>"]);
+        assert_eq!(r.cc, ["R <r@x.org>", "l@x.org", "m@x.org"]);
+        assert_eq!(r.lists, ["l@x.org", "m@x.org"]);
+    }
+
+    #[test]
+    fn a_tree_without_the_script_says_so() {
+        let dir = tempfile::tempdir().expect("folder");
+        assert!(of(dir.path(), &[]).expect_err("no script").contains("has no scripts/get_maintainer.pl"));
+    }
+}
