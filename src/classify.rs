@@ -97,14 +97,6 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, Str
         let s = format!("An MMU notifier keeps the mapping coherent ({name}, {}).", place(index, at));
         return (Verdict::Leave, Reason::MmuNotifier, s, 3, name.to_string());
     }
-    if let Some((at, name)) = released_by_address(t, index) {
-        let s = format!(
-            "The page becomes a number, and {}() makes a page of one to release it ({}).",
-            name,
-            place(index, at)
-        );
-        return say(Verdict::Assist, Reason::Gap, s);
-    }
     if let Some(v) = data_access(c, t, index, site) {
         return v;
     }
@@ -148,30 +140,16 @@ fn notifier(t: &PinTrace, index: &Index, site: &PinSite) -> Option<(Name, Loc)> 
             return Some((tag.into(), Loc { file, span: item.name_span }));
         }
     }
-    let numbers = t.local && t.uses.iter().any(|u| u.kind == UseKind::Address);
+    // A frame number goes to page tables, which the notifier watches. A kernel address that is kept until the page is
+    // made of it again is for the CPU, which it does not watch.
+    let address = |u: &crate::trace::Use| u.kind == UseKind::Address;
+    let comes_back = !t.releases.is_empty() && t.gaps.iter().any(|g| g.code == GapCode::AddressOnly);
+    let cpu =
+        comes_back && t.uses.iter().any(|u| address(u) && api.borrow(&u.callee) == Some(crate::kernel::Borrow::Map));
+    let numbers = t.local && !cpu && t.uses.iter().any(address);
     if numbers {
         let items = index.items(site.at.file)?;
         return words(site.at.file, crate::source::Span::new(0, items.text.len()));
-    }
-    None
-}
-
-/// A function in a file of the trace that makes a page of a number or an address and drops a reference: where the
-/// trace takes the number of a page, that may be another release of it.
-fn released_by_address(t: &PinTrace, index: &Index) -> Option<(Loc, Name)> {
-    let api = Api::get();
-    let files: BTreeSet<_> = t.uses.iter().filter(|u| u.kind == UseKind::Address).map(|u| u.at.file).collect();
-    for file in files {
-        let items = index.items(file)?;
-        for (i, body) in items.bodies().iter().enumerate() {
-            let Some(body) = body else { continue };
-            let makes = body.calls.iter().any(|n| api.origin(n) == Some(false));
-            let drops = body.calls.iter().any(|n| api.release(n).is_some_and(|r| !r.other && !r.wrapper));
-            if makes && drops {
-                let item = &items.items[i];
-                return Some((Loc { file, span: item.name_span }, item.name.clone()));
-            }
-        }
     }
     None
 }
@@ -383,6 +361,9 @@ fn convertible(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, St
             GapCode::Damaged => format!("{}() could not be parsed whole.", g.detail),
             GapCode::Bio | GapCode::Skb | GapCode::Pipe | GapCode::PageTable => {
                 format!("{}() takes the pages ({}).", g.detail, g.code.code())
+            }
+            GapCode::AddressOnly => {
+                format!("The page becomes a number; {}() takes or makes the page of one.", g.detail)
             }
             GapCode::Budget => format!("{} is used in too many places to follow.", g.detail),
             _ => format!("The trace is lost: {} ({}).", g.detail, g.code.code()),

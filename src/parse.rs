@@ -84,7 +84,40 @@ impl Parser {
         let inner = Span { start: body.start + 1, end: body.end.saturating_sub(1).max(body.start + 1) };
         let mut fields = Vec::new();
         decl::fields(text, &decl::tokens_of(text, inner), is_union, 0, &mut fields);
+        for f in &mut fields {
+            if let Base::Struct(tag) | Base::Union(tag) = &mut f.ty.base
+                && tag.starts_with('.')
+            {
+                *tag = format!("{}{tag}", item.name).into();
+            }
+        }
         Some(StructDef { name: item.name.clone(), is_union, fields, span: item.span })
+    }
+
+    /// The struct without a tag of its own that a field of `item` has as its type: `tag` is `OUTER.FIELD@START-END`,
+    /// as [`Parser::structure`] names it.
+    pub fn nameless_structure(&mut self, text: &[u8], item: &Item, tag: &str) -> Option<StructDef> {
+        let (start, end) = tag.rsplit_once('@')?.1.split_once('-')?;
+        let span = Span { start: start.parse().ok()?, end: end.parse().ok()? };
+        if !item.span.contains(span) || span.end < span.start + 2 {
+            return None;
+        }
+        let mut fields = Vec::new();
+        decl::fields(
+            text,
+            &decl::tokens_of(text, Span { start: span.start + 1, end: span.end - 1 }),
+            false,
+            0,
+            &mut fields,
+        );
+        for f in &mut fields {
+            if let Base::Struct(tag) | Base::Union(tag) = &mut f.ty.base
+                && tag.starts_with('.')
+            {
+                *tag = format!("{}{tag}", item.name).into();
+            }
+        }
+        Some(StructDef { name: tag.into(), is_union: false, fields, span })
     }
 
     /// Parses masked bytes. `None` when that takes more work than any real function does: the recovery from errors is

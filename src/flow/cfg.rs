@@ -45,6 +45,7 @@ pub struct Cfg<'a> {
 }
 
 struct Builder<'a> {
+    world: Vec<(Name, bool)>,
     nodes: Vec<Node<'a>>,
     labels: FxHashMap<&'a str, u32>,
     gotos: Vec<(u32, &'a str)>,
@@ -59,7 +60,13 @@ struct Builder<'a> {
 impl<'a> Cfg<'a> {
     /// Builds the graph of a function.
     pub fn new(f: &'a Function) -> Cfg<'a> {
+        Self::configured(f, &[])
+    }
+
+    /// The graph with some `#if` conditions decided: only one branch of those is in it.
+    pub fn configured(f: &'a Function, world: &[(Name, bool)]) -> Cfg<'a> {
         let mut b = Builder {
+            world: world.to_vec(),
             nodes: Vec::new(),
             labels: FxHashMap::default(),
             gotos: Vec::new(),
@@ -220,7 +227,12 @@ impl<'a> Builder<'a> {
                 self.edge(n, exit);
                 self.node(Elem::Nop)
             }
-            StmtKind::Configured { then, els, .. } => {
+            StmtKind::Configured { cond, then, els } => {
+                let bare = cond.trim_start_matches('!');
+                if let Some((_, value)) = self.world.iter().find(|(n, _)| &**n == bare) {
+                    let branch = if *value != cond.starts_with('!') { then } else { els };
+                    return self.list(branch, at);
+                }
                 let t = self.then(at, Elem::Nop);
                 let end_then = self.list(then, t);
                 let e = self.then(at, Elem::Nop);

@@ -4,8 +4,8 @@ use super::FnId;
 use super::facts::{Fact, Facts, extract};
 use super::graph::{Graph, Reached};
 use super::place::{Place, UNKNOWN_TAG};
-use crate::index::{FnRef, Index, Reach};
-use crate::kernel::{AcquireKind, Api};
+use crate::index::{FnRef, Index, Reach, outer_tag};
+use crate::kernel::{AcquireKind, Api, Vessel};
 use crate::source::{FileId, Name, Span};
 use crate::trace::Custody;
 use rayon::prelude::*;
@@ -36,6 +36,8 @@ pub(super) struct Engine<'a> {
     targets: FxHashMap<(FileId, Name), Option<FnRef>>,
     asked: BTreeSet<Demand>,
     far_passes: usize,
+    /// Fields that the whole tree was searched for.
+    far_fields: BTreeSet<(Name, Name)>,
     /// Demands that were too broad to follow.
     pub refused: BTreeSet<Demand>,
     /// Functions whose callers were looked for, and that are also used otherwise than in a call.
@@ -53,6 +55,8 @@ pub(super) enum Demand {
     Definition(FileId, Name, bool),
     /// Who touches the field; the file is one that sees the struct.
     Field(FileId, Name, Name, bool),
+    /// Who releases what is in the vessel, by its number in the table.
+    Vessel(u32),
     /// Who names the variable.
     Global(Option<FileId>, FileId, Name),
 }
@@ -67,6 +71,7 @@ pub fn analyse(index: &Index, seeds: &[FileId]) -> Custody {
         targets: FxHashMap::default(),
         asked: BTreeSet::new(),
         far_passes: 0,
+        far_fields: BTreeSet::new(),
         refused: BTreeSet::new(),
         callback: BTreeSet::new(),
         callers: BTreeMap::new(),
@@ -176,7 +181,9 @@ impl Engine<'_> {
         let mut pins = Vec::new();
         let mut all = Vec::new();
         for (i, f) in self.facts.iter().enumerate() {
-            let inside = Api::get().acquire(&self.index.name(self.fns[i])).is_some();
+            // What such a function pins is its callers' business; an object that it fills has a release of its own.
+            let inside =
+                Api::get().acquire(&self.index.name(self.fns[i])).is_some_and(|a| a.kind != AcquireKind::Vector);
             for fact in &f.facts {
                 if let Fact::Pin { into: Some(p), api, .. } = fact
                     && let Some(n) = g.stored(p)
@@ -214,7 +221,7 @@ impl Engine<'_> {
         for (reached, is_forward, wide) in
             [(&r.forward, true, true), (&r.backward, false, true), (&r.every, true, false)]
         {
-            for &n in &reached.order {
+            for &n in reached.order.iter().chain(if is_forward && !wide { &reached.numbers[..] } else { &[] }) {
                 // The two nodes of a place ask the same; what was asked widely need not be asked again.
                 if !seen.insert((n / 2, is_forward && wide)) || (!wide && seen.contains(&(n / 2, true))) {
                     continue;
@@ -240,7 +247,12 @@ impl Engine<'_> {
                             }
                         }
                         Place::Field(tag, field) => {
-                            if let Some(file) = self.seen_from(g, n, tag, field) {
+                            if let Some(v) = vessel(tag, field) {
+                                // Only where its pages go: all that others put in is another origin anyway.
+                                if is_forward {
+                                    out.insert(Demand::Vessel(v));
+                                }
+                            } else if let Some(file) = self.seen_from(g, n, tag, field) {
                                 out.insert(Demand::Field(file, tag.clone(), field.clone(), wide));
                             }
                         }
@@ -267,9 +279,14 @@ impl Engine<'_> {
                     })
                 };
                 let gives = g.node(result).is_some_and(|n| r.backward.has(n));
+                let number = || {
+                    args.iter()
+                        .flat_map(|a| a.places.iter().chain(&a.out))
+                        .any(|p| g.node(p).is_some_and(|n| r.every.has_number(n)))
+                };
                 if passes(&r.forward) {
                     out.insert(Demand::Definition(file_of(id), name.clone(), true));
-                } else if gives || passes(&r.every) {
+                } else if gives || passes(&r.every) || number() {
                     out.insert(Demand::Definition(file_of(id), name.clone(), false));
                 }
             }
@@ -293,7 +310,10 @@ impl Engine<'_> {
             .flat_map(|n| g.incoming(n).iter().chain(g.outgoing(n)))
             .filter(|e| e.at.1 != Span::default())
             .map(|e| e.at.0)
-            .min();
+            .min_by_key(|f| {
+                let file = self.fns[f.0 as usize].file;
+                (self.index.tree.path(file).ends_with(".h"), *f)
+            });
         let member = g.place(n).function();
         let f = at.or(member).or_else(|| self.pin_into(g, n))?;
         Some(self.fns[f.0 as usize].file)
@@ -319,6 +339,7 @@ impl Engine<'_> {
         let mut far: Vec<(FileId, Name)> = Vec::new();
         let mut far_callers: Vec<FnRef> = Vec::new();
         let mut far_fields: Vec<(Demand, Name, Name)> = Vec::new();
+        let mut vessels = Vec::new();
         for d in demands {
             self.asked.insert(d.clone());
             match &d {
@@ -364,6 +385,7 @@ impl Engine<'_> {
                     let far = if *wide && self.far_passes < MAX_FAR { Some(&mut far_fields) } else { None };
                     self.field(*file, tag, field, &d, &mut wanted, far);
                 }
+                Demand::Vessel(v) => vessels.push(*v),
                 Demand::Global(owner, from, name) => {
                     let files = match owner {
                         Some(f) => vec![*f],
@@ -379,7 +401,7 @@ impl Engine<'_> {
                 }
             }
         }
-        self.satisfy_far(far, far_callers, far_fields, &mut wanted);
+        self.satisfy_far(far, far_callers, far_fields, vessels, &mut wanted);
         self.load(wanted) || self.targets.len() != known
     }
 
@@ -389,11 +411,14 @@ impl Engine<'_> {
         far: Vec<(FileId, Name)>,
         far_callers: Vec<FnRef>,
         far_fields: Vec<(Demand, Name, Name)>,
+        vessels: Vec<u32>,
         wanted: &mut Vec<FnRef>,
     ) {
         let mut needles: Vec<Name> = far.iter().map(|f| f.1.clone()).collect();
         needles.extend(far_callers.iter().map(|f| self.index.name(*f)));
-        needles.extend(far_fields.iter().map(|f| f.1.clone()));
+        needles.extend(far_fields.iter().map(|f| Name::from(outer_tag(&f.1))));
+        let vessels: Vec<&Vessel> = vessels.iter().filter_map(|v| Api::get().vessels().get(*v as usize)).collect();
+        needles.extend(vessels.iter().flat_map(|v| v.words.iter().map(|w| Name::from(w.as_str()))));
         needles.sort();
         needles.dedup();
         if needles.is_empty() {
@@ -430,8 +455,21 @@ impl Engine<'_> {
             let found = self.callers_in(&in_files, f);
             self.take_callers(f, found, wanted);
         }
+        for v in vessels {
+            let mut in_files: Vec<FileId> =
+                v.words.iter().flat_map(|w| files.get(w.as_str()).unwrap_or(&none)).copied().collect();
+            in_files.sort();
+            in_files.dedup();
+            self.index.load(&in_files);
+            for f in in_files {
+                let touching = self.index.touching(f, &v.field);
+                let naming = v.words.iter().flat_map(|w| self.index.naming(f, w));
+                wanted.extend(naming.chain(touching).filter(|r| self.drops(*r)));
+            }
+        }
         for (d, tag, field) in far_fields {
-            let in_files = files.get(&*tag).unwrap_or(&none).clone();
+            self.far_fields.insert((tag.clone(), field.clone()));
+            let in_files = files.get(outer_tag(&tag)).unwrap_or(&none).clone();
             self.index.load(&in_files);
             let found: Vec<FnRef> = in_files.iter().flat_map(|f| self.index.touching(*f, &field)).collect();
             self.refused.retain(|r| !matches!(r, Demand::Field(_, t, n, _) if *t == tag && *n == field));
@@ -441,6 +479,13 @@ impl Engine<'_> {
                 wanted.extend(found);
             }
         }
+    }
+
+    /// Whether the function calls something that drops a page reference.
+    fn drops(&self, f: FnRef) -> bool {
+        let Some(items) = self.index.items(f.file) else { return false };
+        let body = items.bodies().get(f.item as usize).and_then(|b| b.as_ref());
+        body.is_some_and(|b| b.calls.iter().any(|c| Api::get().release(c).is_some_and(|r| !r.other && !r.wrapper)))
     }
 
     fn naming_files(&self, files: &[FileId], words: &[&str]) -> Vec<FileId> {
@@ -533,9 +578,21 @@ impl Engine<'_> {
                     let found: Vec<FnRef> = near.iter().flat_map(|f| self.index.touching(*f, field)).collect();
                     if found.len() <= MAX_FANOUT {
                         wanted.extend(found);
+                    } else {
+                        // A field of a common name: where its struct is named, and the file that asks.
+                        let mut few = self.naming_files(&near, &[outer_tag(tag)]);
+                        few.push(file);
+                        few.sort();
+                        few.dedup();
+                        let found: Vec<FnRef> = few.iter().flat_map(|f| self.index.touching(*f, field)).collect();
+                        if found.len() <= MAX_FANOUT {
+                            wanted.extend(found);
+                        }
                     }
                 }
                 match far {
+                    // Asked before, from another file.
+                    _ if self.far_fields.contains(&(tag.clone(), field.clone())) => {}
                     Some(far) => far.push((d.clone(), tag.clone(), field.clone())),
                     None => {
                         self.refused.insert(Demand::Field(file, tag.clone(), field.clone(), true));
@@ -550,6 +607,11 @@ impl Engine<'_> {
 pub(super) fn implements_api(name: &str) -> bool {
     let bare = name.trim_start_matches('_');
     ["get_user_pages", "pin_user_pages"].iter().any(|p| bare.starts_with(p))
+}
+
+/// The number of the vessel with these contents.
+fn vessel(tag: &str, field: &str) -> Option<u32> {
+    Api::get().vessels().iter().position(|v| v.tag == tag && v.field == field).map(|i| i as u32)
 }
 
 fn word_in(text: &[u8], word: &[u8]) -> bool {

@@ -6,6 +6,7 @@
 mod calls;
 mod eval;
 mod extract;
+mod slots;
 mod types;
 
 pub use extract::extract;
@@ -16,7 +17,7 @@ use crate::source::{Name, Span};
 use crate::trace::GapCode;
 
 /// One argument of a call.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Arg {
     /// Places whose pages the argument carries.
     pub places: Vec<Place>,
@@ -31,7 +32,7 @@ pub struct Arg {
 }
 
 /// A fact.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub enum Fact {
     /// Pages move from one place to another.
     Copy {
@@ -42,12 +43,41 @@ pub enum Fact {
         /// By.
         at: Span,
     },
+    /// Pages that can be read at a place from now on, and that are not stored through it.
+    Shown {
+        /// At.
+        to: Place,
+        /// From.
+        from: Place,
+        /// By.
+        at: Span,
+    },
+    /// What is stored through a place, without what is [`Fact::Shown`] there.
+    Stored {
+        /// To.
+        to: Place,
+        /// Through.
+        from: Place,
+        /// By.
+        at: Span,
+    },
     /// Two places are the same array or container from here on.
     Alias {
         /// One.
         a: Place,
         /// Other.
         b: Place,
+        /// By.
+        at: Span,
+    },
+    /// A number or address of the pages comes to be, or the page of one.
+    Number {
+        /// The result.
+        to: Place,
+        /// Of.
+        from: Place,
+        /// The result is the page.
+        page: bool,
         /// By.
         at: Span,
     },
@@ -132,6 +162,10 @@ pub enum Fact {
     UnknownStore {
         /// What.
         of: Vec<Place>,
+        /// The function whose result is stored through, if it is one.
+        through: Option<Name>,
+        /// The bytes are copied into something that is no array of pages.
+        bytes: bool,
         /// Where.
         at: Span,
     },
@@ -160,6 +194,10 @@ impl Fact {
     pub fn places<'a>(&'a self, f: &mut dyn FnMut(&'a Place)) {
         match self {
             Fact::Copy { to, from, .. } => {
+                f(to);
+                f(from);
+            }
+            Fact::Number { to, from, .. } | Fact::Shown { to, from, .. } | Fact::Stored { to, from, .. } => {
                 f(to);
                 f(from);
             }

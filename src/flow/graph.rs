@@ -25,9 +25,22 @@ pub enum Via {
     Out,
 }
 
+/// What an edge makes of the pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Turn {
+    /// Pages stay pages, addresses stay addresses.
+    Keep,
+    /// A number or address is made of the page.
+    Number,
+    /// The page of a number or address.
+    Page,
+}
+
 /// An edge.
 #[derive(Clone, Copy, Debug)]
 pub struct Edge {
+    /// What happens on it.
+    pub turn: Turn,
     /// Other end.
     pub to: Node,
     /// How.
@@ -41,20 +54,55 @@ pub struct Edge {
 pub struct Reached {
     phase: Vec<u8>,
     /// First edge by which the node was reached: previous node and place. `None` for the start.
-    pub from: FxHashMap<Node, (Node, (FnId, Span))>,
+    from: FxHashMap<Node, (Node, (FnId, Span))>,
     /// Nodes in the order they were reached.
     pub order: Vec<Node>,
+    /// Nodes that a number or address of the pages reached, in order.
+    pub numbers: Vec<Node>,
 }
 
 impl Reached {
     /// Whether the node was reached.
     pub fn has(&self, n: Node) -> bool {
-        self.phase.get(n as usize).is_some_and(|p| *p != 0)
+        self.phase.get(n as usize).is_some_and(|p| *p & (FREE | BOUND) != 0)
+    }
+    /// Whether a number or address of the pages reached the node.
+    pub fn has_number(&self, n: Node) -> bool {
+        self.phase.get(n as usize).is_some_and(|p| *p & NUMBER != 0)
+    }
+    /// Whether the node was first reached by way of a number of the page.
+    pub fn by_number(&self, end: Node) -> bool {
+        let mut n = end;
+        for _ in 0..200 {
+            let Some((prev, _)) = self.from.get(&n) else { return false };
+            if prev & AS_NUMBER != 0 {
+                return true;
+            }
+            n = *prev;
+        }
+        false
+    }
+    /// Edges from the start to a node, last first: from, to, and by what.
+    pub fn way(&self, end: Node) -> Vec<(Node, Node, (FnId, Span))> {
+        let mut way = Vec::new();
+        let mut n = end;
+        while let Some((prev, at)) = self.from.get(&n) {
+            way.push((*prev & !AS_NUMBER, n & !AS_NUMBER, *at));
+            n = *prev;
+            if way.len() > 60 {
+                break;
+            }
+        }
+        way
     }
 }
 
 const FREE: u8 = 1;
 const BOUND: u8 = 2;
+/// Phases of a number, shifted: `FREE` and `BOUND` two bits higher.
+const NUMBER: u8 = 12;
+/// In [`Reached::from`]: the node as reached by a number.
+const AS_NUMBER: Node = 1 << 31;
 
 /// The graph.
 ///
@@ -96,6 +144,18 @@ impl Graph {
                     Fact::Copy { to, from, at } => {
                         let (to, from) = (g.store(to), g.read(from));
                         g.edge(from, to, Via::Copy, (id, *at));
+                    }
+                    Fact::Shown { to, from, at } => {
+                        let (to, from) = (g.read(to), g.read(from));
+                        g.edge(from, to, Via::Copy, (id, *at));
+                    }
+                    Fact::Stored { to, from, at } => {
+                        let (to, from) = (g.read(to), g.store(from));
+                        g.edge(from, to, Via::Copy, (id, *at));
+                    }
+                    Fact::Number { to, from, page, at } => {
+                        let (to, from) = (g.store(to), g.read(from));
+                        g.turn(from, to, if *page { Turn::Page } else { Turn::Number }, (id, *at));
                     }
                     Fact::Alias { a, b, at } => g.alias(a, b, Via::Copy, (id, *at)),
                     Fact::Call { callee: Some(name), call, args, result } => {
@@ -200,8 +260,15 @@ impl Graph {
         if from == to || self.out[from as usize].iter().any(|e| e.to == to && e.at == at) {
             return;
         }
-        self.out[from as usize].push(Edge { to, via, at });
-        self.inc[to as usize].push(Edge { to: from, via, at });
+        self.out[from as usize].push(Edge { turn: Turn::Keep, to, via, at });
+        self.inc[to as usize].push(Edge { turn: Turn::Keep, to: from, via, at });
+    }
+    fn turn(&mut self, from: Node, to: Node, turn: Turn, at: (FnId, Span)) {
+        if from == to || self.out[from as usize].iter().any(|e| e.to == to && e.at == at && e.turn == turn) {
+            return;
+        }
+        self.out[from as usize].push(Edge { turn, to, via: Via::Copy, at });
+        self.inc[to as usize].push(Edge { turn, to: from, via: Via::Copy, at });
     }
     fn is_heap(&self, n: Node) -> bool {
         matches!(self.places[n as usize / 2], Place::Field(..) | Place::Global(..))
@@ -210,30 +277,44 @@ impl Graph {
     /// A helper that hands a parameter on to its result, or to another parameter: an edge from argument to result at
     /// each call, since the walk itself may not leave a helper to a caller it did not come from.
     fn summaries(&mut self, facts: &[Arc<Facts>]) {
-        let mut add = Vec::new();
-        for (i, f) in facts.iter().enumerate() {
+        // Last loaded first: mostly callees before their callers, so that what a callee hands on is known.
+        for (i, f) in facts.iter().enumerate().rev() {
+            let mut add = Vec::new();
             let id = FnId(i as u32);
-            let Some(ret) = self.node(&Place::Ret(id)) else { continue };
+            // What a caller can find again: the result, and what is stored through a parameter.
+            let mut exits: Vec<Node> = self.node(&Place::Ret(id)).into_iter().collect();
+            for (k, p) in f.params.iter().enumerate().filter(|(_, p)| !p.by_value) {
+                exits.extend(self.stored(&param_place(id, k, p)));
+            }
+            exits.retain(|n| self.out[*n as usize].iter().any(|e| e.via == Via::Out));
+            if exits.is_empty() {
+                continue;
+            }
             for (k, p) in f.params.iter().enumerate() {
                 let entry = self.read(&param_place(id, k, p));
                 if !self.inc[entry as usize].iter().any(|e| e.via == Via::In) {
                     continue;
                 }
                 let r = self.walk(&[entry], true, BOUND, Some(400));
-                if r.has(ret) {
-                    let calls: Vec<Edge> =
-                        self.inc[entry as usize].iter().filter(|e| e.via == Via::In).copied().collect();
-                    let results: Vec<Edge> = self.out[ret as usize].clone();
-                    for c in &calls {
-                        for r in results.iter().filter(|r| r.via == Via::Out && r.at == c.at) {
-                            add.push((c.to, r.to, c.at));
+                for &exit in exits.iter().filter(|n| r.has(**n) || r.has_number(**n)) {
+                    for c in self.inc[entry as usize].iter().filter(|e| e.via == Via::In) {
+                        for o in self.out[exit as usize].iter().filter(|o| o.via == Via::Out && o.at == c.at) {
+                            if r.has(exit) {
+                                add.push((c.to, o.to, Turn::Keep, c.at));
+                            }
+                            if r.has_number(exit) {
+                                add.push((c.to, o.to, Turn::Number, c.at));
+                            }
                         }
                     }
                 }
             }
-        }
-        for (from, to, at) in add {
-            self.edge(from, to, Via::Copy, at);
+            for (from, to, turn, at) in add {
+                match turn {
+                    Turn::Keep => self.edge(from, to, Via::Copy, at),
+                    _ => self.turn(from, to, turn, at),
+                }
+            }
         }
     }
 
@@ -278,25 +359,36 @@ impl Graph {
     /// Breadth-first walk over valid paths. Forward, a walk that went into a callee (`In`) may not go `Out` to a
     /// caller any more, until it passes through the heap; backward it is the other way round.
     fn walk(&self, from: &[Node], forward: bool, start: u8, limit: Option<usize>) -> Reached {
-        let mut r = Reached { phase: vec![0; 2 * self.places.len()], from: FxHashMap::default(), order: Vec::new() };
+        let mut r = Reached {
+            phase: vec![0; 2 * self.places.len()],
+            from: FxHashMap::default(),
+            order: Vec::new(),
+            numbers: Vec::new(),
+        };
         let mut queue = VecDeque::new();
         for &n in from {
             let phase = if self.is_heap(n) && limit.is_none() { FREE } else { start };
             if r.phase[n as usize] & phase == 0 {
                 r.phase[n as usize] |= phase;
                 r.order.push(n);
-                queue.push_back((n, phase));
+                queue.push_back((n, phase, false));
             }
         }
         let (enter, leave) = if forward { (Via::In, Via::Out) } else { (Via::Out, Via::In) };
         let mut steps = 0;
-        while let Some((n, phase)) = queue.pop_front() {
+        while let Some((n, phase, number)) = queue.pop_front() {
             steps += 1;
             if limit.is_some_and(|l| steps > l) {
                 break;
             }
             let edges = if forward { &self.out[n as usize] } else { &self.inc[n as usize] };
             for e in edges {
+                let turned = match (e.turn, number == forward) {
+                    (Turn::Keep, _) => number,
+                    // Forward a page becomes a number, backward the number was a page; and the other way round.
+                    (Turn::Number, false) | (Turn::Page, true) => !number,
+                    _ => continue,
+                };
                 let mut next = if e.via == enter {
                     BOUND
                 } else if e.via == leave {
@@ -314,16 +406,22 @@ impl Graph {
                     }
                     next = FREE;
                 }
-                let have = r.phase[e.to as usize];
+                let shift = if turned { 2 } else { 0 };
+                let have = r.phase[e.to as usize] >> shift & (FREE | BOUND);
                 if have & next != 0 || (next == BOUND && have & FREE != 0) {
                     continue;
                 }
                 if have == 0 {
-                    r.order.push(e.to);
-                    r.from.insert(e.to, (n, e.at));
+                    if turned {
+                        r.numbers.push(e.to)
+                    } else {
+                        r.order.push(e.to)
+                    }
+                    let key = |n: Node, number: bool| if number { n | AS_NUMBER } else { n };
+                    r.from.insert(key(e.to, turned), (key(n, number), e.at));
                 }
-                r.phase[e.to as usize] |= next;
-                queue.push_back((e.to, next));
+                r.phase[e.to as usize] |= next << shift;
+                queue.push_back((e.to, next, turned));
             }
         }
         r

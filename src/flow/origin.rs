@@ -8,6 +8,7 @@ use super::engine::{Demand, Engine};
 use super::facts::Fact;
 use super::graph::{Graph, Node, Reached};
 use super::place::Place;
+use crate::kernel::Api;
 use crate::source::{Loc, Name, Span};
 use crate::trace::Origin;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,13 @@ impl OriginTable {
                         if let Some(n) = g.stored(into) {
                             let o = Origin { what: what.clone(), at: Loc { file, span: *span } };
                             at.entry(n).or_default().push((o, *counted));
+                        }
+                    }
+                    // A page with a reference of its own, or one more: dropping it is not the business of the pin.
+                    Fact::Extra { of, callee, at: span } => {
+                        for n in of.iter().filter_map(|p| g.node(p)) {
+                            let o = Origin { what: callee.clone(), at: Loc { file, span: *span } };
+                            at.entry(n).or_default().push((o, true));
                         }
                     }
                     Fact::Call { callee, call, result, .. } => {
@@ -72,6 +80,11 @@ impl OriginTable {
                 out.insert((o.at, o.what));
             }
             if let Place::Field(t, f) = g.place(n) {
+                if let Some(v) = Api::get().vessel(t, f)
+                    && let Some((_, _, (at, span))) = back.way(n).first()
+                {
+                    out.insert((Loc { file: e.fns[at.0 as usize].file, span: *span }, v.what.as_str().into()));
+                }
                 for d in &e.refused {
                     if let Demand::Field(file, tag, field, _) = d
                         && tag == t

@@ -1,6 +1,6 @@
 //! The code around a release: loop or not, how the page is dirtied, on which path it lies.
 
-use crate::ast::{Expr, ExprKind, Function, Stmt, StmtKind};
+use crate::ast::{Expr, ExprKind, Function, Stmt, StmtKind, UnOp};
 use crate::kernel::Api;
 use crate::source::Span;
 use crate::trace::{Dirty, Shape, When};
@@ -36,7 +36,11 @@ pub(super) fn shape(func: &Function, call: Span, batch: bool) -> Shape {
             StmtKind::For { .. } => return Shape::ForLoop,
             StmtKind::While { .. } | StmtKind::DoWhile { .. } => return Shape::WhileLoop,
             StmtKind::Iterate { name, .. } => {
-                return if api.iterate(name).is_some_and(|i| i.sg) { Shape::SgIter } else { Shape::Single };
+                return match api.iterate(name) {
+                    Some(i) if i.sg => Shape::SgIter,
+                    _ if api.runs_over(name).is_some() => Shape::ForLoop,
+                    _ => Shape::Single,
+                };
             }
             _ => {}
         }
@@ -60,7 +64,24 @@ pub(super) fn dirty(func: &Function, text: &[u8], call: Span, dirties: &[(Dirty,
         })
         .or_else(|| around.iter().rev().find(|s| matches!(s.kind, StmtKind::Block(_))))
         .map_or(func.body.span, |s| s.span);
-    let Some((kind, at)) = dirties.iter().rev().find(|(_, at)| region.contains(*at) && at.start < call.start) else {
+    let inner = dirties.iter().rev().find(|(_, at)| region.contains(*at) && at.start < call.start);
+    // One loop dirties all, the next one drops all: both stand in the same block.
+    let earlier = || {
+        let block = around
+            .iter()
+            .rev()
+            .find(|s| matches!(s.kind, StmtKind::Block(_)) && s.span.contains(region) && s.span != region)?;
+        let StmtKind::Block(list) = &block.kind else { return None };
+        let before = |at: Span| {
+            list.iter().any(|s| {
+                s.span.contains(at)
+                    && s.span.end <= region.start
+                    && matches!(s.kind, StmtKind::For { .. } | StmtKind::While { .. } | StmtKind::Iterate { .. })
+            })
+        };
+        dirties.iter().rev().find(|(_, at)| before(*at))
+    };
+    let Some((kind, at)) = inner.or_else(earlier) else {
         return (Dirty::None, String::new());
     };
     let mut when = Vec::new();
@@ -128,29 +149,108 @@ fn balanced(s: &str) -> bool {
 /// same function.
 pub(super) fn when(func: &Function, text: &[u8], call: Span, result: Option<&str>) -> When {
     let around = enclosing(&func.body, call);
+    let counted = |c: &Expr| result.is_some_and(|r| !r.is_empty() && plain(c, text).contains(r));
     for s in around.iter().rev() {
-        let StmtKind::If { cond, .. } = &s.kind else { continue };
-        let c = plain(cond, text);
-        let names = |w: &str| word(&c, w);
-        if result.is_some_and(|r| !r.is_empty() && c.contains(r)) && cond.span.end <= call.start {
+        let StmtKind::If { cond, then, els } = &s.kind else { continue };
+        if cond.span.end > call.start {
+            continue;
+        }
+        if counted(cond) {
             return When::Partial;
         }
-        if ["ret", "err", "error", "rc", "res", "retval"].iter().any(|w| names(w)) {
+        let taken = if then.span.contains(call) { Some(&**then) } else { els.as_deref() };
+        let c = plain(cond, text);
+        if taken.is_some_and(fails) || ["ret", "err", "error", "rc", "res", "retval"].iter().any(|w| word(&c, w)) {
             return When::Error;
         }
     }
-    // Behind a label that failures jump to.
-    let mut label = None;
+    // Behind `if (all of them) return pages;`, or behind a label that only jumps reach.
+    let mut path = When::Normal;
+    for s in &around {
+        let StmtKind::Block(list) = &s.kind else { continue };
+        let mut before: Option<&Stmt> = None;
+        for s in list.iter().filter(|s| s.span.end <= call.start) {
+            match &s.kind {
+                StmtKind::Label(n) => {
+                    // `pinned = 0` just before it: on the straight way there is nothing to drop.
+                    let empty = zeroed_before(list, s, text, result);
+                    let jumps = empty || before.is_some_and(leaves);
+                    if jumps && all_jumps(func, n, &counted) {
+                        path = When::Partial;
+                        before = Some(s);
+                        continue;
+                    }
+                    let named = ["err", "fail", "unpin", "undo", "unwind", "bad"].iter().any(|w| n.contains(w));
+                    path = if jumps || named { When::Error } else { When::Normal };
+                }
+                StmtKind::If { cond, then, els: None } if leaves(then) && !fails(then) && counted(cond) => {
+                    path = When::Partial;
+                }
+                _ => {}
+            }
+            before = Some(s);
+        }
+    }
+    path
+}
+
+/// `result = 0;`
+fn zeroed(s: &Stmt, text: &[u8], result: Option<&str>) -> bool {
+    let StmtKind::Expr(e) = &s.kind else { return false };
+    match &e.kind {
+        ExprKind::Assign(None, lhs, rhs) => {
+            matches!(rhs.kind, ExprKind::Int { value: 0, .. }) && result.is_some_and(|r| plain(lhs, text) == r)
+        }
+        _ => false,
+    }
+}
+
+/// Among the last few statements before the label.
+fn zeroed_before(list: &[Stmt], label: &Stmt, text: &[u8], result: Option<&str>) -> bool {
+    let before: Vec<&Stmt> = list.iter().filter(|s| s.span.end <= label.span.start).collect();
+    before.iter().rev().take(3).any(|s| zeroed(s, text, result))
+}
+
+/// Whether every jump to the label stands under a test of the count.
+fn all_jumps(func: &Function, label: &str, counted: &dyn Fn(&Expr) -> bool) -> bool {
+    let mut spans = Vec::new();
     func.body.walk(&mut |s| {
-        if let StmtKind::Label(n) = &s.kind
-            && s.span.end <= call.start
-        {
-            label = Some(n.clone());
+        if matches!(&s.kind, StmtKind::Goto(n) if &**n == label) {
+            spans.push(s.span);
         }
     });
-    let failing =
-        label.is_some_and(|l| ["err", "fail", "unpin", "undo", "unwind", "bad"].iter().any(|w| l.contains(w)));
-    if failing { When::Error } else { When::Normal }
+    !spans.is_empty()
+        && spans.iter().all(|g| {
+            enclosing(&func.body, *g)
+                .iter()
+                .rev()
+                .find_map(|s| match &s.kind {
+                    StmtKind::If { cond, .. } => Some(counted(cond)),
+                    _ => None,
+                })
+                .unwrap_or(false)
+        })
+}
+
+/// Ends in a jump or a return.
+fn leaves(s: &Stmt) -> bool {
+    match &s.kind {
+        StmtKind::Return(_) | StmtKind::Goto(_) => true,
+        StmtKind::Block(v) => v.last().is_some_and(leaves),
+        _ => false,
+    }
+}
+
+/// Ends in `return -ERRNO` or in a jump.
+fn fails(s: &Stmt) -> bool {
+    match &s.kind {
+        StmtKind::Return(Some(e)) => {
+            matches!(e.kind, ExprKind::Unary(UnOp::Neg, _)) || e.call().is_some_and(|(n, _)| n.starts_with("ERR_"))
+        }
+        StmtKind::Goto(_) => true,
+        StmtKind::Block(v) => v.last().is_some_and(fails),
+        _ => false,
+    }
 }
 
 fn word(text: &str, w: &str) -> bool {

@@ -8,7 +8,7 @@ use super::place::Place;
 use super::{FnId, context, release};
 use crate::ast::Function;
 use crate::index::Scope;
-use crate::kernel::{Api, Borrow};
+use crate::kernel::{AcquireKind, Api, Borrow};
 use crate::program::Program;
 use crate::sites;
 use crate::source::{FileId, Loc, Name, Span};
@@ -255,12 +255,16 @@ fn trace(
         }
         return t;
     };
+    let mut by_number = Vec::new();
     for (i, rel) in releases.iter().enumerate() {
         if rel.pins.contains(&id) {
             t.releases.push(ReleaseId(i as u32));
             let from = drops.iter().find(|d| e.fns[d.fn_id.0 as usize].file == rel.at.file && d.call == rel.call);
             if let Some(n) = from.and_then(|d| d.nodes.iter().find(|n| r.has(**n))) {
                 steps(e, g, r, *n, rel, &mut t.steps);
+                if r.by_number(*n) {
+                    by_number.push(Gap { at: rel.at, code: GapCode::AddressOnly, detail: rel.function.to_string() });
+                }
             }
         }
     }
@@ -272,9 +276,18 @@ fn trace(
         }
     }
     t.gaps = gaps(e, g, funcs, r);
+    t.gaps.extend(by_number);
+    let known: Vec<Loc> = t.releases.iter().map(|r| releases[r.0 as usize].at).collect();
+    t.gaps.extend(numbers_come_back(e, g, r, &known));
     uses(e, g, funcs, r, &mut t);
     if t.releases.is_empty() && t.gaps.is_empty() && s.node.is_some() {
-        t.gaps.push(Gap { at: s.what.at, code: GapCode::NoRelease, detail: String::new() });
+        // A number of the page that is taken may be all that is kept of it.
+        let number = t.uses.iter().find(|u| u.kind == UseKind::Address);
+        t.gaps.push(match number {
+            Some(u) if &*u.callee == "cast" => Gap { at: u.at, code: GapCode::Cast, detail: u.callee.to_string() },
+            Some(u) => Gap { at: u.at, code: GapCode::AddressOnly, detail: u.callee.to_string() },
+            None => Gap { at: s.what.at, code: GapCode::NoRelease, detail: String::new() },
+        });
     }
     if s.what.damaged {
         t.gaps.push(Gap {
@@ -290,16 +303,7 @@ fn trace(
 
 /// The way from the pin to one release.
 fn steps(e: &Engine, g: &Graph, r: &Reached, end: Node, rel: &Release, out: &mut Vec<Step>) {
-    let mut way = Vec::new();
-    let mut n = end;
-    while let Some((prev, at)) = r.from.get(&n) {
-        way.push((*prev, n, *at));
-        n = *prev;
-        if way.len() > 60 {
-            break;
-        }
-    }
-    for (from, to, (f, span)) in way.into_iter().rev() {
+    for (from, to, (f, span)) in r.way(end).into_iter().rev() {
         if span == Span::default() {
             continue;
         }
@@ -329,12 +333,17 @@ fn show(e: &Engine, g: &Graph, n: Node) -> String {
     let name = |f: &FnId| e.index.name(e.fns[f.0 as usize]);
     match g.place(n) {
         Place::Field(t, f) if t.starts_with('?') => format!("field {f}"),
-        Place::Field(t, f) => format!("{t}.{f}"),
+        Place::Field(t, f) => field_name(t, f),
         Place::Var(f, n) | Place::Def(f, n, _) => format!("{n} of {}()", name(f)),
         Place::Global(_, n) => n.to_string(),
         Place::Ret(f) => format!("result of {}()", name(f)),
         Place::Call(..) => "value of the call".into(),
     }
+}
+
+/// A field as a reader would write it; a struct without a tag is written as the field that it is the type of.
+fn field_name(tag: &str, field: &str) -> String {
+    format!("{}.{field}", tag.split('@').next().unwrap_or(tag))
 }
 
 fn holder(e: &Engine, funcs: &[Option<Arc<Function>>], p: &Place) -> Option<Holder> {
@@ -343,7 +352,7 @@ fn holder(e: &Engine, funcs: &[Option<Arc<Function>>], p: &Place) -> Option<Hold
             if t.starts_with('?') {
                 return None;
             }
-            Holder { text: format!("{t}.{f}"), kind: HolderKind::Field }
+            Holder { text: field_name(t, f), kind: HolderKind::Field }
         }
         Place::Global(_, n) => Holder { text: n.to_string(), kind: HolderKind::Global },
         Place::Var(f, n) => {
@@ -372,8 +381,13 @@ fn gaps(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>], r: &Reached) -> 
         for fact in &f.facts {
             match fact {
                 Fact::Handover { of, gap: Some(code), callee, at } if here(of) => add(*at, *code, callee.to_string()),
-                Fact::UnknownStore { of, at } if here(of) => {
-                    add(*at, GapCode::UnknownStore, sites::one_line(*at, &text()));
+                Fact::UnknownStore { of, through, bytes, at } if here(of) => {
+                    // What the function returns is known when its body was read.
+                    if through.as_ref().is_some_and(|t| e.target(id, t).is_some()) {
+                        continue;
+                    }
+                    let code = if *bytes { GapCode::Cast } else { GapCode::UnknownStore };
+                    add(*at, code, sites::one_line(*at, &text()));
                 }
                 Fact::Call { callee, call, args, .. } => {
                     let passes = args.iter().enumerate().find(|(_, a)| {
@@ -389,6 +403,10 @@ fn gaps(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>], r: &Reached) -> 
                         Some(name) => match e.target(id, name) {
                             None => {
                                 if harmless_macro(e, file, name) {
+                                    continue;
+                                }
+                                if Api::get().acquire(name).is_some_and(|a| a.kind == AcquireKind::Iter) {
+                                    add(*call, GapCode::IterOrigin, name.to_string());
                                     continue;
                                 }
                                 add(*call, GapCode::UnknownCallee, name.to_string());
@@ -419,13 +437,13 @@ fn gaps(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>], r: &Reached) -> 
             Demand::Field(f, t, n, _) => (Loc { file: *f, span: Span::default() }, format!("{t}.{n}")),
             Demand::Callers(r, _) => (Loc { file: r.file, span: Span::default() }, e.index.name(*r).to_string()),
             Demand::Global(_, f, n) => (Loc { file: *f, span: Span::default() }, n.to_string()),
-            Demand::Definition(..) => continue,
+            Demand::Definition(..) | Demand::Vessel(_) => continue,
         };
         let hit = match d {
             Demand::Field(_, t, n, _) => g.node(&Place::Field(t.clone(), n.clone())).is_some_and(|n| r.has(n)),
             Demand::Global(o, _, n) => g.node(&Place::Global(*o, n.clone())).is_some_and(|n| r.has(n)),
             Demand::Callers(f, _) => e.ids.get(f).is_some_and(|id| g.node(&Place::Ret(*id)).is_some_and(|n| r.has(n))),
-            Demand::Definition(..) => false,
+            Demand::Definition(..) | Demand::Vessel(_) => false,
         };
         if hit {
             out.push(Gap { at, code: GapCode::Budget, detail });
@@ -438,6 +456,45 @@ fn touches(x: &Fact, g: &Graph, r: &Reached) -> bool {
     let mut hit = false;
     x.places(&mut |p| hit |= g.node(p).is_some_and(|n| r.has(n)));
     hit
+}
+
+/// Functions that make a page of a number and drop it, where numbers of the pages got out of sight: that may be another
+/// release of them.
+fn numbers_come_back(e: &Engine, g: &Graph, r: &Reached, known: &[Loc]) -> Vec<Gap> {
+    let mut files = BTreeSet::new();
+    let mut lost = r.numbers.iter().any(|n| matches!(g.place(*n), Place::Field(..) | Place::Global(..)));
+    for (i, f) in e.facts.iter().enumerate() {
+        for fact in &f.facts {
+            let number = |p: &Place| g.node(p).is_some_and(|n| r.has_number(n));
+            match fact {
+                Fact::Address { of, .. } if of.iter().any(|p| g.node(p).is_some_and(|n| r.has(n))) => {
+                    files.insert(e.fns[i].file);
+                }
+                Fact::Call { callee, args, .. } if args.iter().flat_map(|a| &a.places).any(number) => {
+                    lost |= callee.as_ref().is_none_or(|c| e.target(FnId(i as u32), c).is_none());
+                }
+                _ => {}
+            }
+        }
+    }
+    if !lost {
+        return Vec::new();
+    }
+    let api = Api::get();
+    let mut out = Vec::new();
+    for file in files {
+        let Some(items) = e.index.items(file) else { continue };
+        for (item, body) in items.items.iter().zip(items.bodies()) {
+            let Some(body) = body else { continue };
+            let makes = body.calls.iter().any(|n| api.is_page_of_address(n));
+            let drops = body.calls.iter().any(|n| api.release(n).is_some_and(|r| !r.other && !r.wrapper));
+            if makes && drops && !known.iter().any(|l| l.file == file && item.span.contains(l.span)) {
+                let at = Loc { file, span: item.name_span };
+                out.push(Gap { at, code: GapCode::AddressOnly, detail: item.name.to_string() });
+            }
+        }
+    }
+    out
 }
 
 /// A macro of the tree whose text neither stores nor releases anything.
@@ -460,7 +517,7 @@ fn harmless_macro(e: &Engine, file: FileId, name: &str) -> bool {
 fn uses(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>], r: &Reached, t: &mut PinTrace) {
     let here = |of: &[Place]| of.iter().any(|p| g.node(p).is_some_and(|n| r.has(n)));
     for &n in &r.order {
-        t.local &= !matches!(g.place(n), Place::Field(..) | Place::Global(..));
+        t.local &= !matches!(g.place(n), Place::Field(..) | Place::Global(..)) || r.by_number(n);
     }
     for (i, f) in e.facts.iter().enumerate() {
         let file = e.fns[i].file;

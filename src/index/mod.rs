@@ -8,7 +8,7 @@ mod lookup;
 mod scope;
 
 pub use lookup::Reach;
-pub use scope::Scope;
+pub use scope::{Scope, outer_tag};
 
 use crate::ast::{Function, StructDef};
 use crate::discover::SourceTree;
@@ -42,6 +42,8 @@ pub struct FileItems {
     by_name: FxHashMap<Name, Vec<u32>>,
     bodies: OnceLock<Vec<Option<BodyIndex>>>,
     includes: OnceLock<Vec<FileId>>,
+    /// The file makes numbers of pages, and pages of numbers.
+    numbers: OnceLock<bool>,
 }
 
 impl FileItems {
@@ -52,7 +54,15 @@ impl FileItems {
         for (i, item) in items.iter().enumerate() {
             by_name.entry(item.name.clone()).or_default().push(i as u32);
         }
-        Self { text, items, lines, by_name, bodies: OnceLock::new(), includes: OnceLock::new() }
+        Self {
+            text,
+            items,
+            lines,
+            by_name,
+            bodies: OnceLock::new(),
+            includes: OnceLock::new(),
+            numbers: OnceLock::new(),
+        }
     }
     /// Items of this name, in order.
     pub fn named(&self, name: &str) -> impl Iterator<Item = (u32, &Item)> {

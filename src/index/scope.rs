@@ -21,6 +21,8 @@ pub trait Scope: Sync {
     fn returns(&self, from: FileId, name: &str) -> Option<CType>;
     /// The file defines a static function of this name: a call does not reach the kernel's function.
     fn shadows(&self, file: FileId, name: &str) -> bool;
+    /// The file makes numbers of pages, and pages of numbers.
+    fn makes_pages_of_numbers(&self, file: FileId) -> bool;
     /// Positional roles of an acquiring call (prototype of the tree first).
     fn roles(&self, api: &str, argc: usize) -> Option<Roles>;
 }
@@ -34,14 +36,25 @@ impl Index {
             return s.clone();
         }
         let items = self.items(file)?;
-        let def = Parser::new().structure(&items.text, items.items.get(item as usize)?).map(Arc::new);
+        let item = items.items.get(item as usize)?;
+        let mut parser = Parser::new();
+        let def = match outer_tag(tag) {
+            t if t == tag => parser.structure(&items.text, item),
+            _ => parser.nameless_structure(&items.text, item, tag),
+        };
+        let def = def.map(Arc::new);
         lock(&self.structs).entry(key).or_insert(def).clone()
     }
 
     /// Where that definition lies.
     pub fn struct_item(&self, from: FileId, tag: &str) -> Option<(FileId, u32)> {
-        self.visible_item(from, tag, &[ItemKind::Struct, ItemKind::Union])
+        self.visible_item(from, outer_tag(tag), &[ItemKind::Struct, ItemKind::Union])
     }
+}
+
+/// The tag that stands in the source: of a struct without a tag (`OUTER.FIELD@START-END`), the struct around it.
+pub fn outer_tag(tag: &str) -> &str {
+    tag.split('.').next().unwrap_or(tag)
 }
 
 impl Scope for Index {
@@ -97,6 +110,16 @@ impl Scope for Index {
         }
         let Some(items) = self.items(file) else { return false };
         items.named(name).any(|(_, it)| it.kind == ItemKind::Function && it.is_static)
+    }
+
+    fn makes_pages_of_numbers(&self, file: FileId) -> bool {
+        let Some(items) = self.items(file) else { return false };
+        *items.numbers.get_or_init(|| {
+            let api = Api::get();
+            let calls =
+                |f: &dyn Fn(&str) -> bool| items.bodies().iter().flatten().any(|b| b.calls.iter().any(|c| f(c)));
+            calls(&|c| api.is_page_of_address(c)) && calls(&|c| api.is_address(c))
+        })
     }
 
     fn roles(&self, api: &str, argc: usize) -> Option<Roles> {

@@ -138,6 +138,24 @@ pub struct IterateFn {
     pub sg: bool,
 }
 
+/// An object of the kernel core that carries pages between subsystems: what is put into any of them may come out of
+/// any other.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Vessel {
+    /// Struct and field that stand for the contents.
+    pub tag: String,
+    /// See `tag`.
+    pub field: String,
+    /// What its pages are called in a message.
+    pub what: String,
+    /// A function that names one of these and drops a reference releases such pages.
+    pub words: Vec<String>,
+    fill: Vec<String>,
+    page: usize,
+    cursors: Vec<String>,
+    gives: Vec<String>,
+}
+
 /// The role of a name in the context analysis.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ContextFn {
@@ -161,7 +179,11 @@ pub struct Api {
     store: FxHashMap<String, StoreFn>,
     iterate: FxHashMap<String, IterateFn>,
     address: FxHashMap<String, ()>,
+    from_address: FxHashMap<String, ()>,
+    convert_address: FxHashMap<String, ()>,
     containers: FxHashMap<String, ()>,
+    lent: FxHashMap<String, ()>,
+    vessels: Vec<Vessel>,
     handover: FxHashMap<String, Option<GapCode>>,
     borrow: FxHashMap<String, Borrow>,
     extra: FxHashMap<String, ()>,
@@ -192,6 +214,8 @@ struct Raw {
     iterate: Vec<RawIterate>,
     address: RawAddress,
     containers: RawContainers,
+    lent: RawLent,
+    vessel: Vec<Vessel>,
     handover: Vec<RawHandover>,
     borrow: RawBorrow,
     reference: RawReference,
@@ -236,6 +260,12 @@ struct RawIterate {
 #[derive(Deserialize)]
 struct RawAddress {
     of_page: Vec<String>,
+    to_page: Vec<String>,
+    convert: Vec<String>,
+}
+#[derive(Deserialize)]
+struct RawLent {
+    fields: Vec<String>,
 }
 #[derive(Deserialize)]
 struct RawContainers {
@@ -348,7 +378,11 @@ impl Api {
                 })
                 .collect(),
             address: set(raw.address.of_page),
+            from_address: set(raw.address.to_page),
+            convert_address: set(raw.address.convert),
             containers: set(raw.containers.tags),
+            lent: set(raw.lent.fields),
+            vessels: raw.vessel,
             handover: raw
                 .handover
                 .into_iter()
@@ -414,6 +448,38 @@ impl Api {
     /// The result is a number or address of the page.
     pub fn is_address(&self, name: &str) -> bool {
         self.address.contains_key(name)
+    }
+    /// The result is the page of a number or address.
+    pub fn is_page_of_address(&self, name: &str) -> bool {
+        self.from_address.contains_key(name)
+    }
+    /// Makes one kind of address or number of another.
+    pub fn converts_address(&self, name: &str) -> bool {
+        self.convert_address.contains_key(name)
+    }
+    /// Pages stored in this field stay with whoever stored them.
+    pub fn is_lent(&self, tag: &str, field: &str) -> bool {
+        self.lent.contains_key(&format!("{tag}.{field}"))
+    }
+    /// All vessels.
+    pub fn vessels(&self) -> &[Vessel] {
+        &self.vessels
+    }
+    /// The vessel with these contents.
+    pub fn vessel(&self, tag: &str, field: &str) -> Option<&Vessel> {
+        self.vessels.iter().find(|v| v.tag == tag && v.field == field)
+    }
+    /// The call puts its n-th argument into a vessel.
+    pub fn fills(&self, name: &str) -> Option<(&Vessel, usize)> {
+        self.vessels.iter().find(|v| v.fill.iter().any(|n| n == name)).map(|v| (v, v.page))
+    }
+    /// The loop macro runs its first argument over a vessel.
+    pub fn runs_over(&self, name: &str) -> Option<&Vessel> {
+        self.vessels.iter().find(|v| v.cursors.iter().any(|n| n == name))
+    }
+    /// The function gives a page of a vessel.
+    pub fn gives_of(&self, name: &str) -> Option<&Vessel> {
+        self.vessels.iter().find(|v| v.gives.iter().any(|n| n == name))
     }
     /// A struct whose fields are part of the container.
     pub fn is_container(&self, tag: &str) -> bool {

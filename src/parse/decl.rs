@@ -418,7 +418,15 @@ pub(crate) fn fields(text: &[u8], toks: &[Token], in_union: bool, depth: usize, 
         let close = r.i;
         r.skip_noise();
         if r.i < f.len() {
+            let first = out.len();
             plain_fields(text, f, in_union, out);
+            // A struct without a tag: known by where it stands (see `Parser::structure`).
+            let union = f[..open].iter().any(|t| t.word(text) == b"union");
+            let span = Span { start: f[open].span.start, end: f[close.saturating_sub(1).max(open)].span.end };
+            for field in out[first..].iter_mut().filter(|d| d.ty.base == Base::Unknown) {
+                let tag = Name::from(format!("{}{}-{}", nameless(&field.name), span.start, span.end));
+                field.ty.base = if union { Base::Union(tag) } else { Base::Struct(tag) };
+            }
             continue;
         }
         let union = f[..open].iter().any(|t| t.word(text) == b"union");
@@ -428,6 +436,11 @@ pub(crate) fn fields(text: &[u8], toks: &[Token], in_union: bool, depth: usize, 
         }
         fields(text, inner, in_union || union, depth + 1, out);
     }
+}
+
+/// Tag of the struct without one that is the type of field `name`, up to the place of its braces.
+fn nameless(name: &str) -> String {
+    format!(".{name}@")
 }
 
 /// A field declaration, or `struct_group(name, fields…)` and its like.

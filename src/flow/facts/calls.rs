@@ -26,20 +26,33 @@ impl<'a> Extract<'a> {
             if r.wrapper {
                 return self.known_wrapper(&name, span, args, values);
             }
-            if let Some(v) = values.get(r.arg) {
-                let f = Fact::Release { callee: name, callee_span: callee.span, call: span, from: v.places.clone() };
+            if let (Some(v), Some(a)) = (values.get(r.arg), args.get(r.arg)) {
+                let from = self.pinned_here(a, &v.places, span, env).unwrap_or_else(|| v.places.clone());
+                let f = Fact::Release { callee: name, callee_span: callee.span, call: span, from };
                 self.push(f);
             }
             return Value::none();
         }
         if self.api.dirty(&name).is_some() {
-            let of = args.iter().map(|a| self.eval(a, env)).fold(Value::none(), Value::join).places;
+            let mut of = args.iter().map(|a| self.eval(a, env)).fold(Value::none(), Value::join).places;
+            if let Some(a) = args.first()
+                && let Some(here) = self.pinned_here(a, &of, span, env)
+            {
+                of.extend(here);
+            }
             self.push(Fact::Dirty { of, callee: name, at: span });
             return Value::none();
         }
-        if let Some(counted) = self.api.origin(&name) {
+        if let Some(v) = self.api.gives_of(&name) {
             for a in args {
                 self.eval(a, env);
+            }
+            return Value::one(Place::Field(v.tag.as_str().into(), v.field.as_str().into()));
+        }
+        if let Some(counted) = self.api.origin(&name) {
+            let of = args.iter().map(|a| self.eval(a, env)).fold(Value::none(), Value::join).places;
+            if self.api.is_page_of_address(&name) {
+                self.number(&of, &name, true, span);
             }
             let into = Place::Call(self.f, span.start);
             self.push(Fact::Origin { into: into.clone(), what: name, counted, at: span });
@@ -59,11 +72,22 @@ impl<'a> Extract<'a> {
                         self.edge(t.clone(), v.clone(), span, false);
                     }
                 }
+            } else if let (Some(a), Some(v)) = (args.get(s.from), values.get(s.from))
+                && self.ty(a).page_depth().is_some_and(|d| d >= 2)
+            {
+                self.push(Fact::UnknownStore { of: v.places.clone(), through: None, bytes: true, at: span });
             }
             return Value::none();
         }
         if let Some(gap) = self.api.handover(&name) {
-            let of = args.iter().map(|a| self.eval(a, env)).fold(Value::none(), Value::join).places;
+            let values: Vec<Value> = args.iter().map(|a| self.eval(a, env)).collect();
+            if let Some((v, page)) = self.api.fills(&name) {
+                let contents = Place::Field(v.tag.as_str().into(), v.field.as_str().into());
+                for p in values.get(page).map(|v| v.places.clone()).unwrap_or_default() {
+                    self.edge(contents.clone(), p, span, false);
+                }
+            }
+            let of = values.into_iter().fold(Value::none(), Value::join).places;
             self.push(Fact::Handover { of, gap, callee: name, at: span });
             return Value::none();
         }
@@ -72,8 +96,10 @@ impl<'a> Extract<'a> {
             if self.api.borrow(&name) == Some(Borrow::Map) {
                 self.push(Fact::Use { of: of.clone(), kind: Borrow::Map, callee: name.clone(), at: span });
             }
-            self.push(Fact::Address { of, callee: name, at: span });
-            return Value::none();
+            return self.number(&of, &name, false, span);
+        }
+        if self.api.converts_address(&name) {
+            return args.iter().map(|a| self.eval(a, env)).fold(Value::none(), Value::join);
         }
         if self.api.is_extra_reference(&name) {
             let of = args.iter().map(|a| self.eval(a, env)).fold(Value::none(), Value::join).places;
@@ -146,6 +172,11 @@ impl<'a> Extract<'a> {
                 }
                 let v = self.eval(a, env);
                 into = v.places.into_iter().next();
+                if let Some(field @ Place::Field(..)) = &into
+                    && let Some(def) = self.pin_into_slot(a, &field.clone(), span, env)
+                {
+                    into = Some(def);
+                }
             } else {
                 self.eval(a, env);
             }
@@ -167,6 +198,7 @@ impl<'a> Extract<'a> {
     }
 
     pub(super) fn plain_call(&mut self, callee: Option<Name>, span: Span, args: &'a [Expr], env: &mut Env) -> Value {
+        self.call_on_slots(args, env);
         let mut out_args = Vec::new();
         for a in args {
             let v = self.eval(a, env);

@@ -5,6 +5,7 @@ use super::super::place::{Place, UNKNOWN_TAG};
 use super::Fact;
 use super::extract::{Env, Extract, Value, merge};
 use crate::ast::{Base, BinOp, Expr, ExprKind, Stmt, StmtKind, UnOp};
+use crate::kernel::Borrow;
 use crate::source::{Name, Span};
 
 impl<'a> Extract<'a> {
@@ -41,14 +42,24 @@ impl<'a> Extract<'a> {
                 BinOp::Add | BinOp::Sub => {
                     let x = self.eval(a, env);
                     let y = self.eval(b, env);
-                    // Pointer arithmetic: the integer side carries nothing.
-                    if self.ty(a).depth() > 0 {
+                    // Pointer arithmetic: the integer side carries nothing, nor does the distance of two pointers.
+                    if self.ty(a).depth() > 0 && self.ty(b).depth() > 0 {
+                        Value::none()
+                    } else if self.ty(a).depth() > 0 {
                         x
                     } else if self.ty(b).depth() > 0 {
                         y
+                    } else if self.numbers && (*op == BinOp::Add || y.places.is_empty()) {
+                        // The difference of two numbers is no number of a page.
+                        x.join(y)
                     } else {
                         Value::none()
                     }
+                }
+                BinOp::Shl | BinOp::Shr | BinOp::BitAnd | BinOp::BitOr if self.numbers => {
+                    let x = self.eval(a, env);
+                    self.eval(b, env);
+                    x
                 }
                 _ => {
                     self.eval(a, env);
@@ -86,7 +97,16 @@ impl<'a> Extract<'a> {
             ExprKind::Field { base, name, .. } => self.field(base, name, env),
             ExprKind::Cast(t, a) => {
                 let v = self.eval(a, env);
-                if self.may_carry(t) || v.places.is_empty() {
+                if v.places.is_empty() {
+                    return v;
+                }
+                if self.may_carry(t) {
+                    let from = self.ty(a);
+                    // `(unsigned long)page` in a file that makes pages of numbers.
+                    if matches!(t.base, Base::Int { .. }) && t.depth() == 0 && from.page_depth().is_some_and(|d| d > 0)
+                    {
+                        return self.number(&v.places, "cast", false, e.span);
+                    }
                     return v;
                 }
                 // `(unsigned long)page`: a number from here on. A cast to another struct is a view of the same array.
@@ -166,30 +186,70 @@ impl<'a> Extract<'a> {
     }
 
     pub(super) fn assign(&mut self, lhs: &'a Expr, rhs: &'a Expr, at: Span, value: Value, env: &mut Env) -> Value {
+        self.replace_slots(lhs, env);
         if let Some(n) = lhs.ident() {
             self.store_var(n, at, value.clone(), Some(rhs), env);
             return value;
         }
         let target = self.eval(lhs, env);
+        if let ExprKind::Field { base, name, .. } = &lhs.kind
+            && let Some(tag) = self.tag(&self.ty(base))
+            && self.api.is_lent(&tag, name)
+        {
+            self.push(Fact::Use { of: value.places, kind: Borrow::Io, callee: name.clone(), at });
+            return Value::none();
+        }
         let lt = self.ty(lhs);
         let rt = self.ty(rhs);
         let alias = self.is_container(&lt) || self.is_container(&rt);
         if target.places.is_empty() {
             if !value.places.is_empty() && (self.may_carry(&rt) || self.may_carry(&lt)) && !is_page_member(lhs) {
-                self.push(Fact::UnknownStore { of: value.places.clone(), at });
+                self.push(Fact::UnknownStore { of: value.places.clone(), through: None, bytes: false, at });
             }
             return value;
         }
+        if let Some(callee) = stored_through(lhs)
+            && !value.places.is_empty()
+        {
+            let through = Some(callee.clone());
+            self.push(Fact::UnknownStore { of: value.places.clone(), through, bytes: false, at });
+        }
+        // `*out = array`: whoever gave `out` finds the array in it.
+        let outward = alias && matches!(lhs.kind, ExprKind::Unary(UnOp::Deref, _) | ExprKind::Index(..));
         for t in &target.places {
             for v in &value.places {
                 self.edge(t.clone(), v.clone(), at, alias);
+                if outward && t != v {
+                    self.push(Fact::Copy { to: t.clone(), from: v.clone(), at });
+                }
             }
         }
         value
+    }
+
+    /// The value of a call that makes a number of a page, or the page of a number.
+    pub(super) fn number(&mut self, of: &[Place], callee: &str, page: bool, at: Span) -> Value {
+        if !page {
+            self.push(Fact::Address { of: of.to_vec(), callee: callee.into(), at });
+        }
+        let to = Place::Call(self.f, at.start);
+        for from in of {
+            self.push(Fact::Number { to: to.clone(), from: from.clone(), page, at });
+        }
+        Value::one(to)
     }
 }
 
 /// `page->mapping = x`: a member of the page itself.
 fn is_page_member(e: &Expr) -> bool {
     matches!(&e.kind, ExprKind::Field { .. })
+}
+
+/// `*f(x) = …`: the function whose result is stored through.
+fn stored_through(lhs: &Expr) -> Option<&Name> {
+    match &lhs.kind {
+        ExprKind::Unary(UnOp::Deref, a) | ExprKind::Index(a, _) | ExprKind::Cast(_, a) => stored_through(a),
+        ExprKind::Call { .. } => lhs.call().map(|(n, _)| n),
+        _ => None,
+    }
 }

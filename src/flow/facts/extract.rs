@@ -9,7 +9,7 @@ use super::super::place::{ENTRY, Place};
 use super::{Fact, Facts, Param};
 use crate::ast::{CType, Designator, Expr, ExprKind, Function, Stmt, StmtKind};
 use crate::index::Scope;
-use crate::kernel::Api;
+use crate::kernel::{Api, Borrow};
 use crate::source::{FileId, Name, Span};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
@@ -26,6 +26,8 @@ pub(super) struct Extract<'a> {
     pub(super) api: &'static Api,
     pub(super) locals: FxHashMap<Name, CType>,
     pub(super) tracked: Vec<Name>,
+    /// Integers are followed too: the file makes pages of numbers.
+    pub(super) numbers: bool,
     pub(super) emit: bool,
     pub(super) facts: Vec<Fact>,
 }
@@ -49,8 +51,13 @@ pub fn extract(f: FnId, file: FileId, func: &Function, scope: &dyn Scope) -> Fac
             }
         }
     });
-    let mut x = Extract { f, file, func, scope, api: Api::get(), locals, tracked, emit: false, facts: Vec::new() };
-    x.run();
+    let numbers = scope.makes_pages_of_numbers(file);
+    let mut x =
+        Extract { f, file, func, scope, api: Api::get(), locals, tracked, numbers, emit: false, facts: Vec::new() };
+    x.find_slots();
+    for world in worlds(&func.body) {
+        x.run(&world);
+    }
     let params = func
         .params
         .iter()
@@ -67,6 +74,32 @@ pub fn extract(f: FnId, file: FileId, func: &Function, scope: &dyn Scope) -> Fac
         .collect();
     Facts { facts: x.facts, params }
 }
+
+/// The ways to decide the `#if` conditions that stand more than once in a function: what is compiled together is
+/// evaluated together. One that stands once is left open, so are all beyond the third.
+fn worlds(body: &Stmt) -> Vec<Vec<(Name, bool)>> {
+    let mut seen: Vec<(Name, u32)> = Vec::new();
+    body.walk(&mut |s| {
+        if let StmtKind::Configured { cond, .. } = &s.kind {
+            let name: Name = cond.trim_start_matches('!').into();
+            match seen.iter_mut().find(|(n, _)| *n == name) {
+                Some((_, times)) => *times += 1,
+                None => seen.push((name, 1)),
+            }
+        }
+    });
+    let mut out = vec![Vec::new()];
+    for (name, _) in seen.into_iter().filter(|(_, times)| *times > 1).take(3) {
+        out = out
+            .into_iter()
+            .flat_map(|w: Vec<(Name, bool)>| {
+                [true, false].map(|v| w.iter().cloned().chain([(name.clone(), v)]).collect())
+            })
+            .collect();
+    }
+    out
+}
+
 /// What an expression carries.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Value {
@@ -90,9 +123,10 @@ impl Value {
     }
 }
 impl<'a> Extract<'a> {
-    pub(super) fn run(&mut self) {
+    /// Evaluates the function with these `#if` conditions decided; facts that are known already are not added again.
+    fn run(&mut self, world: &[(Name, bool)]) {
         let func = self.func;
-        let cfg = Cfg::new(func);
+        let cfg = Cfg::configured(func, world);
         let n = cfg.nodes.len();
         let mut ins: Vec<Option<Env>> = vec![None; n];
         let mut entry: Env = vec![BTreeSet::new(); self.tracked.len()];
@@ -101,6 +135,7 @@ impl<'a> Extract<'a> {
                 entry[t].insert(ENTRY + i as u32);
             }
         }
+        self.enter_slots(&mut entry);
         ins[0] = Some(entry);
         let mut work: BTreeSet<u32> = BTreeSet::from([0]);
         while let Some(i) = work.pop_first() {
@@ -127,11 +162,22 @@ impl<'a> Extract<'a> {
                 }
             }
         }
+        let known = std::mem::take(&mut self.facts);
         self.emit = true;
         for (i, node) in cfg.nodes.iter().enumerate() {
             // Unreachable code still holds facts: evaluated with no definitions reaching it.
             let mut env = ins[i].clone().unwrap_or_else(|| vec![BTreeSet::new(); self.tracked.len()]);
             self.elem(node.elem, &mut env);
+        }
+        self.emit = false;
+        if known.is_empty() {
+            return;
+        }
+        let found = std::mem::replace(&mut self.facts, known);
+        for f in found {
+            if !self.facts.contains(&f) {
+                self.facts.push(f);
+            }
         }
     }
 
@@ -173,6 +219,13 @@ impl<'a> Extract<'a> {
 
     pub(super) fn iterate(&mut self, name: &Name, args: &'a [Expr], env: &mut Env) {
         let values: Vec<Value> = args.iter().map(|a| self.eval(a, env)).collect();
+        if let Some(v) = self.api.runs_over(name) {
+            let contents = Place::Field(v.tag.as_str().into(), v.field.as_str().into());
+            for c in values.first().map(|v| v.places.clone()).unwrap_or_default() {
+                self.push(Fact::Alias { a: c, b: contents.clone(), at: args[0].span });
+            }
+            return;
+        }
         if let Some(it) = self.api.iterate(name) {
             if let (Some(c), Some(o)) = (values.get(it.cursor), values.get(it.over)) {
                 for a in &c.places {
@@ -197,10 +250,18 @@ impl<'a> Extract<'a> {
 
     pub(super) fn init_list(&mut self, ty: &CType, items: &'a [(Option<Designator>, Expr)], env: &mut Env) {
         let Some(tag) = self.tag(ty) else { return };
+        // The variable itself is the place of a container.
+        if self.api.is_container(&tag) {
+            return;
+        }
         for (d, e) in items {
             if let Some(Designator::Field(field)) = d {
                 let v = self.eval_quiet(e, env);
                 let alias = self.is_container(&self.ty(e));
+                if self.api.is_lent(&tag, field) {
+                    self.push(Fact::Use { of: v.places, kind: Borrow::Io, callee: field.clone(), at: e.span });
+                    continue;
+                }
                 for p in v.places {
                     self.edge(Place::Field(tag.clone(), field.clone()), p, e.span, alias);
                 }

@@ -48,6 +48,9 @@ impl Extract<'_> {
         }
         match &ty.base {
             Base::Void => ty.depth() >= 1,
+            // Addresses and frame numbers: wide integers, or a typedef of one.
+            Base::Int { bits: 64, .. } => self.numbers && ty.depth() <= 1,
+            Base::Named(n) if self.numbers && ty.depth() <= 1 && n.ends_with("_t") => true,
             Base::Unknown => !ty.function,
             _ if ty.function => false,
             _ => self.tag(ty).is_some_and(|t| self.api.is_container(&t)),
