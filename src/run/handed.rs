@@ -3,17 +3,18 @@
 //! It knows nothing of patches, groups of patches or messages: those are made of what stands here.
 
 use super::LeftOut;
-use crate::ast::{ExprKind, Function};
+use crate::ast::{ExprKind, Function, StmtKind};
 use crate::config::Config;
 use crate::decide;
 use crate::edit::Edit;
+use crate::kernel::Api;
 use crate::program::Program;
 use crate::report::build::Outcome;
 use crate::report::{FileChange, ProofRecord};
 use crate::rules;
-use crate::source::{FileId, LineMap, Name};
+use crate::source::{FileId, LineMap, Name, Span};
 use crate::trace::{Custody, Reason, Verdict};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A plan that is handed out.
@@ -57,8 +58,12 @@ pub struct FunctionChange {
     pub gone: Vec<String>,
     /// Names of calls of which there are more afterwards, in the order of the text.
     pub new: Vec<String>,
+    /// Local variables that went, in the order of the text.
+    pub locals_gone: Vec<String>,
     /// Loops that went.
     pub loops_gone: usize,
+    /// Every call that goes and releases or dirties pages stood in one of these loops.
+    pub only_in_loops: bool,
 }
 
 /// A patch that has to stand before the conversions, such as one that adds the functions that they use.
@@ -93,12 +98,16 @@ impl HandedPlan {
                 }
                 out
             };
+            let gone = fewer(&before, &after);
+            let loops_gone = loops(&c.before).len().saturating_sub(loops(&c.after).len());
             functions.push(FunctionChange {
                 path: program.path(c.file).to_string(),
                 name: c.before.name.to_string(),
-                gone: fewer(&before, &after),
+                only_in_loops: loops_gone > 0 && only_in_loops(&c.before, &gone, loops_gone),
+                gone,
                 new: fewer(&after, &before),
-                loops_gone: loops(&c.before).saturating_sub(loops(&c.after)),
+                locals_gone: fewer(&locals(&c.before), &locals(&c.after)),
+                loops_gone,
             });
         }
         Self {
@@ -135,10 +144,44 @@ fn calls(f: &Function) -> Vec<Name> {
     found.into_iter().map(|(_, name)| name).collect()
 }
 
-fn loops(f: &Function) -> usize {
-    let mut count = 0;
-    f.body.walk(&mut |s| count += usize::from(rules::is_loop(s)));
-    count
+/// Names of the local variables of a function, in the order of the text.
+fn locals(f: &Function) -> Vec<Name> {
+    let mut found = Vec::new();
+    f.body.walk(&mut |s| {
+        if let StmtKind::Decl(all) = &s.kind {
+            found.extend(all.iter().map(|d| d.name.clone()));
+        }
+    });
+    found
+}
+
+/// Where the loops of a function stand.
+fn loops(f: &Function) -> Vec<Span> {
+    let mut found = Vec::new();
+    f.body.walk(&mut |s| {
+        if rules::is_loop(s) {
+            found.push(s.span);
+        }
+    });
+    found
+}
+
+/// Whether all calls of these names that release or dirty pages stand in loops, and in just as many as go.
+fn only_in_loops(f: &Function, names: &[String], gone: usize) -> bool {
+    let api = Api::get();
+    let loops = loops(f);
+    let mut used: BTreeSet<Span> = BTreeSet::new();
+    let mut all = true;
+    f.body.walk_exprs(&mut |e| {
+        let Some((name, _)) = e.call() else { return };
+        if names.iter().any(|n| **n == **name) && (api.release(name).is_some() || api.dirty(name).is_some()) {
+            match loops.iter().filter(|l| l.contains(e.span)).min_by_key(|l| l.end - l.start) {
+                Some(around) => _ = used.insert(*around),
+                None => all = false,
+            }
+        }
+    });
+    all && used.len() == gone
 }
 
 /// The edits that are handed out.

@@ -22,6 +22,10 @@ pub struct Facts<'a> {
     pub old_acquires: Vec<String>,
     /// Acquiring functions of which there are more: where pins are counted apart.
     pub new_acquires: Vec<String>,
+    /// `FOLL_*` flags that go, ascending.
+    pub old_flags: BTreeSet<String>,
+    /// `FOLL_*` flags that come, ascending.
+    pub new_flags: BTreeSet<String>,
     /// Refinements of all proofs.
     pub refinements: BTreeSet<String>,
     /// Every plan has a proof that holds.
@@ -52,6 +56,11 @@ impl<'a> Facts<'a> {
             }
             facts.rules.extend(plan.rules.iter().copied());
             facts.paths.extend(plan.files.iter().map(|f| f.path.clone()));
+            for e in plan.files.iter().flat_map(|f| f.edits.iter().map(|e| (e, &f.before))) {
+                let (old, new) = (flags(e.0.span.of(e.1)), flags(&e.0.with));
+                facts.old_flags.extend(old.difference(&new).cloned());
+                facts.new_flags.extend(new.difference(&old).cloned());
+            }
             once(&mut facts.notes, &plan.notes);
             once(&mut facts.cautions, &plan.cautions);
             match &plan.proof {
@@ -87,7 +96,9 @@ impl<'a> Facts<'a> {
             Some(have) => {
                 once(&mut have.gone, &change.gone);
                 once(&mut have.new, &change.new);
+                once(&mut have.locals_gone, &change.locals_gone);
                 have.loops_gone += change.loops_gone;
+                have.only_in_loops &= change.only_in_loops;
             }
         }
     }
@@ -123,4 +134,11 @@ fn once<'s>(to: &mut Vec<String>, from: impl IntoIterator<Item = &'s String>) {
             to.push(s.clone());
         }
     }
+}
+
+/// The words `FOLL_…` of a text.
+fn flags(text: &[u8]) -> BTreeSet<String> {
+    let text = String::from_utf8_lossy(text);
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|w| w.starts_with("FOLL_")).map(str::to_string).collect()
 }

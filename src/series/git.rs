@@ -37,6 +37,7 @@ const SETTINGS: &[&str] = &[
     "i18n.logOutputEncoding=UTF-8",
     "core.quotePath=true",
     "core.abbrev=12",
+    "core.attributesFile=/dev/null",
     "diff.noprefix=false",
     "diff.mnemonicPrefix=false",
     "diff.suppressBlankEmpty=false",
@@ -282,9 +283,6 @@ impl Commits<'_> {
     pub fn mails(&self, version: u32, subject_prefix: &str) -> Result<Vec<Mail>, UserError> {
         let out = self.dir.path().join("out");
         let mut git = self.git();
-        for s in SETTINGS {
-            git.args(["-c", s]);
-        }
         git.arg("format-patch").args(SHAPE);
         git.arg(format!("--base={}", self.repo.base))
             .arg(format!("--subject-prefix={subject_prefix}"))
@@ -365,13 +363,16 @@ pub fn identity(root: &Path) -> Result<Identity, UserError> {
         .ok_or_else(|| none(format!("git knows only: {}", text.trim())))
 }
 
-/// git without the variables that would point it elsewhere.
+/// git without the variables that would point it elsewhere, and with our settings.
 fn command() -> Command {
     let mut git = Command::new("git");
     for variable in
         ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE", "GIT_PREFIX"]
     {
         git.env_remove(variable);
+    }
+    for s in SETTINGS {
+        git.args(["-c", s]);
     }
     git.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").env("TZ", "UTC");
     git

@@ -4,6 +4,7 @@
 //! read: they say who wants to hear of a file, not where it belongs. Who gets a patch is not decided here.
 
 use crate::error::UserError;
+use std::cmp::Reverse;
 
 /// The entries of the file.
 #[derive(Clone, Debug, Default)]
@@ -90,21 +91,16 @@ impl Maintainers {
     pub fn home(&self, path: &str) -> Home {
         let parts: Vec<&str> = path.split('/').collect();
         let folders = parts.len() - 1;
-        let mut best: Option<(usize, std::cmp::Reverse<usize>, std::cmp::Reverse<usize>, &Entry, &Glob)> = None;
-        for (number, entry) in self.entries.iter().enumerate() {
+        let fitting = self.entries.iter().enumerate().filter_map(|(number, entry)| {
             if entry.excluded.iter().any(|g| g.covers(&parts)) {
-                continue;
+                return None;
             }
-            let fits = entry.files.iter().filter(|g| !g.is_all() && g.covers(&parts)).max_by_key(|g| g.weight());
-            if let Some(glob) = fits {
-                // Of two that say the same, the entry with fewer patterns is the narrower one.
-                let rank = (glob.weight(), std::cmp::Reverse(entry.files.len()), std::cmp::Reverse(number));
-                if best.as_ref().is_none_or(|b| (b.0, b.1, b.2) < rank) {
-                    best = Some((rank.0, rank.1, rank.2, entry, glob));
-                }
-            }
-        }
-        let Some((.., entry, glob)) = best else {
+            let globs = entry.files.iter().filter(|g| !g.is_all() && g.covers(&parts));
+            let glob = globs.max_by_key(|g| g.weight())?;
+            // Of two that say the same, the entry with fewer patterns is the narrower one; then the first one.
+            Some(((glob.weight(), Reverse(entry.files.len()), Reverse(number)), entry, glob))
+        });
+        let Some((_, entry, glob)) = fitting.max_by_key(|f| f.0) else {
             return Home { entry: String::new(), folder: parts[..folders].join("/"), roof: String::new() };
         };
         let depth = if glob.folder { glob.parts.len() } else { glob.parts.len() - 1 }.min(folders);

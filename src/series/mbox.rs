@@ -12,7 +12,7 @@ use std::io;
 
 /// Columns of a diffstat, as git has it in mails.
 const STAT: usize = 72;
-/// Longest file name that git makes, with number and suffix.
+/// Room for a file name that git makes, with number, suffix and a final zero.
 const NAME: usize = 64;
 
 /// What all mails of a series share.
@@ -36,8 +36,7 @@ pub struct Envelope<'a> {
 pub fn mails(envelope: &Envelope<'_>, patches: &[Patch]) -> io::Result<Vec<Mail>> {
     let mut out = vec![cover(envelope, patches)];
     for (number, patch) in (1..).zip(patches) {
-        let mut bytes = envelope.head(number, &patch.subject);
-        bytes.extend_from_slice(patch.message().as_bytes());
+        let mut bytes = envelope.head(number, &patch.subject, &patch.message());
         bytes.extend_from_slice(b"---\n");
         bytes.extend_from_slice(stat(&patch.files.iter().collect::<Vec<_>>()).as_bytes());
         bytes.push(b'\n');
@@ -55,7 +54,6 @@ pub fn mails(envelope: &Envelope<'_>, patches: &[Patch]) -> io::Result<Vec<Mail>
 
 /// The letter, with a list of the patches and a diffstat of all of them.
 fn cover(envelope: &Envelope<'_>, patches: &[Patch]) -> Mail {
-    let mut bytes = envelope.head(0, "*** SUBJECT HERE ***");
     let mut text = format!("*** BLURB HERE ***\n\n{} ({}):\n", envelope.who.name, patches.len());
     for p in patches {
         text.push_str(&format!("  {}\n", p.subject));
@@ -70,7 +68,7 @@ fn cover(envelope: &Envelope<'_>, patches: &[Patch]) -> Mail {
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     text.push_str(&format!("\n{}\n", stat(&files.iter().collect::<Vec<_>>())));
-    bytes.extend_from_slice(text.as_bytes());
+    let mut bytes = envelope.head(0, "*** SUBJECT HERE ***", &text);
     bytes.extend_from_slice(signature().as_bytes());
     Mail { name: envelope.name(0, "cover letter"), bytes }
 }
@@ -80,15 +78,19 @@ fn signature() -> String {
 }
 
 impl Envelope<'_> {
-    /// Everything up to the empty line before the text.
-    fn head(&self, number: usize, subject: &str) -> Vec<u8> {
+    /// Everything down to the end of the text.
+    fn head(&self, number: usize, subject: &str, text: &str) -> Vec<u8> {
         let width = self.total.to_string().len();
         let version = if self.version > 1 { format!(" v{}", self.version) } else { String::new() };
         let tag = format!("[{}{version} {number:0width$}/{}]", self.prefix, self.total);
         let subject = folded(&format!("Subject: {tag} {subject}"));
+        // As git does: only a text that needs it says how it is encoded.
+        let mime = match text.is_ascii() {
+            true => "",
+            false => "MIME-Version: 1.0\nContent-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n",
+        };
         format!(
-            "From {} Mon Sep 17 00:00:00 2001\nFrom: {} <{}>\nDate: {}\n{subject}\n\
-             MIME-Version: 1.0\nContent-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n\n",
+            "From {} Mon Sep 17 00:00:00 2001\nFrom: {} <{}>\nDate: {}\n{subject}\n{mime}\n{text}",
             "0".repeat(40),
             encoded(&self.who.name),
             self.who.email,
@@ -110,7 +112,7 @@ impl Envelope<'_> {
             }
         }
         let mut name = format!("{version}{number:04}-{}", slug.trim_end_matches(['-', '.']));
-        name.truncate(NAME - ".patch".len());
+        name.truncate(NAME - ".patch".len() - 1);
         format!("{name}.patch")
     }
 }
@@ -263,10 +265,10 @@ mod tests {
         let e = Envelope { who: &who, date: 0, prefix: "PATCH", version: 1, total: 12 };
         assert_eq!(e.name(3, "net/xdp: convert put_page() to x*()"), "0003-net-xdp-convert-put_page-to-x.patch");
         let long = e.name(3, &"word ".repeat(40));
-        assert_eq!(long.len(), 64);
+        assert_eq!(long.len(), 63);
         let e = Envelope { version: 2, ..e };
         assert_eq!(e.name(0, "cover letter"), "v2-0000-cover-letter.patch");
-        assert!(String::from_utf8_lossy(&e.head(3, "x")).contains("\nSubject: [PATCH v2 03/12] x\n"));
+        assert!(String::from_utf8_lossy(&e.head(3, "x", "")).contains("\nSubject: [PATCH v2 03/12] x\n"));
     }
 
     #[test]

@@ -84,9 +84,15 @@ fn purpose(facts: &Facts<'_>, frame: &Frame) -> String {
             apis.push(api);
         }
     }
-    let verb = if pinning.len() == 1 { "pins" } else { "pin" };
+    let pins = !facts.new_acquires.is_empty();
+    let verb = match (pins, pinning.len()) {
+        (false, 1) => "pins",
+        (false, _) => "pin",
+        (true, 1) => "gets",
+        (true, _) => "get",
+    };
     let who = format!("{} {verb} user pages with {}.", short_list(&pinning, MOST_NAMES, "function"), list(&apis));
-    let mut out = if facts.new_acquires.is_empty() {
+    let mut out = if !pins {
         format!(
             "{who} Release these pages with {} instead of {}, so that the release of a pinned page can be told from the \
              release of any other reference.",
@@ -94,14 +100,17 @@ fn purpose(facts: &Facts<'_>, frame: &Frame) -> String {
             named(&facts.old_releases, "or"),
         )
     } else {
+        // Cases 1, 2 and 5 of pin_user_pages.rst.
+        let data = facts.sites.iter().all(|s| matches!(s.case, 1 | 2 | 5));
+        let why = if data { " The data of these pages is accessed, which calls for a pin." } else { "" };
         format!(
-            "{who} The data of these pages is accessed, so the pages should be pinned rather than referenced. Use {} and \
-             release with {}, so that the kernel can tell a pinned page from one that merely has references.",
+            "{who}{why} Use {} and release the pages with {}, so that the kernel can tell a pinned page from one that merely \
+             has references.",
             named(&facts.new_acquires, "and"),
             named(&facts.new_releases, "or"),
         )
     };
-    if !facts.new_acquires.is_empty() && frame.has_pin_document {
+    if pins && frame.has_pin_document {
         let mut cases: Vec<String> =
             facts.sites.iter().filter(|s| s.case > 0).map(|s| format!("CASE {}", s.case)).collect();
         cases.sort();
@@ -120,28 +129,18 @@ fn purpose(facts: &Facts<'_>, frame: &Frame) -> String {
 
 /// Which calls change where.
 fn changes(facts: &Facts<'_>, out: &mut Vec<String>) {
-    let told: Vec<&FunctionChange> =
-        facts.functions.iter().filter(|f| !f.gone.is_empty() && !f.new.is_empty()).collect();
-    let line = |f: &FunctionChange| {
-        let api = Api::get();
-        let of_pages = |n: &&String| api.release(n).is_some() || api.dirty(n).is_some() || api.acquire(n).is_some();
-        let gone: Vec<String> = f.gone.iter().filter(of_pages).map(|n| format!("{n}()")).collect();
-        let new: Vec<String> = f.new.iter().filter(of_pages).map(|n| format!("{n}()")).collect();
-        let (a, verb) = match f.loops_gone {
-            0 => ("", if gone.len() == 1 { "becomes" } else { "become" }),
-            1 => ("the loop of ", "becomes"),
-            _ => ("the loops of ", "become"),
-        };
-        format!("{a}{} {verb} {}", list(&gone), list(&new))
+    let told: Vec<&FunctionChange> = facts.functions.iter().filter(|f| !line(f).is_empty()).collect();
+    let all = match facts.new_acquires.is_empty() {
+        true => "All places that release these pages change in this patch",
+        false => "All places that get or release these pages change in this patch",
     };
-    let all = "All places that release these pages change in this patch";
     match told.as_slice() {
         [] => {}
         [one] => {
             let only = if facts.new_acquires.is_empty() {
                 "They are released in one function only"
             } else {
-                "They are acquired and released in one function only"
+                "They are got and released in one function only"
             };
             out.push(format!("{only}: in {}(), {}.", one.name, line(one)));
         }
@@ -159,6 +158,34 @@ fn changes(facts: &Facts<'_>, out: &mut Vec<String>) {
             }
         }
     }
+}
+
+/// What becomes of the calls of a function.
+fn line(f: &FunctionChange) -> String {
+    let api = Api::get();
+    let acquires = |n: &&String| api.acquire(n).is_some();
+    let releases = |n: &&String| api.release(n).is_some() || api.dirty(n).is_some();
+    let becomes = |n: usize| if n == 1 { "becomes" } else { "become" };
+    let pick = |names: &[String], which: &dyn Fn(&&String) -> bool| -> Vec<String> {
+        names.iter().filter(which).map(|n| format!("{n}()")).collect()
+    };
+    let mut parts = Vec::new();
+    let (old, new) = (pick(&f.gone, &acquires), pick(&f.new, &acquires));
+    if !old.is_empty() && !new.is_empty() {
+        parts.push(format!("{} {} {}", list(&old), becomes(old.len()), list(&new)));
+    }
+    let (old, new) = (pick(&f.gone, &releases), pick(&f.new, &releases));
+    if !old.is_empty() && !new.is_empty() {
+        let (old, new) = (list(&old), list(&new));
+        parts.push(match (f.loops_gone, f.only_in_loops) {
+            (0, _) => format!("{old} {} {new}", becomes(f.gone.iter().filter(releases).count())),
+            (1, true) => format!("the loop of {old} becomes {new}"),
+            (_, true) => format!("the loops of {old} become {new}"),
+            (1, false) => format!("{old} {} {new}, and a loop goes", becomes(f.gone.iter().filter(releases).count())),
+            (_, false) => format!("{old} {} {new}, and loops go", becomes(f.gone.iter().filter(releases).count())),
+        });
+    }
+    list(&parts)
 }
 
 /// What changes at run time, and what does not.
@@ -263,12 +290,25 @@ fn differences(facts: &Facts<'_>) -> Vec<String> {
             named(&facts.new_releases, "or")
         ));
     }
+    if !facts.old_flags.is_empty() {
+        let all: Vec<&String> = facts.old_flags.iter().collect();
+        let (go, them) = if all.len() == 1 { ("goes", "it") } else { ("go", "them") };
+        let callees = named(&facts.new_acquires, "and");
+        out.push(format!("{} {go} from the flags: {callees} must not be given {them}.", list(&all)));
+    }
+    let unsaid = |f: &&String| !facts.notes.iter().any(|n| n.contains(f.as_str()));
+    let added: Vec<&String> = facts.new_flags.iter().filter(unsaid).collect();
+    if !added.is_empty() {
+        out.push(format!("{} is added to the flags.", list(&added)));
+    }
     if has("R6") {
         let is_batch = |n: &String| api.release(n).is_some_and(|r| r.batch);
         let loops = facts.functions_where(|f| f.loops_gone > 0 && f.new.iter().any(is_batch));
         if !loops.is_empty() {
+            let count: usize = facts.functions.iter().map(|f| f.loops_gone).sum();
             out.push(format!(
-                "One call replaces the loop in {}; the order in which the pages are released makes no difference.",
+                "One call replaces {} in {}; the order in which the pages are released makes no difference.",
+                if count == 1 { "the loop" } else { "each loop" },
                 list(&loops)
             ));
         }
@@ -279,11 +319,15 @@ fn differences(facts: &Facts<'_>) -> Vec<String> {
 /// What goes with the releases.
 fn clean_ups(facts: &Facts<'_>, out: &mut Vec<String>) {
     let mut said = Vec::new();
-    if facts.rules.contains("unused_locals") {
-        said.push("Local variables that nothing uses any more are removed.");
+    let local = |f: &FunctionChange| format!("{} in {}()", list(&f.locals_gone), f.name);
+    let locals: Vec<String> = facts.functions.iter().filter(|f| !f.locals_gone.is_empty()).map(local).collect();
+    if facts.rules.contains("unused_locals") && !locals.is_empty() {
+        let one = facts.functions.iter().map(|f| f.locals_gone.len()).sum::<usize>() == 1;
+        let goes = if one { "is not used any more and goes" } else { "are not used any more and go" };
+        said.push(format!("{} {goes}.", list(&locals)));
     }
     if facts.rules.contains("old_name") {
-        said.push("Comments that name the old call are adapted.");
+        said.push("Comments that name the old call are adapted.".to_string());
     }
     if !said.is_empty() {
         out.push(said.join(" "));
@@ -292,8 +336,11 @@ fn clean_ups(facts: &Facts<'_>, out: &mut Vec<String>) {
 
 /// What the kernel's rules for generated content ask for.
 fn disclosure(facts: &Facts<'_>, frame: &Frame) -> String {
-    let mut out =
-        format!("This patch was generated by gupconv {}, with `{}`.", env!("CARGO_PKG_VERSION"), frame.command);
+    let mut out = format!(
+        "This patch was generated by gupconv {}, with {}.",
+        env!("CARGO_PKG_VERSION"),
+        text::unbroken(&format!("`{}`", frame.command))
+    );
     if facts.proved {
         out.push_str(&format!(
             " The tool ran the changed code before and after on a model of the kernel's page functions: {}",
@@ -335,7 +382,12 @@ pub fn grouped(assumed: &[String]) -> Vec<String> {
         .map(|(rest, names)| match names.as_slice() {
             [] => rest,
             [one] => format!("{one} {}", rest.replacen("do ", "does ", 1)),
-            many => format!("{} {rest}", list(many)),
+            many => format!(
+                "{} {}",
+                list(many),
+                rest.replace("that it is given", "that they are given")
+                    .replace("pages it is given", "pages they are given")
+            ),
         })
         .collect()
 }

@@ -8,11 +8,13 @@
 //! It finds and proves nothing of its own. Fixes of bugs that a conversion meets are not made by any plan today, so the
 //! series has none; a patch that must stand before the conversions is a [`crate::run::Leading`].
 
+mod compose;
 mod cover;
 mod facts;
 mod git;
 mod group;
 mod history;
+mod letters;
 mod maintainers;
 mod mbox;
 mod message;
@@ -21,15 +23,13 @@ mod recipients;
 mod text;
 
 use crate::config::Config;
-use crate::edit::{Edit, EditSet};
 use crate::error::UserError;
-use crate::run::{Analysis, HandedPlan, Leading};
-use crate::source::{FileId, Span};
+use crate::run::{Analysis, HandedPlan};
+use compose::State;
 use facts::Facts;
 use maintainers::Maintainers;
 use message::Frame;
 use recipients::Recipients;
-use similar::{Algorithm, DiffTag};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -264,7 +264,7 @@ pub fn make(config: &Config, options: &Options, prepared: Prepared, analysis: &A
     if let Some(dir) = &options.out {
         let all: Vec<&HandedPlan> = analysis.plans.iter().collect();
         let facts = Facts::of(analysis, &all);
-        finish(&mut mails, options, analysis, &facts, &frame, &made.patches);
+        letters::finish(&mut mails, options, analysis, &facts, &frame, &made.patches);
         made.files = mails.iter().map(|m| m.name.clone()).collect();
         fresh |= output::write(dir, &mails)?;
     }
@@ -362,80 +362,6 @@ fn subjects(
     out
 }
 
-/// Text for a subject and the letter, headers, the list of recipients.
-fn finish(
-    mails: &mut Vec<Mail>,
-    options: &Options,
-    analysis: &Analysis,
-    facts: &Facts<'_>,
-    frame: &Frame,
-    patches: &[Patch],
-) {
-    let mut list = String::new();
-    for (i, mail) in mails.iter_mut().enumerate() {
-        let mut who = Recipients::default();
-        let mut headers = String::new();
-        if i == 0 {
-            let text = String::from_utf8_lossy(&mail.bytes).into_owned();
-            let body = cover::body(analysis, facts, patches, frame);
-            let text = text.replacen("*** BLURB HERE ***", body.trim_end(), 1);
-            let text: Vec<String> = text
-                .split_inclusive('\n')
-                .map(|l| match l.strip_suffix("*** SUBJECT HERE ***\n") {
-                    Some(head) => mbox::folded(&format!("{head}{}", cover::subject(facts))) + "\n",
-                    None => l.to_string(),
-                })
-                .collect();
-            mail.bytes = text.concat().into_bytes();
-            // The letter goes to the lists; people get their own patches.
-            for p in patches {
-                who.to.extend(p.recipients.lists.iter().filter(|l| !who.to.contains(l)).cloned().collect::<Vec<_>>());
-            }
-            if let Some(id) = &options.in_reply_to {
-                let id = id.trim_matches(['<', '>']);
-                headers = format!("In-Reply-To: <{id}>\nReferences: <{id}>\n");
-            }
-        } else if let Some(p) = patches.get(i - 1) {
-            who = p.recipients.clone();
-        }
-        if !who.to.is_empty() || !who.cc.is_empty() {
-            list.push_str(&format!("{}\n", mail.name));
-            for (role, people) in [("To", &who.to), ("Cc", &who.cc)] {
-                people.iter().for_each(|p| list.push_str(&format!("{role}: {p}\n")));
-            }
-            list.push('\n');
-            if options.headers {
-                headers.push_str(&header("To", &who.to));
-                headers.push_str(&header("Cc", &who.cc));
-            }
-        }
-        insert_headers(&mut mail.bytes, &headers);
-    }
-    if !list.is_empty() {
-        mails.push(Mail { name: RECIPIENTS.into(), bytes: list.into_bytes() });
-        mails.sort_by(|a, b| a.name.cmp(&b.name));
-    }
-}
-
-/// A header of addresses, one a line; empty without addresses.
-fn header(name: &str, people: &[String]) -> String {
-    let encoded: Vec<String> = people
-        .iter()
-        .map(|p| match p.rsplit_once(" <") {
-            Some((n, mail)) => format!("{} <{mail}", mbox::encoded(n.trim_matches('"'))),
-            None => p.clone(),
-        })
-        .collect();
-    if encoded.is_empty() { String::new() } else { format!("{name}: {}\n", encoded.join(",\n    ")) }
-}
-
-/// Puts lines at the end of the header of a mail.
-fn insert_headers(mail: &mut Vec<u8>, lines: &str) {
-    if let Some(end) = memchr::memmem::find(mail, b"\n\n") {
-        mail.splice(end + 1..end + 1, lines.bytes());
-    }
-}
-
 /// One line that may stand in a subject tag or Message-Id.
 fn is_header_text(text: &str) -> bool {
     !text.trim().is_empty() && !text.contains(['[', ']']) && !text.chars().any(char::is_control)
@@ -449,72 +375,4 @@ fn tree_date(config: &Config) -> i64 {
     let modified = std::fs::metadata(config.root.join("Makefile")).and_then(|m| m.modified());
     let since = modified.ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
     since.map_or(0, |d| d.as_secs() as i64)
-}
-
-/// The files as they are after the patches so far: edits of the original bytes, which never depend on each other.
-#[derive(Default)]
-struct State {
-    files: BTreeMap<String, (Arc<[u8]>, Vec<Edit>)>,
-}
-
-impl State {
-    /// Adds a leading patch.
-    fn leading(&mut self, patch: &Leading) -> Result<Vec<PatchFile>, UserError> {
-        let edits = patch.changes.iter().map(|c| (c.path.as_str(), &c.before, line_edits(&c.before, &c.after)));
-        self.add(edits)
-    }
-    /// Adds the plans of a patch.
-    fn plans<'a>(&mut self, plans: impl Iterator<Item = &'a HandedPlan>) -> Result<Vec<PatchFile>, UserError> {
-        self.add(plans.flat_map(|p| &p.files).map(|f| (f.path.as_str(), &f.before, f.edits.clone())))
-    }
-    fn add<'a>(
-        &mut self,
-        edits: impl Iterator<Item = (&'a str, &'a Arc<[u8]>, Vec<Edit>)>,
-    ) -> Result<Vec<PatchFile>, UserError> {
-        let clash = |path: &str| {
-            UserError::new(
-                "two patches of the series change the same lines",
-                format!("in {path}"),
-                "make series of parts of the tree, with a PATH each",
-            )
-        };
-        let mut before: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-        for (path, text, edits) in edits {
-            let (text, all) = self.files.entry(path.to_string()).or_insert_with(|| (text.clone(), Vec::new()));
-            if !before.contains_key(path) {
-                before.insert(path.to_string(), apply(text, all).ok_or_else(|| clash(path))?);
-            }
-            all.extend(edits.into_iter().map(|e| Edit { file: FileId(0), ..e }));
-        }
-        let mut out = Vec::new();
-        for (path, before) in before {
-            let Some((text, all)) = self.files.get(&path) else { continue };
-            let after = apply(text, all).ok_or_else(|| clash(&path))?;
-            if after != before {
-                out.push(PatchFile { path, before: before.into(), after });
-            }
-        }
-        Ok(out)
-    }
-}
-
-fn apply(text: &[u8], edits: &[Edit]) -> Option<Vec<u8>> {
-    EditSet::new(edits.to_vec()).ok()?.apply(FileId(0), text)
-}
-
-/// The difference of two texts as edits of whole lines.
-fn line_edits(before: &[u8], after: &[u8]) -> Vec<Edit> {
-    let old: Vec<&[u8]> = before.split_inclusive(|&b| b == b'\n').collect();
-    let new: Vec<&[u8]> = after.split_inclusive(|&b| b == b'\n').collect();
-    let bytes = |lines: &[&[u8]]| lines.iter().map(|l| l.len()).sum::<usize>();
-    similar::capture_diff_slices(Algorithm::Myers, &old, &new)
-        .iter()
-        .filter(|op| op.tag() != DiffTag::Equal)
-        .map(|op| {
-            let range = op.old_range();
-            let start = bytes(&old[..range.start]);
-            let span = Span::new(start, start + bytes(&old[range]));
-            Edit { file: FileId(0), span, with: new[op.new_range()].concat() }
-        })
-        .collect()
 }

@@ -5,6 +5,9 @@ pub const BODY: usize = 72;
 /// Columns of a subject without `[PATCH n/m]` (submitting-patches).
 pub const SUBJECT: usize = 75;
 
+/// Stands for a blank at which no line ends; in no text that we write.
+const GLUE: &str = "\u{1}";
+
 /// `a`, `a and b`, `a, b and c`.
 pub fn list<S: AsRef<str>>(items: &[S]) -> String {
     joined(items, "and")
@@ -62,7 +65,12 @@ pub fn wrap(text: &str, width: usize, first: &str, next: &str) -> String {
     }
     out.push_str(line.trim_end());
     out.push('\n');
-    out
+    out.replace(GLUE, " ")
+}
+
+/// Text that `wrap` does not break, if it fits into a line at all.
+pub fn unbroken(text: &str) -> String {
+    if text.chars().count() <= BODY - 2 { text.replace(' ', GLUE) } else { text.to_string() }
 }
 
 /// A body: paragraphs with an empty line between them. One whose lines start with a blank is kept as it is; one that
@@ -72,7 +80,8 @@ pub fn body(paragraphs: &[String]) -> String {
     let mut after_item = false;
     for p in paragraphs {
         let item = p.starts_with("- ");
-        if !out.is_empty() && !(item && after_item) {
+        let together = item && after_item;
+        if !(out.is_empty() || together) {
             out.push('\n');
         }
         after_item = item;
@@ -109,6 +118,7 @@ mod tests {
         let wrapped = wrap(text, 12, "- ", "  ");
         assert!(wrapped.lines().all(|l| l.len() <= 12), "{wrapped}");
         assert_eq!(wrapped.replace("- ", "").split_whitespace().collect::<Vec<_>>().join(" "), text);
+        assert_eq!(wrap(&format!("one two {}", unbroken("`three four`")), 12, "", ""), "one two\n`three four`\n");
         assert_eq!(wrap("averyveryverylongword b", 5, "", ""), "averyveryverylongword\nb\n");
     }
 

@@ -1,0 +1,116 @@
+//! The text of each file after each patch. Every edit is one of the original bytes, so patches never depend on each
+//! other, in whatever order they come.
+
+use super::PatchFile;
+use crate::edit::{Edit, EditSet};
+use crate::error::UserError;
+use crate::run::{HandedPlan, Leading};
+use crate::source::{FileId, Span};
+use similar::{Algorithm, DiffTag};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The files as they are after the patches so far.
+#[derive(Default)]
+pub struct State {
+    files: BTreeMap<String, (Arc<[u8]>, Vec<Edit>)>,
+}
+
+impl State {
+    /// Adds a leading patch, and tells what it does to each file, by path.
+    ///
+    /// # Errors
+    /// It changes lines that another patch changes.
+    pub fn leading(&mut self, patch: &Leading) -> Result<Vec<PatchFile>, UserError> {
+        let edits = patch.changes.iter().map(|c| (c.path.as_str(), &c.before, line_edits(&c.before, &c.after)));
+        self.add(edits)
+    }
+    /// Adds the plans of a patch, and tells what it does to each file, by path.
+    ///
+    /// # Errors
+    /// It changes lines that another patch changes.
+    pub fn plans<'a>(&mut self, plans: impl Iterator<Item = &'a HandedPlan>) -> Result<Vec<PatchFile>, UserError> {
+        self.add(plans.flat_map(|p| &p.files).map(|f| (f.path.as_str(), &f.before, f.edits.clone())))
+    }
+    fn add<'a>(
+        &mut self,
+        edits: impl Iterator<Item = (&'a str, &'a Arc<[u8]>, Vec<Edit>)>,
+    ) -> Result<Vec<PatchFile>, UserError> {
+        let clash = |path: &str| {
+            UserError::new(
+                "two patches of the series change the same lines",
+                format!("in {path}"),
+                "make series of parts of the tree, with a PATH each",
+            )
+        };
+        let mut before: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        for (path, text, edits) in edits {
+            let (text, all) = self.files.entry(path.to_string()).or_insert_with(|| (text.clone(), Vec::new()));
+            if !before.contains_key(path) {
+                before.insert(path.to_string(), apply(text, all).ok_or_else(|| clash(path))?);
+            }
+            all.extend(edits.into_iter().map(|e| Edit { file: FileId(0), ..e }));
+        }
+        let mut out = Vec::new();
+        for (path, before) in before {
+            let Some((text, all)) = self.files.get(&path) else { continue };
+            let after = apply(text, all).ok_or_else(|| clash(&path))?;
+            if after != before {
+                out.push(PatchFile { path, before: before.into(), after });
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn apply(text: &[u8], edits: &[Edit]) -> Option<Vec<u8>> {
+    EditSet::new(edits.to_vec()).ok()?.apply(FileId(0), text)
+}
+
+/// The difference of two texts as edits of whole lines.
+fn line_edits(before: &[u8], after: &[u8]) -> Vec<Edit> {
+    let old: Vec<&[u8]> = before.split_inclusive(|&b| b == b'\n').collect();
+    let new: Vec<&[u8]> = after.split_inclusive(|&b| b == b'\n').collect();
+    let bytes = |lines: &[&[u8]]| lines.iter().map(|l| l.len()).sum::<usize>();
+    similar::capture_diff_slices(Algorithm::Myers, &old, &new)
+        .iter()
+        .filter(|op| op.tag() != DiffTag::Equal)
+        .map(|op| {
+            let range = op.old_range();
+            let start = bytes(&old[..range.start]);
+            let span = Span::new(start, start + bytes(&old[range]));
+            Edit { file: FileId(0), span, with: new[op.new_range()].concat() }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::FileChange;
+
+    fn leading(before: &str, after: &str) -> Leading {
+        let change =
+            FileChange { path: "a.h".into(), before: before.as_bytes().into(), after: after.as_bytes().to_vec() };
+        Leading { subject: "s".into(), body: vec![], changes: vec![change] }
+    }
+
+    #[test]
+    fn patches_of_one_file_stand_on_each_other() {
+        let text = "one\ntwo\nthree\nfour\n";
+        let mut state = State::default();
+        let first = state.leading(&leading(text, "one\nTWO\nthree\nfour\n")).expect("fits");
+        let second = state.leading(&leading(text, "one\ntwo\nthree\nfour\nfive\n")).expect("fits");
+        assert_eq!((&*first[0].before, &*first[0].after), (text.as_bytes(), &b"one\nTWO\nthree\nfour\n"[..]));
+        assert_eq!(&*second[0].before, &*first[0].after);
+        assert_eq!(second[0].after, b"one\nTWO\nthree\nfour\nfive\n");
+        assert!(state.leading(&leading(text, "one\n2\nthree\nfour\n")).is_err());
+    }
+
+    #[test]
+    fn what_is_done_already_is_no_change() {
+        let mut state = State::default();
+        state.leading(&leading("a\nb\n", "a\nB\n")).expect("fits");
+        assert!(state.leading(&leading("a\nb\n", "a\nB\n")).expect("fits").is_empty());
+    }
+}

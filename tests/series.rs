@@ -1,0 +1,582 @@
+//! `gupconv series` on miniature trees, with real git in temporary folders.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+const DATE: &str = "2019-07-14T08:00:00Z";
+
+/// A copy of a miniature tree beside room for output.
+struct Tree {
+    dir: tempfile::TempDir,
+}
+
+impl Tree {
+    fn of(name: &str) -> Self {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/trees").join(name);
+        copy(&from, &dir.path().join("tree"));
+        Self { dir }
+    }
+    /// One that is a git checkout with one commit.
+    fn checkout(name: &str) -> Self {
+        let tree = Self::of(name);
+        tree.git(&["init", "-q", "-b", "main", "."]);
+        tree.commit("Linux 0.1");
+        tree
+    }
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("tree")
+    }
+    fn beside(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+    fn commit(&self, subject: &str) {
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "--allow-empty", "-m", subject]);
+    }
+    fn git(&self, args: &[&str]) -> String {
+        git(&self.path(), args)
+    }
+    fn edit(&self, path: &str, f: impl Fn(&str) -> String) {
+        let path = self.path().join(path);
+        let text = fs::read_to_string(&path).expect("file");
+        fs::write(path, f(&text)).expect("file");
+    }
+    fn command(&self, args: &[&str]) -> Command {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_gupconv"));
+        program.current_dir(self.path()).arg("series").args(args).stdin(Stdio::null());
+        environment(&mut program);
+        program
+    }
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("the program runs")
+    }
+    /// Runs the command, which must succeed, and returns the files of `out`.
+    fn series(&self, out: &str, args: &[&str]) -> BTreeMap<String, Vec<u8>> {
+        let dir = self.beside(out);
+        let ran = self.run(&[&["-o", dir.to_str().expect("UTF-8")], args].concat());
+        assert_eq!(ran.status.code(), Some(0), "{}", String::from_utf8_lossy(&ran.stderr));
+        files(&dir)
+    }
+    /// The error of a command that must not run: title, cause and remedy.
+    fn refused(&self, args: &[&str]) -> String {
+        let ran = self.run(args);
+        let text = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(ran.status.code(), Some(2), "{text}");
+        assert!(text.starts_with("error: ") && text.contains("\n  cause:") && text.contains("\n  remedy:"), "{text}");
+        text
+    }
+}
+
+/// No configuration of this machine, and a person to write in the name of.
+fn environment(command: &mut Command) {
+    let empty = if cfg!(windows) { "NUL" } else { "/dev/null" };
+    command
+        .env("GIT_CONFIG_GLOBAL", empty)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_AUTHOR_NAME", "Ada Writer")
+        .env("GIT_AUTHOR_EMAIL", "ada@example.org")
+        .env("GIT_COMMITTER_NAME", "Ada Writer")
+        .env("GIT_COMMITTER_EMAIL", "ada@example.org")
+        .env("GIT_AUTHOR_DATE", DATE)
+        .env("GIT_COMMITTER_DATE", DATE)
+        .env_remove("SOURCE_DATE_EPOCH")
+        .env_remove("NO_COLOR");
+}
+
+fn git(dir: &Path, args: &[&str]) -> String {
+    let mut git = Command::new("git");
+    environment(git.arg("-C").arg(dir).args(args));
+    let out = git.output().expect("git, which the tests need");
+    assert!(out.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).trim_end().to_string()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("folder");
+    for entry in fs::read_dir(from).expect("folder") {
+        let entry = entry.expect("entry");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("type").is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("file");
+        }
+    }
+}
+
+/// Words with one blank between them, however they were wrapped.
+fn flat(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// All files below a folder.
+fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![dir.to_path_buf()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).expect("folder") {
+            let path = entry.expect("entry").path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                let name = path.strip_prefix(dir).expect("below").to_string_lossy().into_owned();
+                found.insert(name, fs::read(path).expect("file"));
+            }
+        }
+    }
+    found
+}
+
+/// The patches without the cover letter, in order.
+fn patches(series: &BTreeMap<String, Vec<u8>>) -> Vec<(&String, String)> {
+    let is_patch = |n: &str| n.ends_with(".patch") && !n.contains("0000-cover-letter");
+    series.iter().filter(|(n, _)| is_patch(n)).map(|(n, b)| (n, String::from_utf8_lossy(b).into_owned())).collect()
+}
+
+fn cover(series: &BTreeMap<String, Vec<u8>>) -> String {
+    let letter = series.iter().find(|(n, _)| n.contains("0000-cover-letter")).expect("a cover letter");
+    String::from_utf8_lossy(letter.1).into_owned()
+}
+
+/// The subject of a mail, unfolded, without its tag.
+fn subject(mail: &str) -> String {
+    let start = mail.find("\nSubject: ").expect("a subject") + 10;
+    let rest = &mail[start..];
+    let mut end = 0;
+    for line in rest.split_inclusive('\n') {
+        if end > 0 && !line.starts_with(' ') {
+            break;
+        }
+        end += line.len();
+    }
+    let whole = rest[..end].replace('\n', "");
+    whole.split_once("] ").expect("a tag").1.to_string()
+}
+
+/// The text of a mail down to the first `---`.
+fn body(mail: &str) -> &str {
+    let start = mail.find("\n\n").expect("a header") + 2;
+    let end = mail.find("\n---\n").expect("an end");
+    &mail[start..=end]
+}
+
+/// Applies the patches with `git am` in a fresh clone and returns it.
+fn applied(tree: &Tree, out: &str, name: &str) -> PathBuf {
+    let clone = tree.beside(name);
+    git(tree.dir.path(), &["clone", "-q", "tree", name]);
+    for patch in patches(&files(&tree.beside(out))) {
+        git(&clone, &["am", "-q", tree.beside(out).join(patch.0).to_str().expect("UTF-8")]);
+    }
+    clone
+}
+
+/// The tree object of what `gupconv convert --write` makes of the tree.
+fn converted(tree: &Tree) -> String {
+    let copied = tree.beside("converted");
+    git(tree.dir.path(), &["clone", "-q", "tree", "converted"]);
+    let mut program = Command::new(env!("CARGO_BIN_EXE_gupconv"));
+    let ran = program.current_dir(&copied).args(["convert", "--write"]).output().expect("the program runs");
+    assert!(ran.status.success());
+    git(&copied, &["add", "-A"]);
+    git(&copied, &["write-tree"])
+}
+
+#[test]
+fn the_series_applies_and_is_the_conversion() {
+    for name in ["mini-5.2", "mini-5.4", "mini-6.1"] {
+        let tree = Tree::checkout(name);
+        let series = tree.series("out", &[]);
+        assert!(patches(&series).len() >= 3, "{name}");
+        let clone = applied(&tree, "out", "clone");
+        assert_eq!(git(&clone, &["rev-parse", "HEAD^{tree}"]), converted(&tree), "{name}");
+        // Applied messages carry nothing from below `---`, and no tag of a person.
+        let log = git(&clone, &["log", "--format=%B", "-20"]);
+        assert!(!log.contains("To be filled in"), "{log}");
+        assert!(!log.contains("-by:"), "{log}");
+        let base = tree.git(&["rev-parse", "HEAD"]);
+        assert!(cover(&series).contains(&format!("\nbase-commit: {base}\n")));
+    }
+}
+
+#[test]
+fn every_patch_holds_whole_traces() {
+    // After each patch, what is left to convert shrinks, and nothing that was converted comes back as half a trace.
+    let tree = Tree::checkout("mini-6.1");
+    tree.series("out", &[]);
+    let clone = tree.beside("clone");
+    git(tree.dir.path(), &["clone", "-q", "tree", "clone"]);
+    let mut left = usize::MAX;
+    for patch in patches(&files(&tree.beside("out"))) {
+        git(&clone, &["am", "-q", tree.beside("out").join(patch.0).to_str().expect("UTF-8")]);
+        let mut program = Command::new(env!("CARGO_BIN_EXE_gupconv"));
+        let ran = program.current_dir(&clone).args(["scan", "--format", "jsonl"]).output().expect("the program runs");
+        let text = String::from_utf8_lossy(&ran.stdout).into_owned();
+        let now = text.lines().filter(|l| l.contains("\"verdict\":\"convert\"")).count();
+        assert!(now < left, "{}: {now} of {left}", patch.0);
+        left = now;
+        assert!(!text.contains("\"outcome\":\"differs\""), "{}", patch.0);
+    }
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn messages_fit_and_are_unique() {
+    for (name, grouping) in [("mini-5.2", "driver"), ("mini-5.2", "file"), ("mini-6.1", "subsystem")] {
+        let tree = Tree::checkout(name);
+        let series = tree.series("out", &["--group", grouping]);
+        let mut seen: Vec<String> = Vec::new();
+        for (file, mail) in patches(&series) {
+            let subject = subject(&mail);
+            assert!(subject.chars().count() <= 75, "{file}: {subject}");
+            assert!(subject.contains(": convert "), "{subject}");
+            assert!(!seen.contains(&subject), "twice: {subject}");
+            seen.push(subject);
+            let body = body(&mail);
+            assert!(body.lines().all(|l| l.chars().count() <= 75), "{body}");
+            assert!(flat(body).contains("gupconv series") && flat(body).contains("It compiled nothing"), "{body}");
+            assert!(mail.contains("\n---\n[ Not tested at run time."), "{mail}");
+            assert!(!mail.contains("Signed-off-by"), "{mail}");
+            // What the body says is released with is what the hunks bring.
+            let plus: Vec<&str> = mail.lines().filter(|l| l.starts_with('+') && !l.starts_with("+++")).collect();
+            let calls = match name {
+                "mini-6.1" => ["unpin_user_page", "unpin_user_pages", "unpin_user_pages_dirty_lock"],
+                _ => ["put_user_page", "put_user_pages", "put_user_pages_dirty_lock"],
+            };
+            for call in calls {
+                let said = body.contains(&format!("{call}()"));
+                let done = plus.iter().any(|l| l.contains(&format!("{call}(")));
+                assert_eq!(said, done, "{call} in {file}:\n{mail}");
+            }
+        }
+    }
+}
+
+#[test]
+fn refinements_are_told_with_their_functions() {
+    let tree = Tree::checkout("mini-5.2");
+    let series = tree.series("out", &["--group", "file"]);
+    let told = |path: &str, what: &[&str]| {
+        let all = patches(&series);
+        let mail = &all.iter().find(|p| p.1.contains(&format!("diff --git a/{path} "))).expect("a patch of the file").1;
+        let body = flat(body(mail));
+        for w in what {
+            assert!(body.contains(w), "{path}: no {w:?} in\n{body}");
+        }
+    };
+    // R1 and R2, R6 in a loop that counts down, R7: named functions, and nothing about the others.
+    told(
+        "drivers/misc/moth.c",
+        &["unpin_user_pages() used set_page_dirty() without the page lock", "passes over pages that are dirty already"],
+    );
+    told("drivers/misc/sieve.c", &["At run time nothing changes", "One call replaces the loop in sieve_load()"]);
+    told("drivers/misc/kestrel.c", &["In kestrel_write(), release_pages() passed over the huge zero page"]);
+}
+
+#[test]
+fn the_cover_letter_counts_right() {
+    let tree = Tree::checkout("mini-5.2");
+    let series = tree.series("out", &[]);
+    let letter = cover(&series);
+    let n = patches(&series).len();
+    let converted = letter.lines().filter(|l| l.starts_with("       convert, ")).count();
+    let flat = flat(&letter);
+    assert!(flat.contains(&format!("converts {converted} call sites and ")), "{flat}");
+    assert!(flat.contains(&format!("files and {n} patches.")), "{flat}");
+    assert!(flat.contains("Not in this series: 3 call sites."), "{flat}");
+    assert!(flat.contains("leave, mmu-notifier (1)") && flat.contains("drivers/iommu/brook.c:46"), "{flat}");
+    assert!(letter.contains(&format!("[PATCH 0/{n}] ")), "{letter}");
+    assert!(!letter.contains("***"), "{letter}");
+}
+
+/// Everything that the command must leave alone: files, index, HEAD, refs, configuration and objects.
+fn snapshot(tree: &Tree) -> BTreeMap<String, Vec<u8>> {
+    files(&tree.path())
+}
+
+#[test]
+fn the_checkout_stays_as_it_was() {
+    let tree = Tree::checkout("mini-5.2");
+    let before = snapshot(&tree);
+    tree.series("out", &[]);
+    tree.run(&["--dry-run"]);
+    assert!(snapshot(&tree) == before, "something in the checkout changed");
+}
+
+#[test]
+fn killed_at_any_point_it_leaves_the_checkout_alone() {
+    let tree = Tree::checkout("mini-5.2");
+    let before = snapshot(&tree);
+    let out = tree.beside("out");
+    let mut killed = 0;
+    for i in 0..24_u64 {
+        let mut child = tree
+            .command(&["-o", out.to_str().expect("UTF-8")])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .env("TMPDIR", tree.dir.path())
+            .spawn()
+            .expect("the program runs");
+        std::thread::sleep(Duration::from_millis(i * i));
+        killed += usize::from(child.try_wait().expect("state").is_none());
+        let _ = child.kill();
+        child.wait().expect("ended");
+        // A git that it had started may still be at work, on its own temporary files.
+        assert!(snapshot(&tree) == before, "killed after {} ms", i * i);
+        if out.exists() {
+            let all = files(&out);
+            assert_eq!(patches(&all).len(), 5, "an output folder is complete or not there");
+            fs::remove_dir_all(&out).expect("removed");
+        }
+    }
+    assert!(killed >= 5, "only {killed} runs were killed");
+    assert_eq!(tree.git(&["status", "--porcelain"]), "");
+    tree.series("out", &[]);
+}
+
+#[test]
+fn two_runs_give_the_same_bytes() {
+    for tree in [Tree::checkout("mini-5.4"), Tree::of("mini-5.4")] {
+        let first = tree.series("one", &["-j", "1"]);
+        std::thread::sleep(Duration::from_millis(1100));
+        let second = tree.series("two", &["-j", "4"]);
+        assert!(first == second);
+        // A rerun into the same folder finds its own work.
+        let again = tree.run(&["-o", tree.beside("two").to_str().expect("UTF-8")]);
+        assert!(String::from_utf8_lossy(&again.stderr).contains(", unchanged"));
+        assert!(files(&tree.beside("two")) == first);
+    }
+}
+
+#[test]
+fn settings_of_the_user_change_nothing() {
+    let tree = Tree::checkout("mini-5.2");
+    let plain = tree.series("plain", &[]);
+    for (key, value) in [
+        ("format.signOff", "true"),
+        ("format.subjectPrefix", "OTHER"),
+        ("format.thread", "deep"),
+        ("format.to", "everybody@example.org"),
+        ("format.headers", "X-Mine: yes"),
+        ("format.attach", "true"),
+        ("format.numbered", "false"),
+        ("format.signature", "mine"),
+        ("format.outputDirectory", "elsewhere"),
+        ("format.from", "true"),
+        ("format.notes", "true"),
+        ("diff.noprefix", "true"),
+        ("diff.mnemonicPrefix", "true"),
+        ("diff.context", "7"),
+        ("diff.algorithm", "patience"),
+        ("diff.renames", "copies"),
+        ("color.ui", "always"),
+        ("core.abbrev", "40"),
+        ("commit.gpgSign", "true"),
+        ("i18n.commitEncoding", "ISO-8859-1"),
+        ("log.showSignature", "true"),
+    ] {
+        tree.git(&["config", key, value]);
+    }
+    assert!(tree.series("odd", &[]) == plain);
+}
+
+#[test]
+fn a_branch_has_the_commits_of_the_mails() {
+    let tree = Tree::checkout("mini-5.2");
+    let series = tree.series("out", &["--branch", "gup/convert"]);
+    let commits = tree.git(&["log", "--reverse", "--format=%H", "main..gup/convert"]);
+    let from: Vec<String> = patches(&series).iter().map(|p| p.1[5..45].to_string()).collect();
+    assert_eq!(commits.lines().collect::<Vec<_>>(), from);
+    assert_eq!(tree.git(&["symbolic-ref", "HEAD"]), "refs/heads/main");
+    assert_eq!(tree.git(&["status", "--porcelain"]), "");
+    tree.git(&["fsck", "--strict"]);
+    // Again: the same branch. With other commits: refused, and not moved.
+    assert!(tree.run(&["--branch", "gup/convert"]).status.success());
+    let text = tree.refused(&["--branch", "gup/convert", "--group", "file"]);
+    assert!(text.contains("the branch gup/convert exists"), "{text}");
+    assert_eq!(tree.git(&["log", "--reverse", "--format=%H", "main..gup/convert"]), commits);
+    assert!(tree.refused(&["--branch", "..bad"]).contains("is no name for a branch"));
+}
+
+#[test]
+fn without_git_the_mails_have_the_same_shape() {
+    let tree = Tree::checkout("mini-5.2");
+    let by_git = tree.series("git", &[]);
+    fs::rename(tree.path().join(".git"), tree.beside("git-dir")).expect("moved");
+    let by_hand = tree.series("hand", &[]);
+    assert_eq!(by_git.keys().collect::<Vec<_>>(), by_hand.keys().collect::<Vec<_>>());
+    // Equal but for what only git has: object names, dates, base commit.
+    let bare = |mail: &[u8]| -> Vec<String> {
+        String::from_utf8_lossy(mail)
+            .lines()
+            .filter(|l| {
+                !["From ", "Date: ", "index ", "base-commit: "].iter().any(|p| l.starts_with(p)) && !l.is_empty()
+            })
+            .map(str::to_string)
+            .collect()
+    };
+    for (name, mail) in &by_git {
+        assert_eq!(bare(mail), bare(&by_hand[name]), "{name}");
+    }
+    fs::rename(tree.beside("git-dir"), tree.path().join(".git")).expect("moved back");
+    let clone = applied(&tree, "hand", "clone");
+    assert_eq!(git(&clone, &["rev-parse", "HEAD^{tree}"]), converted(&tree));
+}
+
+#[test]
+fn bytes_that_are_no_utf8_survive() {
+    let tree = Tree::of("mini-5.2");
+    let path = tree.path().join("drivers/net/quill.c");
+    let mut text = fs::read(&path).expect("file");
+    let at = text.windows(18).position(|w| w == b"int quill_register").expect("the function below the release");
+    // A comment in Latin-1, and a carriage return, in the context of the hunk.
+    text.splice(at..at, b"/* gez\xe4hlt \xff */\r\n".iter().copied());
+    fs::write(&path, &text).expect("file");
+    tree.git(&["init", "-q", "-b", "main", "."]);
+    tree.git(&["config", "core.autocrlf", "false"]);
+    tree.commit("Latin");
+    tree.series("git", &[]);
+    fs::rename(tree.path().join(".git"), tree.beside("git-dir")).expect("moved");
+    tree.series("hand", &[]);
+    fs::rename(tree.beside("git-dir"), tree.path().join(".git")).expect("moved back");
+    let want = converted(&tree);
+    for out in ["git", "hand"] {
+        let clone = tree.beside(&format!("clone-{out}"));
+        git(tree.dir.path(), &["clone", "-q", "tree", clone.to_str().expect("UTF-8")]);
+        for patch in patches(&files(&tree.beside(out))) {
+            git(&clone, &["am", "-q", "--keep-cr", tree.beside(out).join(patch.0).to_str().expect("UTF-8")]);
+        }
+        assert_eq!(git(&clone, &["rev-parse", "HEAD^{tree}"]), want, "{out}");
+    }
+}
+
+#[test]
+fn subjects_start_as_the_history_does() {
+    let tree = Tree::checkout("mini-5.2");
+    for (n, subject) in ["quill: add a thing", "quill: mend it: now", "net: drop one"].iter().enumerate() {
+        tree.edit("drivers/net/quill.c", |t| format!("{t}/* {n} */\n"));
+        tree.commit(subject);
+    }
+    let series = tree.series("out", &["drivers/net/quill.c"]);
+    let all = patches(&series);
+    assert_eq!(all.len(), 1);
+    assert!(subject(&all[0].1).starts_with("quill: convert put_page()"), "{}", all[0].1);
+    assert!(body(&all[0].1).contains("`gupconv series drivers/net/quill.c`"));
+}
+
+#[test]
+fn groups_and_order() {
+    let tree = Tree::checkout("mini-5.2");
+    let count = |args: &[&str], out: &str| patches(&tree.series(out, args)).len();
+    let (subsystem, driver, file) =
+        (count(&["--group", "subsystem"], "s"), count(&[], "d"), count(&["--group", "file"], "f"));
+    assert!(subsystem <= driver && driver < file, "{subsystem} {driver} {file}");
+    let easy = tree.series("e", &["--group", "file", "--easy-first"]);
+    let hard = |mail: &str| flat(mail).contains("What changes at run time:");
+    let order: Vec<bool> = patches(&easy).iter().map(|p| hard(&p.1)).collect();
+    assert!(order.is_sorted() && order.contains(&true) && order.contains(&false), "{order:?}");
+    applied(&tree, "e", "clone");
+}
+
+#[test]
+fn headers_on_request() {
+    let tree = Tree::checkout("mini-5.2");
+    fs::create_dir_all(tree.path().join("scripts")).expect("folder");
+    let script = "#!/usr/bin/perl\nprint \"Quentin Lake <q\\@example.org> (maintainer:A (B))\\n\";\n\
+                  print \"netdev\\@example.org (open list:A)\\n\";\n";
+    fs::write(tree.path().join("scripts/get_maintainer.pl"), script).expect("file");
+    tree.commit("scripts");
+    let args = ["--version-count", "v3", "--subject-prefix", "RFC PATCH", "--in-reply-to", "<a.1@example.org>"];
+    let series = tree.series("out", &args);
+    let letter = cover(&series);
+    assert!(letter.contains("\nIn-Reply-To: <a.1@example.org>\nReferences: <a.1@example.org>\n"), "{letter}");
+    assert!(letter.contains("\nSubject: [RFC PATCH v3 0/5] "), "{letter}");
+    assert!(series.keys().all(|n| n == "recipients" || n.starts_with("v3-000")), "{:?}", series.keys());
+    let list = String::from_utf8_lossy(&series["recipients"]).into_owned();
+    assert!(list.starts_with("v3-0000-cover-letter.patch\nTo: netdev@example.org\n\nv3-0001-"), "{list}");
+    assert!(list.contains("\nTo: Quentin Lake <q@example.org>\nCc: netdev@example.org\n"), "{list}");
+    assert!(patches(&series).iter().all(|p| !p.1.contains("\nTo: ")));
+    let series = tree.series("headers", &["--headers"]);
+    for (name, mail) in patches(&series) {
+        assert!(mail.contains("\nTo: Quentin Lake <q@example.org>\nCc: netdev@example.org\n\n"), "{name}: {mail}");
+    }
+    applied(&tree, "headers", "clone");
+}
+
+#[test]
+fn nothing_to_convert_is_no_error() {
+    let tree = Tree::checkout("mini-4.19");
+    let out = tree.beside("out");
+    let ran = tree.run(&["-o", out.to_str().expect("UTF-8"), "--branch", "x"]);
+    let text = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert_eq!(ran.status.code(), Some(0), "{text}");
+    assert!(text.contains("series: no patch, since none of "), "{text}");
+    assert!(!out.exists() && tree.git(&["branch", "--list"]) == "* main");
+}
+
+#[test]
+fn what_is_in_the_way_is_said() {
+    let tree = Tree::checkout("mini-5.2");
+    let out = tree.beside("out");
+    let out = out.to_str().expect("UTF-8");
+    assert!(tree.refused(&[]).contains("no place for the series"));
+    assert!(tree.refused(&["-o", out, "--subject-prefix", "A]"]).contains("cannot stand in a header"));
+    assert!(tree.refused(&["-o", "no/such/folder"]).contains("there is no folder no/such"));
+
+    let full = tree.beside("full");
+    fs::create_dir(&full).expect("folder");
+    fs::write(full.join("letter.txt"), "mine").expect("file");
+    assert!(tree.refused(&["-o", full.to_str().expect("UTF-8")]).contains("it holds letter.txt"));
+    fs::remove_file(full.join("letter.txt")).expect("removed");
+    fs::write(full.join("0001-other.patch"), "mine").expect("file");
+    assert!(tree.refused(&["-o", full.to_str().expect("UTF-8")]).contains("it holds another series"));
+    assert_eq!(fs::read(full.join("0001-other.patch")).expect("file"), b"mine");
+
+    let mut nobody = tree.command(&["-o", out]);
+    for variable in ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "EMAIL"] {
+        nobody.env_remove(variable);
+    }
+    let ran = nobody.output().expect("the program runs");
+    let text = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(ran.status.code() == Some(2) && text.contains("nobody to write the patches in the name of"), "{text}");
+
+    // A file that the series does not touch may be dirty, and is told; one that it touches may not.
+    tree.edit("kernel/peek.c", |t| format!("{t}/* mine */\n"));
+    let ran = tree.run(&["--dry-run"]);
+    let text = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(ran.status.success() && text.contains("other files are not as in the last commit"), "{text}");
+    tree.edit("drivers/net/quill.c", |t| format!("{t}/* mine */\n"));
+    let text = tree.refused(&["-o", out]);
+    assert!(text.contains("changed or not committed: drivers/net/quill.c"), "{text}");
+    assert!(!Path::new(out).exists());
+    tree.git(&["checkout", "-q", "--", "."]);
+
+    fs::write(tree.path().join("MAINTAINERS"), "to be written\n").expect("file");
+    assert!(tree.refused(&["-o", out]).contains("cannot read MAINTAINERS"));
+    tree.commit("no maintainers");
+    assert!(tree.run(&["-o", out, "--group", "file"]).status.success());
+
+    let fresh = Tree::of("mini-5.2");
+    fresh.git(&["init", "-q", "."]);
+    assert!(fresh.refused(&["--dry-run"]).contains("the checkout has no commit"));
+    let bare = Tree::of("mini-5.2");
+    assert!(bare.refused(&["--branch", "x"]).contains("there is no git repository for the branch"));
+}
+
+#[test]
+fn detached_and_shallow_checkouts_are_told() {
+    let tree = Tree::checkout("mini-5.2");
+    tree.commit("another");
+    tree.git(&["checkout", "-q", "--detach"]);
+    let text = String::from_utf8_lossy(&tree.run(&["--dry-run"]).stderr).into_owned();
+    assert!(text.contains("HEAD is detached: the series is based on "), "{text}");
+    let url = format!("file://{}", tree.path().display());
+    git(tree.dir.path(), &["clone", "-q", "--depth", "1", &url, "shallow"]);
+    let mut program = tree.command(&["-o", tree.beside("out").to_str().expect("UTF-8")]);
+    let ran = program.current_dir(tree.beside("shallow")).output().expect("the program runs");
+    let text = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(ran.status.success() && text.contains("shallow clone"), "{text}");
+}
