@@ -5,17 +5,21 @@
 //! the code does with the pages, never on who wrote it. It does not know how a rewrite looks.
 
 use crate::ast::{Expr, ExprKind, Function, StmtKind, UnOp};
+use crate::config::Policy;
 use crate::index::Index;
-use crate::kernel::{AcquireKind, Api};
+use crate::kernel::{AcquireKind, Api, Borrow};
 use crate::program::Program;
 use crate::source::{Loc, Name};
-use crate::trace::{Custody, GapCode, HolderKind, PinSite, PinTrace, Reason, UseKind, Verdict};
+use crate::trace::{Custody, GapCode, HolderKind, PinSite, PinTrace, Reason, UseKind, Verdict, Writes};
 use std::collections::BTreeSet;
 
 /// Gives every trace its verdict.
-pub fn classify(c: &mut Custody, index: &Index) {
-    let verdicts: Vec<(Verdict, Reason, String, u8, String)> =
-        c.traces.iter().map(|t| first_look(c, t, index)).collect();
+pub fn classify(c: &mut Custody, index: &Index, policy: Policy) {
+    let look = |t| match policy {
+        Policy::Cases => first_look(c, t, index),
+        Policy::AllGup => by_the_letter(c, t, index),
+    };
+    let verdicts: Vec<(Verdict, Reason, String, u8, String)> = c.traces.iter().map(look).collect();
     for (t, (verdict, reason, text, case, why)) in c.traces.iter_mut().zip(verdicts) {
         t.verdict = verdict;
         t.reason = reason;
@@ -93,7 +97,19 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, Str
         let s = format!("{}() could not be parsed whole.", site.function);
         return say(Verdict::Assist, Reason::Damaged, s);
     }
+    // A driver may have a function of such a name of its own; the API's inlines are in headers.
+    if api.acquire(&site.function).is_some() && index.path(site.at.file).ends_with(".h") {
+        let s = format!("{}() is a pinning function itself: its calls are sites of their own.", site.function);
+        return say(Verdict::Leave, Reason::WrapperApi, s);
+    }
     if let Some((name, at)) = notifier(t, index, site) {
+        if invalidates(&name) {
+            let s = format!(
+                "The code changes page tables itself and tells MMU notifiers ({name}, {}): it works on struct page.",
+                place(index, at)
+            );
+            return (Verdict::Leave, Reason::StructPageOnly, s, 4, name.to_string());
+        }
         let s = format!("An MMU notifier keeps the mapping coherent ({name}, {}).", place(index, at));
         return (Verdict::Leave, Reason::MmuNotifier, s, 3, name.to_string());
     }
@@ -105,6 +121,19 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, Str
     (verdict, reason, text, case, why)
 }
 
+/// The letter of the contract of 2019: every page of `get_user_pages*()` is released by `put_user_page*()`, whatever it
+/// is for. What is a pin is not asked; all that a conversion needs is.
+fn by_the_letter(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, String, u8, String) {
+    let first = first_look(c, t, index);
+    let site = &c.sites[t.site.0 as usize];
+    let gup = Api::get().acquire(&site.api).is_some_and(|a| a.kind == AcquireKind::Gup);
+    if !gup || !matches!(first.1, Reason::StructPageOnly | Reason::MmuNotifier | Reason::ShortRead) {
+        return first;
+    }
+    let (verdict, reason, text) = convertible(c, t, index);
+    (verdict, reason, text, first.3, first.4)
+}
+
 fn place(index: &Index, at: Loc) -> String {
     format!("{}:{}", index.path(at.file), index.line(at))
 }
@@ -113,18 +142,18 @@ fn place(index: &Index, at: Loc) -> String {
 /// one, or the file has one and the pages become bare page numbers.
 fn notifier(t: &PinTrace, index: &Index, site: &PinSite) -> Option<(Name, Loc)> {
     let api = Api::get();
-    let words = |file: crate::source::FileId, span: crate::source::Span| -> Option<(Name, Loc)> {
+    let words = |file: crate::source::FileId, span: crate::source::Span, own: bool| -> Option<(Name, Loc)> {
         let items = index.items(file)?;
         let text = span.of(&items.text);
         crate::lex::code(text).find_map(|tok| {
             let w = std::str::from_utf8(tok.span.of(text)).ok()?;
             let at = crate::source::Span { start: tok.span.start + span.start, end: tok.span.end + span.start };
-            api.is_notifier(w).then(|| (Name::from(w), Loc { file, span: at }))
+            (api.is_notifier(w) && (own || !invalidates(w))).then(|| (Name::from(w), Loc { file, span: at }))
         })
     };
     for l in t.functions.iter().filter(|l| l.file == site.at.file) {
         if let Some(f) = index.function_at(*l)
-            && let Some(hit) = words(l.file, f.span)
+            && let Some(hit) = words(l.file, f.span, true)
         {
             return Some(hit);
         }
@@ -149,9 +178,14 @@ fn notifier(t: &PinTrace, index: &Index, site: &PinSite) -> Option<(Name, Loc)> 
     let numbers = t.local && !cpu && t.uses.iter().any(address);
     if numbers {
         let items = index.items(site.at.file)?;
-        return words(site.at.file, crate::source::Span::new(0, items.text.len()));
+        return words(site.at.file, crate::source::Span::new(0, items.text.len()), false);
     }
     None
+}
+
+/// The side that changes page tables and tells the notifiers, which is not the side that is told.
+fn invalidates(word: &str) -> bool {
+    word.starts_with("mmu_notifier_range") || word.starts_with("mmu_notifier_invalidate")
 }
 
 fn not_user_iter(index: &Index, site: &PinSite) -> Option<Name> {
@@ -193,6 +227,9 @@ fn data_access(
     if t.gaps.iter().any(|g| !matches!(g.code, GapCode::NoRelease)) {
         return None;
     }
+    if given_away(c, t, index, site) {
+        return None;
+    }
     let handed = t.uses.iter().find(|u| u.kind == UseKind::HandedOn);
     let mut access = if t.uses.iter().any(|u| u.kind == UseKind::Read) { Access::Read } else { Access::None };
     let mut seen = BTreeSet::new();
@@ -201,7 +238,7 @@ fn data_access(
             continue;
         }
         if let Some(f) = index.function_at(*l) {
-            access = access.max(cpu_access(&f));
+            access = access.max(cpu_access(&f, site.writes == Writes::Never));
         }
     }
     let mapped = t.uses.iter().any(|u| matches!(u.kind, UseKind::Map | UseKind::Read));
@@ -229,8 +266,36 @@ fn data_access(
     }
 }
 
-/// What a function does through addresses that it makes of pages.
-fn cpu_access(f: &Function) -> Access {
+/// The physical address of a page is stored, and something is called before the page is dropped: whoever gets that
+/// address reaches the data.
+fn given_away(c: &Custody, t: &PinTrace, index: &Index, site: &PinSite) -> bool {
+    let api = Api::get();
+    let Some(f) = index.function_at(site.at) else { return false };
+    let mut stored = None;
+    f.body.walk_exprs(&mut |e| {
+        if let ExprKind::Assign(_, to, from) = &e.kind
+            && matches!(to.kind, ExprKind::Field { .. } | ExprKind::Index(..))
+        {
+            from.walk(&mut |x| {
+                if x.call().is_some_and(|(n, _)| api.is_address(n) && api.borrow(n) != Some(Borrow::Map)) {
+                    stored.get_or_insert(e.span.end);
+                }
+            });
+        }
+    });
+    let last = t.releases.iter().map(|r| c.releases[r.0 as usize].at).filter(|at| at.file == site.at.file);
+    let (Some(stored), Some(dropped)) = (stored, last.map(|at| at.span.start).max()) else { return false };
+    let mut called = false;
+    f.body.walk_exprs(&mut |e| {
+        let Some((n, _)) = e.call() else { return };
+        let known = api.borrow(n).is_some() || api.release(n).is_some() || api.is_fresh(n) || api.is_address(n);
+        called |= !known && api.same(n).is_none() && e.span.start > stored && e.span.end <= dropped;
+    });
+    called
+}
+
+/// What a function does through addresses that it makes of pages; `read_only`: no page may be written.
+fn cpu_access(f: &Function, read_only: bool) -> Access {
     let api = Api::get();
     let makes = |e: &Expr| {
         let mut hit = false;
@@ -278,11 +343,11 @@ fn cpu_access(f: &Function) -> Access {
             if !matches!(lhs.kind, ExprKind::Ident(_)) && root_carries(lhs, &tainted, &makes) {
                 access = Access::Write;
             } else if !matches!(lhs.kind, ExprKind::Ident(_))
-                && matches!(rhs.kind, ExprKind::Ident(_))
+                && matches!(rhs.kind, ExprKind::Ident(_) | ExprKind::Cast(..))
                 && carries(rhs, &tainted)
             {
                 // The address is stored somewhere: who uses it is not seen here.
-                access = Access::Write;
+                access = access.max(if read_only { Access::Read } else { Access::Write });
             }
         }
         ExprKind::IncDec { operand, .. }

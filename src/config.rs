@@ -68,6 +68,8 @@ pub struct Config {
     pub policy: Policy,
     /// How strict the proof is about R2.
     pub dirty_policy: DirtyPolicy,
+    /// Where the tree has no function to convert to: add the placeholders, and convert on top of them.
+    pub with_prerequisite: bool,
     /// Hand out plans that have no proof as well.
     pub unproved: bool,
     /// Threads; 0 means one a core.
@@ -84,6 +86,7 @@ impl Config {
             dialect: None,
             policy: Policy::default(),
             dirty_policy: DirtyPolicy::default(),
+            with_prerequisite: false,
             unproved: false,
             jobs: 0,
         }

@@ -192,7 +192,10 @@ fn decide_group(
     match plan::plan(&request) {
         Err(Obstacle { at, text }) => Decision::assist(Reason::NoRule, format!("{text} ({})", place(program, at))),
         Ok(mut plans) => {
-            let proposals = if counted { tracked::proposals(program, custody, group) } else { Vec::new() };
+            let proposals = match counted {
+                true => tracked::proposals(program, custody, group, dialect.capabilities().pin_leaves_holes),
+                false => Vec::new(),
+            };
             plans.iter_mut().for_each(|p| p.cautions.extend(proposals.iter().cloned()));
             choose(program, dialect, &sites, &releases, plans, prover)
         }

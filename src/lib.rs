@@ -22,6 +22,7 @@ pub mod model;
 pub mod normalise;
 pub mod parse;
 pub mod plan;
+pub mod prerequisite;
 pub mod print;
 pub mod program;
 pub mod proof;

@@ -11,7 +11,7 @@ use crate::parse::Parser;
 use crate::program::Program;
 use crate::rules::{self, Rewrite, RuleId, Scene};
 use crate::source::{FileId, Loc, Name};
-use crate::split::split;
+use crate::split::{ItemKind, split};
 use crate::trace::{PinSite, Release};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -187,7 +187,7 @@ impl Place<'_> {
     }
 }
 
-/// A name that would be emitted and that the file has given to a function of its own.
+/// A name that would be emitted and that the file has given to a function or macro of its own.
 fn collision(req: &Request, file: FileId) -> Option<String> {
     let t = &req.target;
     let mut names: Vec<String> =
@@ -195,7 +195,12 @@ fn collision(req: &Request, file: FileId) -> Option<String> {
     if t.unpin {
         names.extend(req.sites.iter().filter_map(|s| rules::twin(t, &s.api)));
     }
-    names.into_iter().find(|n| req.program.function(file, n).is_some_and(|(at, f)| at == file && f.is_static))
+    let text = req.program.text(file);
+    let macros: Vec<_> = split(&text).into_iter().filter(|i| i.kind == ItemKind::Define).collect();
+    names.into_iter().find(|n| {
+        macros.iter().any(|i| *i.name == **n)
+            || req.program.function(file, n).is_some_and(|(at, f)| at == file && f.is_static)
+    })
 }
 
 /// Plans for the releases of the request, the one that a maintainer would like best first; the proof takes the first
@@ -230,7 +235,8 @@ pub fn plan(req: &Request) -> Result<Vec<Plan>, Obstacle> {
     }
     for (at, p) in &functions {
         if let Some(name) = collision(req, at.file) {
-            let text = format!("{} has a function of its own that is called {name}().", req.program.path(at.file));
+            let text =
+                format!("{} has a function or macro of its own that is called {name}().", req.program.path(at.file));
             return Err(Obstacle { at: Loc { file: at.file, span: p.function.name_span }, text });
         }
     }
@@ -271,6 +277,7 @@ fn assemble(scenes: &[Scene], ladders: &[(usize, Vec<Rewrite>)], choice: &[usize
         let (edits, cleanups) = rules::assemble(scene, &chosen)?;
         plan.edits.extend(edits);
         plan.rules.extend(cleanups);
+        plan.cautions.extend(rules::one_call_left(scene, &chosen));
         for r in chosen {
             plan.rules.extend(&r.rules);
             plan.obligations.extend(r.obligations.iter().cloned());

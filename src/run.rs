@@ -6,14 +6,16 @@
 mod handed;
 
 use crate::classify;
-use crate::config::{Config, DialectKind};
+use crate::config::{Config, DialectKind, Policy};
 use crate::decide;
 use crate::discover::{self, SourceTree};
+use crate::edit::Edit;
 use crate::error::UserError;
 use crate::flow;
 use crate::index::Index;
 use crate::kernel::Api;
 use crate::kernel::dialect::{self, Detected};
+use crate::prerequisite;
 use crate::program::Program;
 use crate::proof;
 use crate::report::build::{Frame, Outcome};
@@ -21,6 +23,7 @@ use crate::report::{Coverage, FileChange, Run, build};
 use crate::source::FileId;
 use crate::trace::Custody;
 use handed::Handed;
+use std::collections::BTreeMap;
 
 pub use handed::{FileEdits, FunctionChange, HandedPlan, Leading};
 
@@ -35,6 +38,8 @@ pub struct Analysis {
     pub plans: Vec<HandedPlan>,
     /// Patches that a series needs before its conversions, in their order; none of their changes is in `changes`.
     pub leading: Vec<Leading>,
+    /// The files before and after `leading` and all plans together, by path: what `convert` hands out.
+    pub together: Vec<FileChange>,
     /// Sites among the reported ones whose plan is in `changes`.
     pub converted: usize,
     /// Sites with a plan that is not in `changes`.
@@ -64,6 +69,8 @@ pub struct Found {
     pub outcomes: Vec<Outcome>,
     /// Files, candidates, functions, unreadable, skipped.
     pub coverage: Coverage,
+    /// What the tree needs before any rewrite.
+    pub prerequisite: Vec<Edit>,
 }
 
 /// Runs all hops over a tree.
@@ -76,13 +83,21 @@ pub fn analyse(config: &Config) -> Result<Analysis, UserError> {
     })?;
     pool.install(|| {
         let detected = dialect::detect(&config.root, config.dialect)?;
-        let found = hops(config, &detected)?;
+        if config.policy == Policy::AllGup && detected.dialect.kind == DialectKind::PinUserPages {
+            return Err(UserError::new(
+                "--policy all-gup is not for this tree",
+                "it counts pins apart from references: unpin_user_page() on a page that must not be pinned (cases 3 and 4 \
+                 of pin_user_pages.rst) corrupts its count, or pins what has to stay movable",
+                "leave --policy out; it is for trees with put_user_page(), where the two calls do the same",
+            ));
+        }
+        let (detected, found) = hops(config, detected)?;
         Ok(finish(config, &detected, found))
     })
 }
 
 /// From the tree to a verdict a site.
-fn hops(config: &Config, detected: &Detected) -> Result<Found, UserError> {
+fn hops(config: &Config, mut detected: Detected) -> Result<(Detected, Found), UserError> {
     let mut clock = Clock::start();
     let options = discover::Options { include_non_kernel: false, threads: config.jobs };
     let tree = SourceTree::open(&config.root, &options).map_err(|e| {
@@ -94,9 +109,14 @@ fn hops(config: &Config, detected: &Detected) -> Result<Found, UserError> {
     clock.lap("search");
     let files = tree.len() as u32;
     let index = Index::new(tree, detected.prototypes.clone());
+    let needed = config.with_prerequisite && config.dialect.is_none();
+    let prerequisite = match needed && prerequisite::assume(&mut detected.dialect, &index) {
+        true => prerequisite::edits(&index)?,
+        false => Vec::new(),
+    };
     let mut custody = flow::analyse(&index, &seeds);
     clock.lap("flow");
-    classify::classify(&mut custody, &index);
+    classify::classify(&mut custody, &index, config.policy);
     clock.lap("classify");
     let outcomes = decide::decide(&index, &detected.dialect, &custody, &|q| proof::answer(config, &custody, q));
     clock.lap("plan and prove");
@@ -108,7 +128,7 @@ fn hops(config: &Config, detected: &Detected) -> Result<Found, UserError> {
         skipped: index.tree.skipped().to_vec(),
         ..Coverage::default()
     };
-    Ok(Found { program: Box::new(index), custody, outcomes, coverage })
+    Ok((detected, Found { program: Box::new(index), custody, outcomes, coverage, prerequisite }))
 }
 
 /// Time per hop on stderr, for `cargo xtask bench`: only when the environment asks for it.
@@ -131,7 +151,7 @@ impl Clock {
 
 /// From verdicts to records and changed files.
 pub fn finish(config: &Config, detected: &Detected, found: Found) -> Analysis {
-    let Found { program, custody, outcomes, coverage } = found;
+    let Found { program, custody, outcomes, coverage, prerequisite } = found;
     let program = &*program;
     let frame = Frame { tree: config.tree_name.clone(), dialect: detected.dialect.kind.code().to_string(), coverage };
     let run = build::build(program, &custody, &outcomes, frame, &|path| config.reports(path));
@@ -141,5 +161,20 @@ pub fn finish(config: &Config, detected: &Detected, found: Found) -> Analysis {
         notes.push("the tree has neither put_user_page() nor unpin_user_page(): nothing can be rewritten".into());
     }
     let changes = handed::changes(program, &edits);
-    Analysis { run, changes, plans, leading: Vec::new(), converted, left_out, notes }
+    let (mut leading, mut together) = (Vec::new(), changes.clone());
+    if converted > 0
+        && !prerequisite.is_empty()
+        && let Some(first) = handed::merged(&BTreeMap::new(), &prerequisite)
+    {
+        match handed::merged(&edits, &prerequisite) {
+            Some(all) => together = handed::changes(program, &all),
+            None => notes.push("a rewrite overlaps the prerequisite: apply that first".into()),
+        }
+        leading.push(Leading {
+            subject: prerequisite::SUBJECT.to_string(),
+            body: prerequisite::BODY.iter().map(|s| s.to_string()).collect(),
+            changes: handed::changes(program, &first),
+        });
+    }
+    Analysis { run, changes, plans, leading, together, converted, left_out, notes }
 }

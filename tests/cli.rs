@@ -133,6 +133,17 @@ fn a_dialect_must_be_one_of_the_tree() {
 }
 
 #[test]
+fn the_letter_of_2019_is_refused_where_pins_are_counted() {
+    let tree = Tree::of("mini-6.1");
+    let ran = tree.run(&["scan", "--policy", "all-gup"]);
+    ran.fails("--policy all-gup is not for this tree");
+    assert!(ran.err.contains("counts pins"), "{}", ran.err);
+    // The prerequisite changes nothing where the tree needs none.
+    let with = tree.run(&["convert", "--with-prerequisite"]);
+    assert_eq!(with.out, tree.run(&["convert"]).out);
+}
+
+#[test]
 fn wrong_arguments_are_refused() {
     let tree = Tree::empty();
     for args in [&["frobnicate"][..], &["scan", "--format", "xml"], &["scan", "-j", "0"], &["scan", "-q", "-v"], &[]] {

@@ -262,7 +262,13 @@ fn finished(config: &Config, outcome: &'static str) -> gupconv::run::Analysis {
     let detected = dialect(PUT_USER);
     let (program, custody) = (Files::new(), custody());
     let outcomes = decide(&program, &detected.dialect, &custody, &answer(outcome));
-    let found = Found { program: Box::new(program), custody, outcomes, coverage: Coverage::default() };
+    let found = Found {
+        program: Box::new(program),
+        custody,
+        outcomes,
+        coverage: Coverage::default(),
+        prerequisite: Vec::new(),
+    };
     finish(config, &detected, found)
 }
 

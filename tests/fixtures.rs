@@ -58,7 +58,17 @@ fn trials() -> io::Result<Vec<Trial>> {
     let expected = if wanted { "wanted.txt" } else { "expect.txt" };
     for tree in folders(&fixtures().join("trees"))? {
         let name = tree.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let [scanned, converted] = [tree.clone(), tree.clone()];
+        let [scanned, converted, first] = [tree.clone(), tree.clone(), tree.clone()];
+        if !wanted && beside(&tree, "prerequisite.diff").exists() {
+            trials.push(Trial::test(format!("prerequisite/{name}"), move || prerequisite(&first)));
+        }
+        let letter = tree.clone();
+        if !wanted && beside(&tree, "all-gup.diff").exists() {
+            trials.push(Trial::test(format!("all-gup/{name}"), move || {
+                let diff = gupconv(&["convert", "--policy", "all-gup"], &letter)?;
+                compare(&beside(&letter, "all-gup.diff"), &diff)
+            }));
+        }
         if beside(&tree, expected).exists() {
             trials.push(Trial::test(format!("scan/{name}"), move || {
                 compare(&beside(&scanned, expected), &scan(&scanned)?)
@@ -108,6 +118,25 @@ fn convert(tree: &Path) -> Result<(), Failed> {
     compiles_tree(&copy)?;
     let again = gupconv(&["convert"], &copy)?;
     if again.is_empty() { Ok(()) } else { Err(format!("a second run still converts:\n{again}").into()) }
+}
+
+/// The same for a tree that has no function to convert to, on top of the patch that adds them.
+fn prerequisite(tree: &Path) -> Result<(), Failed> {
+    let temporary = tempfile::tempdir()?;
+    let copy = temporary.path().join("tree");
+    copy_to(tree, &copy)?;
+    let convert = ["convert", "--with-prerequisite"];
+    compare(&beside(tree, "prerequisite.diff"), &gupconv(&convert, &copy)?)?;
+    gupconv(&["convert", "--with-prerequisite", "--write"], &copy)?;
+    compiles_tree(&copy)?;
+    // The tree is one of v5.2 now: both ways of asking find nothing more.
+    for again in [&convert[..1], &convert] {
+        let left = gupconv(again, &copy)?;
+        if !left.is_empty() {
+            return Err(format!("{again:?} still converts:\n{left}").into());
+        }
+    }
+    Ok(())
 }
 
 /// `TREE.suffix` beside the folder. (`Path::with_extension` would take the `.2` of `mini-5.2` for an extension.)

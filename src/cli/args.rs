@@ -146,6 +146,9 @@ pub struct Common {
     /// Convert the sites whose case calls for a pin, or every site whose releases are known.
     #[arg(long, value_enum, default_value_t, global = true)]
     pub policy: PolicyArg,
+    /// Where the tree has no put_user_page(): add it in front, and convert on top of it.
+    #[arg(long, global = true)]
+    pub with_prerequisite: bool,
     /// Threads; one a core if not given.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), global = true)]
     pub jobs: Option<u16>,

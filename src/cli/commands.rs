@@ -65,6 +65,7 @@ fn configured(common: &Common, Located { root, name, paths }: Located) -> Config
             PolicyArg::AllGup => Policy::AllGup,
         },
         dirty_policy: DirtyPolicy::Upstream,
+        with_prerequisite: common.with_prerequisite,
         unproved: false,
         jobs: common.jobs.map_or(0, usize::from),
     }
@@ -80,12 +81,12 @@ fn scan(config: &Config, format: Format, common: &Common, screen: &Screen) -> Re
 fn convert(config: &Config, format: Format, common: &Common, write: bool, screen: &Screen) -> Result<ExitStatus, Stop> {
     let analysis = run::analyse(config)?;
     if write {
-        write::write_all(&config.root, &analysis.changes)?;
+        write::write_all(&config.root, &analysis.together)?;
     }
     output(|out| match (format, write) {
         (Format::Human, true) if screen.out.detail == Detail::Quiet => Ok(()),
-        (Format::Human, true) => analysis.changes.iter().try_for_each(|c| writeln!(out, "rewritten: {}", c.path)),
-        (Format::Human, false) => analysis.changes.iter().try_for_each(|c| print::diff::print(c, &screen.out, out)),
+        (Format::Human, true) => analysis.together.iter().try_for_each(|c| writeln!(out, "rewritten: {}", c.path)),
+        (Format::Human, false) => analysis.together.iter().try_for_each(|c| print::diff::print(c, &screen.out, out)),
         (format, _) => report(&analysis.run, format, screen, out),
     })?;
     let mut err = io::stderr().lock();
@@ -100,7 +101,7 @@ fn convert(config: &Config, format: Format, common: &Common, write: bool, screen
         screen.err.paint(Paint::Bold, if write { "rewritten:" } else { "rewrites:" }),
         analysis.converted,
         analysis.run.sites.len(),
-        analysis.changes.len(),
+        analysis.together.len(),
         analysis.run.sites.len().saturating_sub(analysis.converted).saturating_sub(r.leave as usize),
         r.leave,
     )?;

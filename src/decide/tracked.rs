@@ -29,8 +29,16 @@ pub(super) fn obstacle(program: &dyn Program, custody: &Custody, group: &[usize]
 }
 
 /// What a person should decide before the patch is sent: changes of behaviour that the tool does not make by itself.
-pub(super) fn proposals(program: &dyn Program, custody: &Custody, group: &[usize]) -> Vec<String> {
+pub(super) fn proposals(program: &dyn Program, custody: &Custody, group: &[usize], leaves_holes: bool) -> Vec<String> {
     let mut out = Vec::new();
+    if leaves_holes {
+        // follow_pfn_pte() refuses FOLL_GET alone (v5.7 and v5.10 mm/gup.c).
+        out.push(
+            "pin_user_pages*() of this tree counts memory without struct page as pinned and leaves its entry unwritten, \
+             where get_user_pages*() fails: no such mapping is passed."
+                .to_string(),
+        );
+    }
     for (site, trace) in group.iter().filter_map(|&i| Some((custody.sites.get(i)?, custody.traces.get(i)?))) {
         if trace.verdict != Verdict::Convert {
             continue;

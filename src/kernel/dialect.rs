@@ -232,6 +232,25 @@ impl Dialect {
         self.caps
     }
 
+    /// Lets a tree without any function to convert to have the placeholders of v5.2, their bodies in the file at
+    /// `bodies`; whether it was such a tree.
+    pub fn assume_placeholders(&mut self, bodies: &str) -> bool {
+        if self.kind != DialectKind::None {
+            return false;
+        }
+        self.kind = DialectKind::PutUserPage2;
+        self.available = PUT.iter().map(|f| f.to_string()).collect();
+        self.dirty_arity = 2;
+        self.has_dirty_unlocked = true;
+        self.batch_needs_mmu &= bodies == "mm/gup.c";
+        self.caps.put_user = true;
+        self.caps.put_user_pages_dirty = true;
+        self.caps.dirty_lock_arity = 2;
+        self.notes
+            .push(format!("the placeholders are added first: put_user_page() and three array functions in {bodies}"));
+        true
+    }
+
     /// Whether a rewrite may call the function.
     pub fn has(&self, function: &str) -> bool {
         self.available.contains(function)

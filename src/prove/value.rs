@@ -8,6 +8,7 @@ use crate::ast::{Base, BinOp, CType};
 use crate::model::Page;
 use crate::source::Name;
 use rustc_hash::FxHashMap;
+use std::cell::Cell;
 
 /// An integer type: width in bits (1 is `bool`) and signedness.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -172,7 +173,12 @@ pub struct World {
     /// Path n (from 1): parent path, index in it, field.
     paths: Vec<(u32, i64, NameId)>,
     path_ids: FxHashMap<(u32, i64, NameId), u32>,
+    /// How deep `show` is: terms share their parts, and their text grows with the depth as 2 to its power.
+    depth: Cell<u8>,
 }
+
+/// Terms below this depth are shown as `…`.
+const SHOWN_DEPTH: u8 = 8;
 
 impl World {
     pub fn name(&mut self, n: &str) -> NameId {
@@ -319,6 +325,15 @@ impl World {
     }
     /// The term as a C programmer writes it.
     pub fn show(&self, t: TermId) -> String {
+        if self.depth.get() >= SHOWN_DEPTH {
+            return "…".to_string();
+        }
+        self.depth.set(self.depth.get() + 1);
+        let text = self.show_term(t);
+        self.depth.set(self.depth.get().saturating_sub(1));
+        text
+    }
+    fn show_term(&self, t: TermId) -> String {
         let list = |a: &[TermId]| a.iter().map(|&t| self.show(t)).collect::<Vec<_>>().join(", ");
         match self.get(t) {
             Term::Val(v) => self.show_value(*v),

@@ -322,6 +322,19 @@ pub fn acquires(scene: &Scene, sites: &[&PinSite]) -> Result<Rewrite, Obstacle> 
     Ok(r)
 }
 
+/// A `static` function of which nothing is left but one call: its callers may as well make that call.
+pub fn one_call_left(scene: &Scene, chosen: &[&Rewrite]) -> Option<String> {
+    let f = scene.function;
+    let StmtKind::Block(all) = &f.body.kind else { return None };
+    let code = |s: &&Stmt| !matches!(s.kind, StmtKind::Decl(_) | StmtKind::Empty);
+    // What it is given and nothing else is passed on.
+    let given = |c: &Change| !c.with.contains("->") && !c.with.contains(['.', '[', '&']);
+    let folded =
+        |c: &Change| c.form == Form::Single && given(c) && all.iter().filter(code).all(|s| c.span.contains(s.span));
+    let left = f.is_static && chosen.iter().any(|r| r.changes.iter().any(folded));
+    left.then(|| format!("{}() is left with one call: callers could make that call themselves.", f.name))
+}
+
 /// The edits of the chosen rewrites of one function, cleaned up, and the clean-ups that were used; `None` when they do
 /// not fit together.
 pub fn assemble(scene: &Scene, chosen: &[&Rewrite]) -> Option<(Vec<Edit>, Vec<RuleId>)> {

@@ -1,8 +1,9 @@
-//! Comments that name the old function name the new one.
+//! Comments and messages that name the old function name the new one.
 //!
 //! # What it does
-//! In a function that no longer calls `put_page()` (or `release_pages()`), the name changes too in the comment above
-//! the function, and in comments beside, directly above or inside what was rewritten.
+//! In a function that no longer calls `put_page()` (or `release_pages()`, or the `get_user_pages*()` that became its
+//! twin), the name changes too in the comment above the function, in comments beside, directly above or inside what was
+//! rewritten, and in strings of the function: a debug message that says which call failed.
 //!
 //! # Why
 //! A comment that says "before put_page() is called" is wrong afterwards, and reviewers ask for it.
@@ -17,19 +18,22 @@
 //! ```
 //!
 //! # Fix safety
-//! Comments only. A function that still calls the old name, for pages of another origin, keeps its comments, and so
+//! Comments and strings only, and only the whole name. A function that still calls the old name, for pages of another origin, keeps its comments, and so
 //! does a line that would grow beyond 80 columns.
 
-use super::style::{comments, identifiers, line_end, line_start, width};
+use super::style::{comments, identifiers, line_end, line_start, strings, width};
 use super::{Change, Form, Scene};
 use crate::source::Span;
 
 /// Renames the old function in comments; whether anything changed.
 pub fn apply(scene: &Scene, changes: &mut Vec<Change>) -> bool {
     let mut used = false;
-    let new = [("put_page", scene.target.single()), ("release_pages", scene.target.batch())];
-    for (old, new) in new {
-        let Some(new) = new else { continue };
+    let puts = [("put_page", scene.target.single()), ("release_pages", scene.target.batch())];
+    let mut names: Vec<(String, String)> =
+        puts.into_iter().filter_map(|(old, new)| Some((old.to_string(), new?.to_string()))).collect();
+    names.extend(pins(scene, changes));
+    for (old, new) in &names {
+        let (old, new) = (old.as_str(), new.as_str());
         let left = |text: &[u8], span: Span| identifiers(text, span).iter().any(|s| s.of(text) == old.as_bytes());
         let called = identifiers(scene.text, scene.function.span)
             .into_iter()
@@ -50,6 +54,7 @@ pub fn apply(scene: &Scene, changes: &mut Vec<Change>) -> bool {
         let mut found = comments(scene.text, scene.function.span);
         found.retain(|s| near(*s));
         found.extend(above(scene));
+        found.extend(strings(scene.text, scene.function.span));
         found.retain(|s| !covered(*s));
         let mut words: Vec<Change> = found
             .into_iter()
@@ -71,6 +76,19 @@ pub fn apply(scene: &Scene, changes: &mut Vec<Change>) -> bool {
     }
     changes.sort_by_key(|c| c.span);
     used
+}
+
+/// The pinning calls that became their twins, each name once.
+fn pins(scene: &Scene, changes: &[Change]) -> Vec<(String, String)> {
+    let mut out: Vec<(String, String)> = Vec::new();
+    for c in changes {
+        let old = c.span.text(scene.text);
+        if old.starts_with("get_user_pages") && c.with.starts_with("pin_user_pages") && !out.iter().any(|o| o.0 == old)
+        {
+            out.push((old, c.with.clone()));
+        }
+    }
+    out
 }
 
 /// The line stays within 80 columns when the word becomes `new`.

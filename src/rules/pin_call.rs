@@ -25,6 +25,7 @@
 
 use super::style::{bare, identifiers};
 use super::{Change, Form, Scene};
+use crate::ast::Base;
 use crate::plan::Target;
 use crate::source::Span;
 use crate::trace::PinSite;
@@ -54,6 +55,14 @@ pub fn rewrite(scene: &Scene, site: &PinSite) -> Result<Vec<Change>, String> {
     Ok(changes)
 }
 
+/// A parameter that is an integer of more than one bit: it may hold any flag. A `bool` or a pointer does not.
+fn given_flags<'a>(scene: &'a Scene, given: &'a dyn Fn(&Span) -> bool) -> impl Fn(&Span) -> bool + 'a {
+    move |s| {
+        let ty = scene.types.variable(&s.text(scene.text));
+        given(s) && ty.depth() == 0 && matches!(ty.base, Base::Int { signed: false, .. } | Base::Unknown)
+    }
+}
+
 /// The flags without those that the twin refuses.
 fn flags(scene: &Scene, site: &PinSite) -> Result<Option<Change>, String> {
     let refused = |s: &Span| REFUSED.iter().any(|f| s.of(scene.text) == f.as_bytes());
@@ -66,6 +75,10 @@ fn flags(scene: &Scene, site: &PinSite) -> Result<Option<Change>, String> {
         && identifiers(scene.text, span).iter().any(|s| !s.of(scene.text).starts_with(b"FOLL_"))
     {
         return Err(format!("{} may be among the flags.", other.text(scene.text)));
+    }
+    let given = |s: &Span| scene.function.params.iter().any(|p| p.name.as_bytes() == s.of(scene.text));
+    if !scene.function.is_static && identifiers(scene.text, span).iter().any(given_flags(scene, &given)) {
+        return Err(format!("The flags of {}() come from callers in other files.", site.api));
     }
     if !identifiers(scene.text, span).iter().any(refused) {
         return Ok(None);

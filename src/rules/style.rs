@@ -13,6 +13,11 @@ pub fn width(s: &str) -> usize {
     s.chars().fold(0, |w, c| if c == '\t' { w / TAB * TAB + TAB } else { w + 1 })
 }
 
+/// Whether a line is not too long.
+pub fn fits(line: &str) -> bool {
+    width(line) <= COLUMNS
+}
+
 /// Tabs and at most seven spaces that reach the column.
 pub fn indent_to(column: usize) -> String {
     let mut s = "\t".repeat(column / TAB);
@@ -204,6 +209,17 @@ pub fn comments(text: &[u8], span: Span) -> Vec<Span> {
     let mut found = Vec::new();
     lex(text, span, &mut |k, s| {
         if k == Kind::Comment {
+            found.push(s);
+        }
+    });
+    found
+}
+
+/// The strings of the span, quotes included, in order.
+pub fn strings(text: &[u8], span: Span) -> Vec<Span> {
+    let mut found = Vec::new();
+    lex(text, span, &mut |_, s| {
+        if text.get(s.start as usize) == Some(&b'"') {
             found.push(s);
         }
     });

@@ -247,7 +247,7 @@ pub(super) fn hand_out(config: &Config, program: &dyn Program, custody: &Custody
 }
 
 /// The edits with those of one more plan; `None` when two different edits want the same bytes.
-fn merged(have: &BTreeMap<FileId, Vec<Edit>>, new: &[Edit]) -> Option<BTreeMap<FileId, Vec<Edit>>> {
+pub(super) fn merged(have: &BTreeMap<FileId, Vec<Edit>>, new: &[Edit]) -> Option<BTreeMap<FileId, Vec<Edit>>> {
     let mut all = have.clone();
     for edit in new {
         let file = all.entry(edit.file).or_default();

@@ -23,6 +23,8 @@ const MAP: &[&[&str]] = &[
     &["sites"],
     &["flow"],
     &["classify"],
+    // What a tree without any function to convert to needs first.
+    &["prerequisite"],
     // From traces to proved plans.
     &["plan", "rules"],
     &["prove"],

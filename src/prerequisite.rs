@@ -1,0 +1,166 @@
+//! Step 1 of the conversion for a tree that has no function to convert to: the placeholders themselves, as edits.
+//!
+//! v4.19 and older declare neither `put_user_page()` nor `unpin_user_page()`. What is added here, in words of our own, is
+//! what v5.2 has: `put_user_page()` as an inline beside `put_page()`, and the array functions in a file that is always
+//! built (v5.2 put them into mm/gup.c, which needs CONFIG_MMU). It knows nothing of sites.
+
+use crate::edit::Edit;
+use crate::error::UserError;
+use crate::index::Index;
+use crate::kernel::dialect::Dialect;
+use crate::program::Program;
+use crate::source::Span;
+use crate::split::{ItemKind, split};
+
+const MM_H: &str = "include/linux/mm.h";
+/// Where the bodies go, the best place first: mm/swap.c is built always and has `release_pages()`.
+const BODIES: [&str; 2] = ["mm/swap.c", "mm/gup.c"];
+
+/// Subject of the patch that adds them.
+pub const SUBJECT: &str = "mm: add put_user_page*() placeholders";
+/// Paragraphs of its body.
+pub const BODY: [&str; 3] = [
+    "Pages of get_user_pages*() are released by put_page(), as every other reference is, so nobody can tell that a \
+     device or the kernel may still get at their data.",
+    "Add put_user_page() and the array functions put_user_pages(), put_user_pages_dirty() and \
+     put_user_pages_dirty_lock(), by which such pages are to be released from now on. They do what put_page() and the \
+     set_page_dirty functions do.",
+    "There is no user yet, and no change at run time.",
+];
+
+const DECLARATIONS: &str = "
+/**
+ * put_user_page() - drop a page that get_user_pages*() returned
+ * @page: the page, not NULL
+ *
+ * Pages that come from get_user_pages() or one of its relatives are released
+ * by this function or by put_user_pages*(), and never by put_page(), so that
+ * they can be told from other references one day. Until then it is the same as
+ * put_page(). A page of any other origin must not be passed.
+ */
+static inline void put_user_page(struct page *page)
+{
+\tput_page(page);
+}
+
+void put_user_pages(struct page **pages, unsigned long npages);
+void put_user_pages_dirty(struct page **pages, unsigned long npages);
+void put_user_pages_dirty_lock(struct page **pages, unsigned long npages);
+";
+
+const FUNCTIONS: &str = "
+/**
+ * put_user_pages() - drop an array of pages that get_user_pages*() returned
+ * @pages: the pages, none of them NULL
+ * @npages: how many; the error of a failed pin must not arrive here
+ *
+ * Calls put_user_page() for every entry.
+ */
+void put_user_pages(struct page **pages, unsigned long npages)
+{
+\tunsigned long i;
+
+\tfor (i = 0; i < npages; i++)
+\t\tput_user_page(pages[i]);
+}
+EXPORT_SYMBOL(put_user_pages);
+
+/**
+ * put_user_pages_dirty() - mark an array of user pages dirty and drop it
+ * @pages: the pages, none of them NULL
+ * @npages: how many
+ *
+ * For code that must not sleep. set_page_dirty() is called without the page
+ * lock for every page that is not dirty yet, so the caller has to know that its
+ * mapping stays. Everybody else calls put_user_pages_dirty_lock().
+ */
+void put_user_pages_dirty(struct page **pages, unsigned long npages)
+{
+\tunsigned long i;
+
+\tfor (i = 0; i < npages; i++) {
+\t\tstruct page *head = compound_head(pages[i]);
+
+\t\tif (!PageDirty(head))
+\t\t\tset_page_dirty(head);
+\t\tput_user_page(pages[i]);
+\t}
+}
+EXPORT_SYMBOL(put_user_pages_dirty);
+
+/**
+ * put_user_pages_dirty_lock() - mark an array of user pages dirty and drop it
+ * @pages: the pages, none of them NULL
+ * @npages: how many
+ *
+ * As put_user_pages_dirty(), but takes the page lock around the dirtying, and
+ * so may sleep.
+ */
+void put_user_pages_dirty_lock(struct page **pages, unsigned long npages)
+{
+\tunsigned long i;
+
+\tfor (i = 0; i < npages; i++) {
+\t\tstruct page *head = compound_head(pages[i]);
+
+\t\tif (!PageDirty(head))
+\t\t\tset_page_dirty_lock(head);
+\t\tput_user_page(pages[i]);
+\t}
+}
+EXPORT_SYMBOL(put_user_pages_dirty_lock);
+";
+
+/// Lets the dialect be what it is on top of the prerequisite; whether the tree needs it.
+pub fn assume(dialect: &mut Dialect, index: &Index) -> bool {
+    let Some(file) = body_file(index) else { return false };
+    dialect.assume_placeholders(index.path(file))
+}
+
+/// The edits that add the placeholders.
+///
+/// # Errors
+/// The tree has no `put_page()` in `include/linux/mm.h`, or no file for the bodies.
+pub fn edits(index: &Index) -> Result<Vec<Edit>, UserError> {
+    let header = index.tree.lookup(MM_H).ok_or_else(|| cannot("the tree has no include/linux/mm.h"))?;
+    let text = index.text(header);
+    let items = split(&text);
+    let put_page = items.iter().find(|i| i.kind == ItemKind::Function && &*i.name == "put_page");
+    let put_page = put_page.ok_or_else(|| cannot("include/linux/mm.h has no inline put_page() to stand beside"))?;
+    let file = body_file(index).ok_or_else(|| cannot("neither mm/swap.c nor mm/gup.c exports a symbol"))?;
+    let bodies = index.text(file);
+    let mut out = vec![
+        insertion(header, line_end(&text, put_page.span.end), DECLARATIONS),
+        insertion(file, behind_release_pages(&bodies), FUNCTIONS),
+    ];
+    out.sort();
+    Ok(out)
+}
+
+fn insertion(file: crate::source::FileId, at: u32, with: &str) -> Edit {
+    Edit { file, span: Span { start: at, end: at }, with: with.as_bytes().to_vec() }
+}
+
+fn body_file(index: &Index) -> Option<crate::source::FileId> {
+    let exports = |f: &crate::source::FileId| memchr::memmem::find(&index.text(*f), b"\nEXPORT_SYMBOL").is_some();
+    BODIES.iter().filter_map(|p| index.tree.lookup(p)).find(exports)
+}
+
+/// Behind the export of `release_pages()`, or at the end of the file.
+fn behind_release_pages(text: &[u8]) -> u32 {
+    let at = memchr::memmem::find(text, b"\nEXPORT_SYMBOL(release_pages);");
+    at.map_or(text.len() as u32, |i| line_end(text, i as u32 + 1))
+}
+
+fn line_end(text: &[u8], from: u32) -> u32 {
+    let rest = text.get(from as usize..).unwrap_or_default();
+    memchr::memchr(b'\n', rest).map_or(text.len() as u32, |i| from + i as u32 + 1)
+}
+
+fn cannot(why: &str) -> UserError {
+    UserError::new(
+        "the prerequisite patch cannot be made",
+        why.to_string(),
+        "leave --with-prerequisite out, or add put_user_page() to the tree by hand first",
+    )
+}
