@@ -7,6 +7,7 @@
 use crate::ast::Function;
 use crate::config::DialectKind;
 use crate::edit::EditSet;
+use crate::findings;
 use crate::kernel::Api;
 use crate::kernel::dialect::Dialect;
 use crate::lex::{self, TokKind};
@@ -70,6 +71,9 @@ pub fn unproved(_: &Question<'_>) -> ProofRecord {
 /// Decides about every site, in the order of [`Custody::sites`].
 pub fn decide(program: &dyn Program, dialect: &Dialect, custody: &Custody, prover: &Prover<'_>) -> Vec<Outcome> {
     let mut outcomes: Vec<Outcome> = custody.traces.iter().map(Outcome::of_trace).collect();
+    for (outcome, trace) in outcomes.iter_mut().zip(&custody.traces) {
+        outcome.findings = findings::of(custody, trace);
+    }
     let groups = groups(custody);
     let decided: Vec<(Vec<usize>, Decision)> = groups
         .into_par_iter()

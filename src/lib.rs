@@ -13,6 +13,7 @@ pub mod discover;
 pub mod edit;
 pub mod error;
 pub mod explain;
+pub mod findings;
 pub mod flow;
 pub mod hazard;
 pub mod index;

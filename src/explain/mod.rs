@@ -3,6 +3,7 @@
 //! A code may have two pages (`damaged` is a gap and a reason); both are shown. A test keeps codes and pages in step.
 //! The page of a rule is the comment at the head of its source, so that it cannot grow old.
 
+mod findings;
 mod gaps;
 mod reasons;
 mod refinements;
@@ -26,12 +27,14 @@ pub enum Kind {
     Refinement,
     /// An API generation.
     Dialect,
+    /// What is wrong in the code as it is.
+    Finding,
 }
 
 impl Kind {
     /// All kinds, in the order of the list.
     pub const ALL: &'static [Kind] =
-        &[Kind::Rule, Kind::Verdict, Kind::Reason, Kind::Gap, Kind::Refinement, Kind::Dialect];
+        &[Kind::Rule, Kind::Verdict, Kind::Reason, Kind::Gap, Kind::Refinement, Kind::Dialect, Kind::Finding];
     /// The word for a heading.
     pub fn word(self) -> &'static str {
         match self {
@@ -41,6 +44,7 @@ impl Kind {
             Kind::Gap => "gap",
             Kind::Refinement => "refinement",
             Kind::Dialect => "dialect",
+            Kind::Finding => "finding",
         }
     }
 }
@@ -60,7 +64,7 @@ pub struct Page {
 
 /// All pages: by kind, then in the order of their tables.
 pub fn all() -> impl Iterator<Item = Page> {
-    let tables = [words::VERDICTS, reasons::PAGES, gaps::PAGES, refinements::PAGES, words::DIALECTS];
+    let tables = [words::VERDICTS, reasons::PAGES, gaps::PAGES, refinements::PAGES, words::DIALECTS, findings::PAGES];
     RULES.iter().map(rule).chain(tables.into_iter().flatten().cloned())
 }
 
@@ -131,6 +135,7 @@ mod tests {
         assert_eq!(codes(Kind::Gap), GapCode::ALL.iter().map(|c| c.code()).collect());
         assert_eq!(codes(Kind::Reason), Reason::ALL.iter().map(|c| c.code()).collect());
         assert_eq!(codes(Kind::Dialect), DialectKind::ALL.iter().map(|c| c.code()).collect());
+        assert_eq!(codes(Kind::Finding), crate::findings::CODES.iter().copied().collect());
         assert_eq!(codes(Kind::Verdict), BTreeSet::from(["assist", "convert", "leave"]));
         assert_eq!(codes(Kind::Refinement), BTreeSet::from(["R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9"]));
     }

@@ -38,6 +38,8 @@ pub(super) struct Engine<'a> {
     far_passes: usize,
     /// Fields that the whole tree was searched for.
     far_fields: BTreeSet<(Name, Name)>,
+    /// Files that name a struct, as far as the whole tree was searched for it.
+    far_tags: BTreeMap<Name, Vec<FileId>>,
     /// Demands that were too broad to follow.
     pub refused: BTreeSet<Demand>,
     /// Functions whose callers were looked for, and that are also used otherwise than in a call.
@@ -72,6 +74,7 @@ pub fn analyse(index: &Index, seeds: &[FileId]) -> Custody {
         asked: BTreeSet::new(),
         far_passes: 0,
         far_fields: BTreeSet::new(),
+        far_tags: BTreeMap::new(),
         refused: BTreeSet::new(),
         callback: BTreeSet::new(),
         callers: BTreeMap::new(),
@@ -470,6 +473,7 @@ impl Engine<'_> {
         for (d, tag, field) in far_fields {
             self.far_fields.insert((tag.clone(), field.clone()));
             let in_files = files.get(outer_tag(&tag)).unwrap_or(&none).clone();
+            self.far_tags.insert(outer_tag(&tag).into(), in_files.clone());
             self.index.load(&in_files);
             let found: Vec<FnRef> = in_files.iter().flat_map(|f| self.index.touching(*f, &field)).collect();
             self.refused.retain(|r| !matches!(r, Demand::Field(_, t, n, _) if *t == tag && *n == field));
@@ -593,6 +597,16 @@ impl Engine<'_> {
                 match far {
                     // Asked before, from another file.
                     _ if self.far_fields.contains(&(tag.clone(), field.clone())) => {}
+                    _ if self.far_tags.contains_key(outer_tag(tag)) => {
+                        self.far_fields.insert((tag.clone(), field.clone()));
+                        let files = self.far_tags.get(outer_tag(tag)).cloned().unwrap_or_default();
+                        let found: Vec<FnRef> = files.iter().flat_map(|f| self.index.touching(*f, field)).collect();
+                        if found.len() > MAX_FANOUT {
+                            self.refused.insert(d.clone());
+                        } else {
+                            wanted.extend(found);
+                        }
+                    }
                     Some(far) => far.push((d.clone(), tag.clone(), field.clone())),
                     None => {
                         self.refused.insert(Demand::Field(file, tag.clone(), field.clone(), true));

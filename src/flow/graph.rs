@@ -6,6 +6,7 @@
 use super::FnId;
 use super::facts::{Arg, Fact, Facts, Param};
 use super::place::{ENTRY, Place, UNKNOWN_TAG};
+use crate::kernel::Api;
 use crate::source::{FileId, Name, Span};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -64,15 +65,18 @@ pub struct Reached {
 impl Reached {
     /// Whether the node was reached.
     pub fn has(&self, n: Node) -> bool {
-        self.phase.get(n as usize).is_some_and(|p| *p & (FREE | BOUND) != 0)
+        self.phase.get(n as usize).is_some_and(|p| *p & PAGE != 0)
     }
     /// Whether a number or address of the pages reached the node.
     pub fn has_number(&self, n: Node) -> bool {
         self.phase.get(n as usize).is_some_and(|p| *p & NUMBER != 0)
     }
+    fn key(&self, n: Node) -> Node {
+        if self.phase.get(n as usize).is_some_and(|p| *p & (FREE | BOUND) != 0) { n } else { n | AS_BEHIND }
+    }
     /// Whether the node was first reached by way of a number of the page.
     pub fn by_number(&self, end: Node) -> bool {
-        let mut n = end;
+        let mut n = self.key(end);
         for _ in 0..200 {
             let Some((prev, _)) = self.from.get(&n) else { return false };
             if prev & AS_NUMBER != 0 {
@@ -85,9 +89,9 @@ impl Reached {
     /// Edges from the start to a node, last first: from, to, and by what.
     pub fn way(&self, end: Node) -> Vec<(Node, Node, (FnId, Span))> {
         let mut way = Vec::new();
-        let mut n = end;
+        let mut n = self.key(end);
         while let Some((prev, at)) = self.from.get(&n) {
-            way.push((*prev & !AS_NUMBER, n & !AS_NUMBER, *at));
+            way.push((*prev & NODE, n & NODE, *at));
             n = *prev;
             if way.len() > 60 {
                 break;
@@ -99,10 +103,13 @@ impl Reached {
 
 const FREE: u8 = 1;
 const BOUND: u8 = 2;
-/// Phases of a number, shifted: `FREE` and `BOUND` two bits higher.
-const NUMBER: u8 = 12;
-/// In [`Reached::from`]: the node as reached by a number.
+/// Phases are kept by variant: two bits higher for a number, four bits higher behind a vessel.
+const PAGE: u8 = 0x33;
+const NUMBER: u8 = 0xcc;
+/// In [`Reached::from`]: the node as reached by a number, and behind a vessel.
 const AS_NUMBER: Node = 1 << 31;
+const AS_BEHIND: Node = 1 << 30;
+const NODE: Node = AS_BEHIND - 1;
 
 /// The graph.
 ///
@@ -356,8 +363,14 @@ impl Graph {
         self.walk(from, false, FREE, None)
     }
 
-    /// Breadth-first walk over valid paths. Forward, a walk that went into a callee (`In`) may not go `Out` to a
-    /// caller any more, until it passes through the heap; backward it is the other way round.
+    fn is_vessel(&self, n: Node) -> bool {
+        matches!(&self.places[n as usize / 2], Place::Field(t, f) if Api::get().vessel(t, f).is_some())
+    }
+
+    /// Breadth-first walk over valid paths. What comes out of a vessel (all bios are one) is followed to the function
+    /// that took it out and to its callees, not into the heap again. Backward a vessel is an end: it is an origin of
+    /// its own. Forward, a walk that went into a callee (`In`) may not go `Out` to a caller any more, until it passes
+    /// through the heap; backward it is the other way round.
     fn walk(&self, from: &[Node], forward: bool, start: u8, limit: Option<usize>) -> Reached {
         let mut r = Reached {
             phase: vec![0; 2 * self.places.len()],
@@ -371,16 +384,22 @@ impl Graph {
             if r.phase[n as usize] & phase == 0 {
                 r.phase[n as usize] |= phase;
                 r.order.push(n);
-                queue.push_back((n, phase, false));
+                queue.push_back((n, phase, false, false));
             }
         }
         let (enter, leave) = if forward { (Via::In, Via::Out) } else { (Via::Out, Via::In) };
         let mut steps = 0;
-        while let Some((n, phase, number)) = queue.pop_front() {
+        while let Some((n, phase, number, behind)) = queue.pop_front() {
             steps += 1;
             if limit.is_some_and(|l| steps > l) {
                 break;
             }
+            let vessel = self.is_vessel(n);
+            if vessel && !forward {
+                continue;
+            }
+            let came_behind = behind;
+            let behind = behind || (vessel && limit.is_none());
             let edges = if forward { &self.out[n as usize] } else { &self.inc[n as usize] };
             for e in edges {
                 let turned = match (e.turn, number == forward) {
@@ -401,27 +420,28 @@ impl Graph {
                 };
                 // A summary walk stays inside: what goes through the heap is found anyway.
                 if self.is_heap(e.to) {
-                    if limit.is_some() {
+                    // The two nodes of the vessel itself are one heap place.
+                    if limit.is_some() || (behind && e.to / 2 != n / 2) {
                         continue;
                     }
                     next = FREE;
                 }
                 let shift = if turned { 2 } else { 0 };
-                let have = r.phase[e.to as usize] >> shift & (FREE | BOUND);
+                let all = r.phase[e.to as usize];
+                // What was reached without a vessel on the way covers what is reached behind one.
+                let have = (all >> shift | if behind { all >> (shift + 4) } else { 0 }) & (FREE | BOUND);
                 if have & next != 0 || (next == BOUND && have & FREE != 0) {
                     continue;
                 }
-                if have == 0 {
-                    if turned {
-                        r.numbers.push(e.to)
-                    } else {
-                        r.order.push(e.to)
-                    }
-                    let key = |n: Node, number: bool| if number { n | AS_NUMBER } else { n };
-                    r.from.insert(key(e.to, turned), (key(n, number), e.at));
+                let key = |n: Node, number: bool, behind: bool| {
+                    n | if number { AS_NUMBER } else { 0 } | if behind { AS_BEHIND } else { 0 }
+                };
+                if all & if turned { NUMBER } else { PAGE } == 0 {
+                    if turned { r.numbers.push(e.to) } else { r.order.push(e.to) }
                 }
-                r.phase[e.to as usize] |= next << shift;
-                queue.push_back((e.to, next, turned));
+                r.from.entry(key(e.to, turned, behind)).or_insert((key(n, number, came_behind), e.at));
+                r.phase[e.to as usize] |= next << (shift + if behind { 4 } else { 0 });
+                queue.push_back((e.to, next, turned, behind));
             }
         }
         r

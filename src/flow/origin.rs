@@ -81,9 +81,10 @@ impl OriginTable {
             }
             if let Place::Field(t, f) = g.place(n) {
                 if let Some(v) = Api::get().vessel(t, f)
-                    && let Some((_, _, (at, span))) = back.way(n).first()
+                    && let Some((at, span)) =
+                        back.way(n).first().map(|w| w.2).or_else(|| g.outgoing(n).first().map(|e| e.at))
                 {
-                    out.insert((Loc { file: e.fns[at.0 as usize].file, span: *span }, v.what.as_str().into()));
+                    out.insert((Loc { file: e.fns[at.0 as usize].file, span }, v.what.as_str().into()));
                 }
                 for d in &e.refused {
                     if let Demand::Field(file, tag, field, _) = d

@@ -56,7 +56,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
         let pins: Vec<SiteId> = sites
             .iter()
             .enumerate()
-            .filter(|(_, s)| s.node.is_some_and(|n| back.has(n)))
+            .filter(|(i, _)| reached[*i].as_ref().is_some_and(|r| d.nodes.iter().any(|n| r.has(*n))))
             .map(|(i, _)| SiteId(i as u32))
             .collect();
         let foreign = origins.of(&back, e, g);

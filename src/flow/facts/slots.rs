@@ -119,7 +119,7 @@ impl<'a> Extract<'a> {
         let (t, _) = self.slot(a)?;
         let defs = env[t].clone();
         let pin = defs.iter().filter(|d| **d < CALLEE).min().copied()?;
-        if defs.contains(&BEFORE) || !self.bounded_by(pin, call) {
+        if defs.contains(&BEFORE) || !self.bounded_by(pin, call, a) {
             return None;
         }
         let name = self.tracked[t].clone();
@@ -133,9 +133,21 @@ impl<'a> Extract<'a> {
         Some(defs.into_iter().map(place).collect())
     }
 
-    /// Whether the loop around the release runs over a count that was set by the pin, or after it.
-    fn bounded_by(&self, pin: u32, call: Span) -> bool {
+    /// Whether the loop around the release, or the count given to it, is one that was set by the pin, or after it.
+    fn bounded_by(&self, pin: u32, call: Span, array: &Expr) -> bool {
         let mut bound: Vec<&Name> = Vec::new();
+        self.func.body.walk_exprs(&mut |e| {
+            if let Some((_, args)) = e.call()
+                && e.span == call
+            {
+                for a in args.iter().filter(|a| a.span != array.span) {
+                    a.walk(&mut |e| match &e.kind {
+                        ExprKind::Ident(n) | ExprKind::Field { name: n, .. } => bound.push(n),
+                        _ => {}
+                    });
+                }
+            }
+        });
         let mut inside = call;
         for s in enclosing(&self.func.body, call) {
             let cond = match &s.kind {

@@ -25,6 +25,7 @@ const MAP: &[&[&str]] = &[
     &["classify"],
     // What a tree without any function to convert to needs first.
     &["prerequisite"],
+    &["findings"],
     // From traces to proved plans.
     &["plan", "rules"],
     &["prove"],

@@ -1,0 +1,30 @@
+//! What a trace shows to be wrong in the code as it is, by the rule numbers of SEMANTICS 7 (`GUP006` is L06).
+//!
+//! Only what the trace proves by itself is said: a false finding is worse than a missed one. Nothing here changes a
+//! verdict.
+
+use crate::trace::{Custody, Dirty, PinTrace, Writes};
+use std::collections::BTreeSet;
+
+/// Codes that [`of`] may give, ascending.
+pub const CODES: &[&str] = &["GUP006", "GUP007", "GUP012"];
+
+/// The findings of one trace, ascending.
+pub fn of(c: &Custody, t: &PinTrace) -> Vec<String> {
+    let mut found = BTreeSet::new();
+    let site = c.sites.get(t.site.0 as usize);
+    for r in t.releases.iter().filter_map(|r| c.releases.get(r.0 as usize)) {
+        match r.dirty {
+            // The page lock may be taken by somebody that we do not see only where it is seen to be taken.
+            Dirty::SetPageDirty if !r.context.page_locked => found.insert("GUP006"),
+            Dirty::FlagOnly => found.insert("GUP007"),
+            _ => false,
+        };
+        // Other pins that reach the release may be written.
+        let never = site.is_some_and(|s| s.writes == Writes::Never) && r.pins.len() == 1;
+        if never && r.dirty != Dirty::None && r.dirty_when.is_empty() && r.foreign.is_empty() {
+            found.insert("GUP012");
+        }
+    }
+    found.into_iter().map(String::from).collect()
+}
