@@ -37,9 +37,9 @@ a device wrote may never reach the disk.
         title: Cow::Borrowed("a page that was not pinned for writing is marked dirty"),
         text: Cow::Borrowed(
             "\
-The pin never asks for FOLL_WRITE, and the page is always marked dirty before its
-release. The file system was not asked before, so a clean page of a file may
-become dirty without a block to be written to.
+The pin never asks for FOLL_WRITE, and the page is always marked dirty before
+its release. The file system was not asked before, so a clean page of a file
+may become dirty without a block to be written to.
 ",
         ),
     },
