@@ -1,8 +1,8 @@
 //! Step 1 of the conversion for a tree that has no function to convert to: the placeholders themselves, as edits.
 //!
-//! v4.19 and older declare neither `put_user_page()` nor `unpin_user_page()`. What is added here, in words of our own, is
-//! what v5.2 has: `put_user_page()` as an inline beside `put_page()`, and the array functions in a file that is always
-//! built (v5.2 put them into mm/gup.c, which needs CONFIG_MMU). It knows nothing of sites.
+//! v4.19 and older declare neither `put_user_page()` nor `unpin_user_page()`. What is added here, in words of our own,
+//! is what v5.2 has: `put_user_page()` as an inline beside `put_page()`, and the array functions in a file that is
+//! always built (v5.2 put them into mm/gup.c, which needs CONFIG_MMU). It knows nothing of sites.
 
 use crate::edit::Edit;
 use crate::error::UserError;

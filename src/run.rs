@@ -86,8 +86,8 @@ pub fn analyse(config: &Config) -> Result<Analysis, UserError> {
         if config.policy == Policy::AllGup && detected.dialect.kind == DialectKind::PinUserPages {
             return Err(UserError::new(
                 "--policy all-gup is not for this tree",
-                "it counts pins apart from references: unpin_user_page() on a page that must not be pinned (cases 3 and 4 \
-                 of pin_user_pages.rst) corrupts its count, or pins what has to stay movable",
+                "it counts pins apart from references: unpin_user_page() on a page that must not be pinned (cases 3 and \
+                 4 of pin_user_pages.rst) corrupts its count, or pins what has to stay movable",
                 "leave --policy out; it is for trees with put_user_page(), where the two calls do the same",
             ));
         }

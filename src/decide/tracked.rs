@@ -34,8 +34,8 @@ pub(super) fn proposals(program: &dyn Program, custody: &Custody, group: &[usize
     if leaves_holes {
         // follow_pfn_pte() refuses FOLL_GET alone (v5.7 and v5.10 mm/gup.c).
         out.push(
-            "pin_user_pages*() of this tree counts memory without struct page as pinned and leaves its entry unwritten, \
-             where get_user_pages*() fails: no such mapping is passed."
+            "pin_user_pages*() of this tree counts memory without struct page as pinned and leaves its entry \
+             unwritten, where get_user_pages*() fails: no such mapping is passed."
                 .to_string(),
         );
     }
@@ -48,8 +48,8 @@ pub(super) fn proposals(program: &dyn Program, custody: &Custody, group: &[usize
             let holder = trace.holders.iter().find(|h| kept(h.kind));
             let kept = holder.map_or_else(|| "an object".to_string(), |h| h.text.clone());
             out.push(format!(
-                "The pages of {}() are kept in {kept} after the call: FOLL_LONGTERM belongs there if they stay for long \
-                 (pin_user_pages.rst, CASE 2); it changes what can be pinned, so it is not added.",
+                "The pages of {}() are kept in {kept} after the call: FOLL_LONGTERM belongs there if they stay \
+                 for long (pin_user_pages.rst, CASE 2); it changes what can be pinned, so it is not added.",
                 site.function
             ));
         }
@@ -174,7 +174,7 @@ fn loses_dirty(program: &dyn Program, custody: &Custody, site: &PinSite, trace: 
     if !touches || site.writes == Writes::Never || dirties(program, custody, trace) {
         return None;
     }
-    let text = "get_user_pages() dirties pages that it takes for writing (FOLL_TOUCH), pin_user_pages() does not, and no \
-                release does: the missing dirtying comes first.";
+    let text = "get_user_pages() dirties pages that it takes for writing (FOLL_TOUCH), pin_user_pages() does not, \
+                and no release does: the missing dirtying comes first.";
     Some((Reason::LosesDirty, text.to_string()))
 }

@@ -18,8 +18,8 @@
 //! ```
 //!
 //! # Fix safety
-//! Comments and strings only, and only the whole name. A function that still calls the old name, for pages of another origin, keeps its comments, and so
-//! does a line that would grow beyond 80 columns.
+//! Comments and strings only, and only the whole name. A function that still calls the old name, for pages of another
+//! origin, keeps its comments, and so does a line that would grow beyond 80 columns.
 
 use super::style::{comments, identifiers, line_end, line_start, strings, width};
 use super::{Change, Form, Scene};

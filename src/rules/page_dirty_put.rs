@@ -29,8 +29,9 @@
 //! ```
 //!
 //! # Fix safety
-//! In a loop over an array that has to stay, two unconditional calls stay two. The page must be a variable or a slot, so that it has an address. The locking form is used only where the code may
-//! sleep and does not hold the page lock. The condition is kept as written and evaluated once, as before.
+//! In a loop over an array that has to stay, two unconditional calls stay two. The page must be a variable or a slot,
+//! so that it has an address. The locking form is used only where the code may sleep and does not hold the page lock.
+//! The condition is kept as written and evaluated once, as before.
 
 use super::analysis::same;
 use super::batch::{Dirtying, dirty_function, mmu_caution, release_statement};
@@ -57,7 +58,7 @@ pub fn rewrite(scene: &Scene, unit: &Unit) -> Option<Rewrite> {
     if !dirty.when.is_empty() && unit.around().is_none() {
         return None;
     }
-    // A loop over an array that has to stay: `(&pages[i], 1)` says no more than the two calls, and is refused in review.
+    // A loop over an array that stays: `(&pages[i], 1)` says no more than the two calls, and is refused in review.
     let over_array = matches!(page.kind, ExprKind::Index(..))
         && unit.around().is_some_and(|l| !matches!(l.kind, StmtKind::Iterate { .. }));
     if over_array && dirty.when.is_empty() && dirty.kind == Dirty::SetPageDirtyLock {
