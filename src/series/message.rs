@@ -323,8 +323,11 @@ fn clean_ups(facts: &Facts<'_>, out: &mut Vec<String>) {
     let locals: Vec<String> = facts.functions.iter().filter(|f| !f.locals_gone.is_empty()).map(local).collect();
     if facts.rules.contains("unused_locals") && !locals.is_empty() {
         let one = facts.functions.iter().map(|f| f.locals_gone.len()).sum::<usize>() == 1;
-        let goes = if one { "is not used any more and goes" } else { "are not used any more and go" };
-        said.push(format!("{} {goes}.", list(&locals)));
+        let (the, goes) = match one {
+            true => ("The variable", "is not used any more and goes"),
+            false => ("The variables", "are not used any more and go"),
+        };
+        said.push(format!("{the} {} {goes}.", list(&locals)));
     }
     if facts.rules.contains("old_name") {
         said.push("Comments that name the old call are adapted.".to_string());
