@@ -1,5 +1,7 @@
 //! The rounds: load, build the graph, see where pages get to, ask for more.
 
+// tidy: long file: the rounds and the demands that they make share one state; the searches should move out next
+
 use super::FnId;
 use super::facts::{Fact, Facts, extract};
 use super::graph::{Graph, Reached};
