@@ -7,19 +7,21 @@
 //! Numbers behind the choices, v5.2.1 with a warm cache: reading into a reused buffer takes 0.18 s for all 691 MB,
 //! mapping the files 1.26 s; searching for one literal adds 0.01 s.
 
+mod finder;
 mod gitindex;
+mod survey;
 
 use crate::source::FileId;
-use aho_corasick::{AhoCorasick, Match, MatchKind, packed};
+use finder::Finder;
 use ignore::{WalkBuilder, WalkState};
-use memchr::memmem;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use survey::Survey;
 
 /// Top-level folders of a kernel tree that hold no kernel code: their C runs in user space, or never.
 pub static NOT_KERNEL: &[&str] = &["Documentation", "scripts", "tools"];
@@ -75,6 +77,7 @@ pub struct SourceTree {
     threads: usize,
     unreadable: Mutex<BTreeMap<String, String>>,
     cache: Mutex<Cache>,
+    survey: OnceLock<Survey>,
 }
 
 #[derive(Debug, Default)]
@@ -82,6 +85,9 @@ struct Cache {
     files: FxHashMap<FileId, Arc<[u8]>>,
     bytes: usize,
 }
+
+/// What is done with a file: notes, its index in the search, itself and its bytes; whether to keep the bytes.
+type Visit<'a, T> = dyn Fn(&mut T, usize, FileId, &[u8]) -> bool + Sync + 'a;
 
 /// A poisoned lock only says that another thread panicked; the maps behind ours are valid at any time.
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -137,6 +143,7 @@ impl SourceTree {
             threads,
             unreadable: Mutex::new(unreadable),
             cache: Mutex::default(),
+            survey: OnceLock::new(),
         })
     }
 
@@ -249,19 +256,75 @@ impl SourceTree {
         if finder.needles.is_empty() || count == 0 {
             return Vec::new();
         }
+        let visit = |mine: &mut Vec<(FileId, Vec<usize>)>, _, file, text: &[u8]| {
+            let hits = finder.find(text);
+            let found = !hits.is_empty();
+            if found {
+                mine.push((file, hits));
+            }
+            found
+        };
+        // What has no braces has no function: half of the bytes of v6.12 are tables of register names.
+        let pick = |i: usize| match within {
+            Some(w) => Some(w[i]),
+            None => Some(FileId(i as u32)).filter(|f| self.has_code(*f)),
+        };
+        let mut found: Vec<_> = self.each(count, &pick, &visit).into_iter().flatten().collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Many searches at once, each of its own files for its own words: hits as of [`SourceTree::grep`], by search.
+    pub fn grep_groups(&self, groups: &[(Vec<FileId>, Vec<&str>)]) -> Vec<Vec<(FileId, Vec<usize>)>> {
+        let finders: Vec<Finder> = groups.iter().map(|g| Finder::new(&g.1, true)).collect();
+        let all: Vec<(u32, FileId)> = groups
+            .iter()
+            .enumerate()
+            .filter(|(_, g)| !g.1.is_empty())
+            .flat_map(|(i, g)| g.0.iter().map(move |f| (i as u32, *f)))
+            .filter(|(_, f)| self.has_code(*f))
+            .collect();
+        let visit = |mine: &mut Vec<(u32, FileId, Vec<usize>)>, i: usize, file, text: &[u8]| {
+            let group = all[i].0;
+            let hits = finders[group as usize].find(text);
+            let found = !hits.is_empty();
+            if found {
+                mine.push((group, file, hits));
+            }
+            found
+        };
+        let mut found: Vec<_> = self.each(all.len(), &|i| Some(all[i].1), &visit).into_iter().flatten().collect();
+        found.sort_unstable();
+        found.dedup();
+        let mut out = vec![Vec::new(); groups.len()];
+        for (group, file, hits) in found {
+            out[group as usize].push((file, hits));
+        }
+        out
+    }
+
+    /// Hands the bytes of files to `visit`, in parallel, with their index and something to write to; a file for which it returns true
+    /// stays in the cache while there is room. Returns what was written, in no particular order.
+    fn each<T: Default + Send>(
+        &self,
+        count: usize,
+        pick: &(dyn Fn(usize) -> Option<FileId> + Sync),
+        visit: &Visit<'_, T>,
+    ) -> Vec<T> {
         let next = AtomicUsize::new(0);
-        let found = Mutex::new(Vec::new());
+        let all = Mutex::new(Vec::new());
         let work = || {
             let mut path = PathBuf::new();
             let mut buffer = Vec::new();
-            let mut mine = Vec::new();
+            let mut mine = T::default();
             loop {
                 let start = next.fetch_add(BATCH, Ordering::Relaxed);
                 if start >= count {
                     break;
                 }
                 for i in start..(start + BATCH).min(count) {
-                    let file = within.map_or(FileId(i as u32), |w| w[i]);
+                    let Some(file) = pick(i) else { continue };
                     let cached = lock(&self.cache).files.get(&file).cloned();
                     let text = match &cached {
                         Some(b) => &b[..],
@@ -270,16 +333,12 @@ impl SourceTree {
                             Err(_) => continue,
                         },
                     };
-                    let hits = finder.find(text);
-                    if !hits.is_empty() {
-                        if cached.is_none() {
-                            self.keep(file, text.into(), KEEP);
-                        }
-                        mine.push((file, hits));
+                    if visit(&mut mine, i, file, text) && cached.is_none() {
+                        self.keep(file, text.into(), KEEP);
                     }
                 }
             }
-            lock(&found).append(&mut mine);
+            lock(&all).push(mine);
         };
         let threads = self.threads.min(count.div_ceil(BATCH));
         std::thread::scope(|s| {
@@ -289,10 +348,7 @@ impl SourceTree {
             }
             work();
         });
-        let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        found.sort_unstable();
-        found.dedup();
-        found
+        all.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -413,94 +469,5 @@ fn describe(root: &Path, e: &ignore::Error) -> (String, String) {
         }
         ignore::Error::WithDepth { err, .. } => describe(root, err),
         _ => (String::new(), e.to_string()),
-    }
-}
-
-/// Searches one buffer for several words.
-struct Finder<'n> {
-    needles: &'n [&'n str],
-    word: bool,
-    how: How<'n>,
-}
-
-enum How<'n> {
-    /// A pass for each needle. Fastest for one, and right for needles that overlap.
-    Each(Vec<memmem::Finder<'n>>),
-    /// All at once, vectorised.
-    Packed(packed::Searcher),
-    /// All at once.
-    Automaton(AhoCorasick),
-}
-
-/// More needles than this go into an automaton; fewer are searched vectorised. Measured on 97 MB of `drivers/net` of
-/// v5.2.1, one busy core, words: 1 needle 5200 MB/s by itself; 2 to 20 needles 1000 to 2500 MB/s packed, 200 to 550
-/// MB/s in the automaton that the library chooses for up to 10.
-const PACKED: usize = 64;
-
-impl<'n> Finder<'n> {
-    fn new(needles: &'n [&'n str], word: bool) -> Self {
-        let each = || How::Each(needles.iter().map(|n| memmem::Finder::new(n.as_bytes())).collect());
-        if needles.len() == 1 || !word || needles.iter().any(|n| n.is_empty()) {
-            return Self { needles, word, how: each() };
-        }
-        // A whole word starts where a word starts, so the longest match there is the only candidate.
-        let packed = || {
-            let config = packed::Config::new().match_kind(packed::MatchKind::LeftmostLongest).clone();
-            config.builder().extend(needles.iter().map(|n| n.as_bytes())).build()
-        };
-        let how = match (needles.len() <= PACKED).then(packed).flatten() {
-            Some(p) => How::Packed(p),
-            None => match AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(needles) {
-                Ok(a) => How::Automaton(a),
-                Err(_) => each(),
-            },
-        };
-        Self { needles, word, how }
-    }
-
-    /// Indices of the needles that occur, ascending.
-    fn find(&self, text: &[u8]) -> Vec<usize> {
-        match &self.how {
-            How::Each(finders) => {
-                let mut out = Vec::new();
-                for (i, f) in finders.iter().enumerate() {
-                    let len = self.needles[i].len();
-                    if len > 0 && f.find_iter(text).any(|at| self.counts(text, at, at + len)) {
-                        out.push(i);
-                    }
-                }
-                out
-            }
-            How::Packed(p) => self.collect(text, p.find_iter(text)),
-            How::Automaton(a) => self.collect(text, a.find_iter(text)),
-        }
-    }
-
-    /// Indices of the needles that the matches count for.
-    fn collect(&self, text: &[u8], matches: impl Iterator<Item = Match>) -> Vec<usize> {
-        let mut seen = vec![false; self.needles.len()];
-        let mut left = seen.len();
-        for m in matches {
-            let i = m.pattern().as_usize();
-            if !seen[i] && self.counts(text, m.start(), m.end()) {
-                seen[i] = true;
-                left -= 1;
-                if left == 0 {
-                    break;
-                }
-            }
-        }
-        if left == seen.len() {
-            return Vec::new();
-        }
-        // A needle that is given twice is found once; both indices are hits.
-        let hit = |i: usize| self.needles.iter().zip(&seen).any(|(n, s)| *s && *n == self.needles[i]);
-        (0..seen.len()).filter(|&i| hit(i)).collect()
-    }
-
-    /// Whether a match counts: always, or only as a whole word.
-    fn counts(&self, text: &[u8], start: usize, end: usize) -> bool {
-        let word = |b: Option<&u8>| b.is_some_and(|&b| crate::lex::is_word_byte(b));
-        !self.word || !(start > 0 && word(text.get(start - 1)) || word(text.get(end)))
     }
 }

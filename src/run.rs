@@ -62,7 +62,7 @@ pub struct LeftOut {
 /// What the hops from discovery to proof hand to the report.
 pub struct Found {
     /// The tree, as far as it was read.
-    pub program: Box<dyn Program>,
+    pub program: Box<dyn Program + Send>,
     /// Sites, releases and traces.
     pub custody: Custody,
     /// One a site, in the order of the sites.
@@ -105,7 +105,7 @@ fn hops(config: &Config, mut detected: Detected) -> Result<(Detected, Found), Us
     })?;
     clock.lap("list");
     let parts: Vec<&str> = Api::get().search_parts().iter().map(String::as_str).collect();
-    let seeds: Vec<FileId> = tree.grep_part(&parts, None).into_iter().map(|hit| hit.0).collect();
+    let seeds: Vec<FileId> = tree.survey(&parts);
     clock.lap("search");
     let files = tree.len() as u32;
     let index = Index::new(tree, detected.prototypes.clone());
@@ -152,7 +152,8 @@ impl Clock {
 /// From verdicts to records and changed files.
 pub fn finish(config: &Config, detected: &Detected, found: Found) -> Analysis {
     let Found { program, custody, outcomes, coverage, prerequisite } = found;
-    let program = &*program;
+    let kept = program;
+    let program = &*kept;
     let frame = Frame { tree: config.tree_name.clone(), dialect: detected.dialect.kind.code().to_string(), coverage };
     let run = build::build(program, &custody, &outcomes, frame, &|path| config.reports(path));
     let Handed { edits, plans, converted, left_out } = handed::hand_out(config, program, &custody, &outcomes);
@@ -176,5 +177,7 @@ pub fn finish(config: &Config, detected: &Detected, found: Found) -> Analysis {
             changes: handed::changes(program, &first),
         });
     }
+    // Taking down some 100 MB of small pieces takes 0.1 s: not for the reader to wait for.
+    std::thread::spawn(move || drop(kept));
     Analysis { run, changes, plans, leading, together, converted, left_out, notes }
 }

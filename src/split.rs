@@ -65,66 +65,39 @@ pub fn split(text: &[u8]) -> Vec<Item> {
     s.items
 }
 
-/// The words of one function body, to search it without parsing it. Each list is sorted and free of duplicates.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BodyIndex {
-    /// Words followed by `(`: calls, casts through macros, also keywords such as `if` are left out.
-    pub calls: Vec<Name>,
-    /// Words after `->` or `.`.
-    pub fields: Vec<Name>,
-    /// All words, keywords included.
-    pub idents: Vec<Name>,
+/// How a body names a word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum As {
+    /// In any way.
+    Word,
+    /// With a `(` behind it.
+    Call,
+    /// Behind `->` or `.`.
+    Field,
 }
 
-impl BodyIndex {
-    /// Indexes the bytes of `span`. Preprocessor lines and comments do not count.
-    pub fn new(text: &[u8], span: Span) -> Self {
-        let body = span.of(text);
-        let (mut calls, mut fields, mut idents): (Vec<&str>, Vec<&str>, Vec<&str>) = Default::default();
-        let (mut prev, mut prev2): (Option<Token>, Option<Token>) = (None, None);
-        for t in lex::code(body) {
-            if t.kind == TokKind::Preproc {
-                continue;
-            }
-            if let Ok(w) = std::str::from_utf8(t.word(body))
-                && !w.is_empty()
-            {
-                idents.push(w);
-                let dot = prev.is_some_and(|p| p.is(b'.'));
-                let arrow = prev.is_some_and(|p| p.is(b'>')) && prev2.is_some_and(|p| p.is(b'-'));
-                if dot || arrow {
-                    fields.push(w);
+/// Calls `f` for each word of the bytes of `span` that stands there in the given way, with its offset in `text`, until
+/// it says that it has seen enough. Preprocessor lines, comments and strings do not count.
+pub fn mentions(text: &[u8], span: Span, how: As, f: &mut dyn FnMut(&[u8], u32) -> bool) {
+    let body = span.of(text);
+    let mut tokens = lex::code(body).filter(|t| t.kind != TokKind::Preproc).peekable();
+    let (mut prev, mut prev2): (Option<Token>, Option<Token>) = (None, None);
+    while let Some(t) = tokens.next() {
+        let word = t.word(body);
+        let fits = !word.is_empty()
+            && match how {
+                As::Word => true,
+                As::Call => tokens.peek().is_some_and(|n| n.is(b'(')),
+                As::Field => {
+                    prev.is_some_and(|p| p.is(b'.'))
+                        || prev.is_some_and(|p| p.is(b'>')) && prev2.is_some_and(|p| p.is(b'-'))
                 }
-            }
-            if t.is(b'(')
-                && let Some(p) = prev
-                && let Ok(w) = std::str::from_utf8(p.word(body))
-                && !w.is_empty()
-                && !matches!(w, "if" | "while" | "for" | "switch" | "return" | "sizeof" | "typeof")
-            {
-                calls.push(w);
-            }
-            prev2 = prev;
-            prev = Some(t);
+            };
+        if fits && f(word, span.start + t.span.start) {
+            return;
         }
-        let finish = |mut v: Vec<&str>| -> Vec<Name> {
-            v.sort_unstable();
-            v.dedup();
-            v.into_iter().map(Name::from).collect()
-        };
-        Self { calls: finish(calls), fields: finish(fields), idents: finish(idents) }
-    }
-    /// Whether the body has a word followed by `(`.
-    pub fn calls(&self, name: &str) -> bool {
-        self.calls.binary_search_by(|n| (**n).cmp(name)).is_ok()
-    }
-    /// Whether the body has the word after `->` or `.`.
-    pub fn has_field(&self, name: &str) -> bool {
-        self.fields.binary_search_by(|n| (**n).cmp(name)).is_ok()
-    }
-    /// Whether the body has the word.
-    pub fn has_ident(&self, name: &str) -> bool {
-        self.idents.binary_search_by(|n| (**n).cmp(name)).is_ok()
+        prev2 = prev;
+        prev = Some(t);
     }
 }
 

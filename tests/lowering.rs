@@ -2,7 +2,7 @@
 
 use gupconv::ast::{Base, BinOp, CType, Designator, Expr, ExprKind, Function, Stmt, StmtKind, UnOp};
 use gupconv::parse::{function_from_source, structure_from_source};
-use gupconv::split::{BodyIndex, ItemKind, split};
+use gupconv::split::{As, ItemKind, mentions, split};
 
 fn ty(t: &CType) -> String {
     let base = match &t.base {
@@ -361,7 +361,7 @@ fn structs() {
     };
     assert_eq!(
         shown("s"),
-        "s32 a; s32* b; |struct page* page; |u8 c; struct list_head[4] l; void() fn; ? bits; ? named; \
+        "s32 a; s32* b; |struct page* page; |u8 c; struct list_head[4] l; void() fn; ? bits; struct s.named@177-187 named; \
          struct page** pages; s32 g1; s32 g2"
     );
     assert_eq!(shown("t_t"), "u32 q");
@@ -406,12 +406,25 @@ fn an_unbalanced_function_does_not_swallow_the_next() {
 }
 
 #[test]
-fn body_index() {
+fn words_of_a_body() {
     let text = b"{ if (a->pages) put_page(b.page); // get_page(x)\n\tn = FOO(\"put(\"); }";
-    let index = BodyIndex::new(text, gupconv::source::Span::new(0, text.len()));
-    let names = |v: &[gupconv::source::Name]| v.iter().map(|n| n.to_string()).collect::<Vec<_>>();
-    assert_eq!(names(&index.calls), ["FOO", "put_page"]);
-    assert_eq!(names(&index.fields), ["page", "pages"]);
-    assert_eq!(names(&index.idents), ["FOO", "a", "b", "if", "n", "page", "pages", "put_page"]);
-    assert!(index.calls("put_page") && !index.calls("get_page") && index.has_field("pages") && index.has_ident("n"));
+    let all = gupconv::source::Span::new(0, text.len());
+    let words = |how| {
+        let mut out = Vec::new();
+        mentions(text, all, how, &mut |w, at| {
+            assert!(text[at as usize..].starts_with(w));
+            out.push(String::from_utf8_lossy(w).into_owned());
+            false
+        });
+        out
+    };
+    assert_eq!(words(As::Call), ["if", "put_page", "FOO"]);
+    assert_eq!(words(As::Field), ["pages", "page"]);
+    assert_eq!(words(As::Word), ["if", "a", "pages", "put_page", "b", "page", "n", "FOO"]);
+    let mut first = 0;
+    mentions(text, all, As::Word, &mut |_, _| {
+        first += 1;
+        true
+    });
+    assert_eq!(first, 1, "it stops when told to");
 }

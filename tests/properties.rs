@@ -5,7 +5,7 @@ use gupconv::lex::{self, TokKind};
 use gupconv::normalise::normalise;
 use gupconv::parse::{MAX_DEPTH, Parser, function_from_source};
 use gupconv::source::Span;
-use gupconv::split::{BodyIndex, ItemKind, split};
+use gupconv::split::{As, ItemKind, mentions, split};
 use proptest::prelude::*;
 
 /// Pieces that kernel files are made of, whole and broken: strings of them reach states that random bytes never do.
@@ -153,7 +153,7 @@ fn all(text: &[u8]) {
         last = item.span.end;
         if let Some(b) = item.body {
             assert!(item.span.contains(b) && text[b.start as usize] == b'{');
-            BodyIndex::new(text, b);
+            mentions(text, b, As::Field, &mut |_, _| false);
         }
         assert!(item.name.is_empty() || item.name.ends_with(item.name_span.text(text).trim()));
         let function = parser.function(text, &item);

@@ -64,6 +64,9 @@ pub enum Command {
         /// Play it with a knob set otherwise.
         #[arg(long, value_name = "KNOB=VALUE")]
         set: Vec<String>,
+        /// Say which hazards a site of a tree has, and what its conversion changes about them.
+        #[arg(long = "for", value_name = "FILE:LINE", conflicts_with_all = ["scenario", "list", "set"])]
+        site: Option<String>,
         /// Layout of the story.
         #[arg(long, value_enum, default_value_t)]
         format: StoryFormat,

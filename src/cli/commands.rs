@@ -4,6 +4,7 @@ use super::Stop;
 use super::args::{Cli, Command, Common, DialectArg, Format, PolicyArg, StoryFormat};
 use super::screen::Screen;
 use super::tree::{self, Located};
+use crate::concern;
 use crate::config::{Config, DialectKind, DirtyPolicy, Policy};
 use crate::error::{ExitStatus, UserError};
 use crate::explain::{self, Kind, Page};
@@ -26,7 +27,8 @@ pub fn run(cli: &Cli, screen: &Screen) -> Result<ExitStatus, Stop> {
         }
         Command::Series(args) => super::series::series(&config(&cli.common, &args.paths)?, args, &cli.common, screen),
         Command::Trace { place, format } => trace(place, *format, &cli.common, screen),
-        Command::Model { scenario, list, set, format } => {
+        Command::Model { site: Some(place), format, .. } => hazards_of(place, *format, &cli.common, screen),
+        Command::Model { scenario, list, set, format, site: None } => {
             let format = match format {
                 StoryFormat::Text => hazard::Format::Text,
                 StoryFormat::Json => hazard::Format::Json,
@@ -110,7 +112,8 @@ fn convert(config: &Config, format: Format, common: &Common, write: bool, screen
     Ok(status(&analysis, common))
 }
 
-fn trace(place: &str, format: Format, common: &Common, screen: &Screen) -> Result<ExitStatus, Stop> {
+/// The analysis of the tree around a place, with the numbers of the sites there.
+fn sites_of(place: &str, common: &Common) -> Result<(Config, Analysis, Vec<usize>), UserError> {
     let (file, line) = file_line(place)?;
     let located = tree::locate(common.tree.as_deref(), &[file])?;
     let path = located.paths.first().cloned().unwrap_or_default();
@@ -119,8 +122,35 @@ fn trace(place: &str, format: Format, common: &Common, screen: &Screen) -> Resul
     let analysis = run::analyse(&config)?;
     let chosen = sites_at(&analysis.run, &path, line);
     if chosen.is_empty() {
-        return Err(nothing_at(&analysis.run, &path, line).into());
+        return Err(nothing_at(&analysis.run, &path, line));
     }
+    Ok((config, analysis, chosen))
+}
+
+fn hazards_of(place: &str, format: StoryFormat, common: &Common, screen: &Screen) -> Result<ExitStatus, Stop> {
+    if matches!(format, StoryFormat::Svg) {
+        let cause = "--format svg draws one scenario";
+        return Err(
+            UserError::new("a site has no diagram", cause, "name a scenario instead, or use --format text").into()
+        );
+    }
+    let (config, analysis, chosen) = sites_of(place, common)?;
+    let dialect = &analysis.run.run.dialect;
+    let all: Vec<_> =
+        chosen.iter().filter_map(|&i| analysis.run.sites.get(i)).map(|s| concern::of(s, dialect)).collect();
+    output(|out| match format {
+        StoryFormat::Json => {
+            serde_json::to_writer_pretty(&mut *out, &all)?;
+            writeln!(out)
+        }
+        _ => print::concern::print(&all, &screen.out, out),
+    })?;
+    notes(&config, &analysis, screen)?;
+    Ok(status(&analysis, common))
+}
+
+fn trace(place: &str, format: Format, common: &Common, screen: &Screen) -> Result<ExitStatus, Stop> {
+    let (config, analysis, chosen) = sites_of(place, common)?;
     output(|out| match format {
         Format::Human => print::trace::print(&analysis.run, &chosen, &screen.out, out),
         format => {

@@ -9,6 +9,7 @@ use super::place::{Place, UNKNOWN_TAG};
 use crate::index::{FnRef, Index, Reach, outer_tag};
 use crate::kernel::{AcquireKind, Api, Vessel};
 use crate::source::{FileId, Name, Span};
+use crate::split::{As, ItemKind, mentions};
 use crate::trace::Custody;
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -23,8 +24,9 @@ const MAX_FUNCTIONS: usize = 9000;
 /// object.
 const MAX_FANOUT: usize = 250;
 
-/// Searches of the whole tree at most, after the one for the pins: each costs as much as a grep.
-const MAX_FAR: usize = 2;
+/// Searches of the whole tree at most, after the one for the pins: each costs as much as a grep. A second one changed
+/// no verdict in v5.2.1 and v6.12.
+const MAX_FAR: usize = 1;
 /// A folder with more files is not searched on behalf of a name that is known everywhere.
 const MAX_FOLDER: usize = 400;
 
@@ -42,6 +44,10 @@ pub(super) struct Engine<'a> {
     far_fields: BTreeSet<(Name, Name)>,
     /// Files that name a struct, as far as the whole tree was searched for it.
     far_tags: BTreeMap<Name, Vec<FileId>>,
+    /// Files that hold the words of vessels.
+    with_vessels: FxHashMap<String, Vec<FileId>>,
+    /// Files of a folder that name a word, by the first and last file of the folder.
+    near: FxHashMap<((FileId, FileId), Name), Vec<FileId>>,
     /// Demands that were too broad to follow.
     pub refused: BTreeSet<Demand>,
     /// Functions whose callers were looked for, and that are also used otherwise than in a call.
@@ -77,6 +83,8 @@ pub fn analyse(index: &Index, seeds: &[FileId]) -> Custody {
         far_passes: 0,
         far_fields: BTreeSet::new(),
         far_tags: BTreeMap::new(),
+        with_vessels: FxHashMap::default(),
+        near: FxHashMap::default(),
         refused: BTreeSet::new(),
         callback: BTreeSet::new(),
         callers: BTreeMap::new(),
@@ -119,13 +127,17 @@ impl Engine<'_> {
         let mut wanted = Vec::new();
         for &file in files {
             let Some(items) = self.index.items(file) else { continue };
-            for (i, b) in items.bodies().iter().enumerate() {
-                let Some(b) = b else { continue };
-                let name = &items.items[i].name;
-                if !items.items[i].is_static && implements_api(name) {
+            for (i, item) in items.items.iter().enumerate() {
+                let (ItemKind::Function, Some(body)) = (item.kind, item.body) else { continue };
+                if !item.is_static && implements_api(&item.name) {
                     continue;
                 }
-                if b.calls.iter().any(|c| api.acquire(c).is_some()) {
+                let mut pins = false;
+                mentions(&items.text, body, As::Call, &mut |w, _| {
+                    pins = std::str::from_utf8(w).is_ok_and(|w| api.acquire(w).is_some());
+                    pins
+                });
+                if pins {
                     wanted.push(FnRef { file, item: i as u32 });
                 }
             }
@@ -143,6 +155,9 @@ impl Engine<'_> {
         }
         let first = self.fns.len() as u32;
         let index = self.index;
+        let mut files: Vec<FileId> = wanted.iter().map(|f| f.file).collect();
+        files.dedup();
+        index.load_with_headers(&files);
         let facts: Vec<Arc<Facts>> = wanted
             .par_iter()
             .enumerate()
@@ -339,11 +354,14 @@ impl Engine<'_> {
     }
 
     fn satisfy(&mut self, demands: Vec<Demand>) -> bool {
+        self.search_near(&demands);
         let known = self.targets.len();
         let mut wanted: Vec<FnRef> = Vec::new();
-        let mut far: Vec<(FileId, Name)> = Vec::new();
+        let mut elsewhere: Vec<(FileId, Name)> = Vec::new();
         let mut far_callers: Vec<FnRef> = Vec::new();
         let mut far_fields: Vec<(Demand, Name, Name)> = Vec::new();
+        let mut wide_callers: Vec<(FnRef, Vec<FileId>)> = Vec::new();
+        let mut wide_fields: Vec<(Demand, Name, Arc<Vec<FileId>>)> = Vec::new();
         let mut vessels = Vec::new();
         for d in demands {
             self.asked.insert(d.clone());
@@ -356,16 +374,19 @@ impl Engine<'_> {
                     Reach::Folder => {
                         let files = self.index.folder_files(f.file);
                         let name = self.index.name(*f);
-                        let files = self.naming_files(&files, &[&name]);
+                        let files = self.naming_files(&files, &name);
                         let found = self.callers_in(&files, *f);
                         self.take_callers(*f, found, &mut wanted);
+                    }
+                    Reach::Tree if *wide && let Some(files) = self.index.users(*f) => {
+                        wide_callers.push((*f, files));
                     }
                     Reach::Tree if *wide && self.far_passes < MAX_FAR => far_callers.push(*f),
                     Reach::Tree => {
                         let files = self.index.folder_files(f.file);
                         if files.len() < MAX_FOLDER {
                             let name = self.index.name(*f);
-                            let files = self.naming_files(&files, &[&name]);
+                            let files = self.naming_files(&files, &name);
                             let found = self.callers_in(&files, *f);
                             self.take_callers(*f, found, &mut wanted);
                         }
@@ -382,11 +403,19 @@ impl Engine<'_> {
                             self.targets.insert(key, Some(r));
                             wanted.push(r);
                         }
-                        None if *wide && self.far_passes < MAX_FAR => far.push(key),
+                        None if *wide => elsewhere.push(key),
                         None => {}
                     }
                 }
                 Demand::Field(file, tag, field, wide) => {
+                    let (home, reach) = self.struct_home(*file, tag);
+                    if *wide
+                        && reach == Reach::Tree
+                        && let Some(files) = self.index.seen_by(home)
+                    {
+                        wide_fields.push((d.clone(), field.clone(), files));
+                        continue;
+                    }
                     let far = if *wide && self.far_passes < MAX_FAR { Some(&mut far_fields) } else { None };
                     self.field(*file, tag, field, &d, &mut wanted, far);
                 }
@@ -394,9 +423,8 @@ impl Engine<'_> {
                 Demand::Global(owner, from, name) => {
                     let files = match owner {
                         Some(f) => vec![*f],
-                        None => self.index.folder_files(*from),
+                        None => self.naming_files(&self.index.folder_files(*from), name),
                     };
-                    let files = self.naming_files(&files, &[name]);
                     let found: Vec<FnRef> = files.iter().flat_map(|f| self.index.naming(*f, name)).collect();
                     if found.len() > MAX_FANOUT {
                         self.refused.insert(d.clone());
@@ -406,8 +434,65 @@ impl Engine<'_> {
                 }
             }
         }
+        self.satisfy_wide(wide_callers, wide_fields, &mut wanted);
+        let found = self.index.defined_elsewhere(&elsewhere);
+        let mut far: Vec<(FileId, Name)> = Vec::new();
+        for (key, found) in elsewhere.into_iter().zip(found) {
+            match found {
+                Some(found) => {
+                    wanted.extend(found);
+                    self.targets.insert(key, found);
+                }
+                None if self.far_passes < MAX_FAR => far.push(key),
+                None => {}
+            }
+        }
         self.satisfy_far(far, far_callers, far_fields, vessels, &mut wanted);
         self.load(wanted) || self.targets.len() != known
+    }
+
+    /// Questions that concern all files which see a header.
+    fn satisfy_wide(
+        &mut self,
+        callers: Vec<(FnRef, Vec<FileId>)>,
+        fields: Vec<(Demand, Name, Arc<Vec<FileId>>)>,
+        wanted: &mut Vec<FnRef>,
+    ) {
+        let names: Vec<Name> = callers.iter().map(|c| self.index.name(c.0)).collect();
+        let groups: Vec<(Vec<FileId>, Vec<&str>)> = callers
+            .iter()
+            .zip(&names)
+            .map(|(c, name)| (c.1.clone(), vec![&**name]))
+            .chain(fields.iter().map(|f| (f.2.to_vec(), vec![&*f.1])))
+            .collect();
+        let mut hits = self.index.tree.grep_groups(&groups).into_iter();
+        for ((f, _), hits) in callers.iter().zip(hits.by_ref()) {
+            let files: Vec<FileId> = hits.into_iter().map(|h| h.0).collect();
+            let found = self.callers_in(&files, *f);
+            self.take_callers(*f, found, wanted);
+        }
+        for ((d, field, _), hits) in fields.iter().zip(hits) {
+            let files: Vec<FileId> = hits.into_iter().map(|h| h.0).collect();
+            self.index.load(&files);
+            let found: Vec<FnRef> = files.iter().flat_map(|f| self.index.touching(*f, field)).collect();
+            if found.len() <= MAX_FANOUT {
+                wanted.extend(found);
+                continue;
+            }
+            // A field of a common name: where its struct is named as well.
+            let Demand::Field(file, tag, ..) = d else { continue };
+            let mut few: Vec<FileId> =
+                self.index.tree.grep(&[outer_tag(tag)], Some(&files)).iter().map(|h| h.0).collect();
+            few.push(*file);
+            few.sort_unstable();
+            few.dedup();
+            let found: Vec<FnRef> = few.iter().flat_map(|f| self.index.touching(*f, field)).collect();
+            if found.len() <= MAX_FANOUT {
+                wanted.extend(found);
+            } else {
+                self.refused.insert(d.clone());
+            }
+        }
     }
 
     /// Questions that concern the whole tree: one search for all of them.
@@ -423,12 +508,16 @@ impl Engine<'_> {
         needles.extend(far_callers.iter().map(|f| self.index.name(*f)));
         needles.extend(far_fields.iter().map(|f| Name::from(outer_tag(&f.1))));
         let vessels: Vec<&Vessel> = vessels.iter().filter_map(|v| Api::get().vessels().get(*v as usize)).collect();
-        needles.extend(vessels.iter().flat_map(|v| v.words.iter().map(|w| Name::from(w.as_str()))));
-        needles.sort();
-        needles.dedup();
-        if needles.is_empty() {
+        if needles.is_empty() && (vessels.is_empty() || self.far_passes > 0) {
+            self.open_vessels(&vessels, wanted);
             return;
         }
+        if self.far_passes == 0 {
+            // Few words, and known before anybody asks for them.
+            needles.extend(Api::get().vessels().iter().flat_map(|v| v.words.iter().map(|w| Name::from(w.as_str()))));
+        }
+        needles.sort();
+        needles.dedup();
         self.far_passes += 1;
         let words: Vec<&str> = needles.iter().map(|n| &**n).collect();
         let hits = self.index.tree.grep(&words, None);
@@ -438,6 +527,12 @@ impl Engine<'_> {
                 files.entry(words[*w]).or_default().push(*f);
             }
         }
+        for w in Api::get().vessels().iter().flat_map(|v| &v.words) {
+            if let Some(found) = files.get(w.as_str()) {
+                self.with_vessels.entry(w.clone()).or_insert_with(|| found.clone());
+            }
+        }
+        self.open_vessels(&vessels, wanted);
         let none = Vec::new();
         for (file, name) in far {
             let mut found = None;
@@ -460,18 +555,6 @@ impl Engine<'_> {
             let found = self.callers_in(&in_files, f);
             self.take_callers(f, found, wanted);
         }
-        for v in vessels {
-            let mut in_files: Vec<FileId> =
-                v.words.iter().flat_map(|w| files.get(w.as_str()).unwrap_or(&none)).copied().collect();
-            in_files.sort();
-            in_files.dedup();
-            self.index.load(&in_files);
-            for f in in_files {
-                let touching = self.index.touching(f, &v.field);
-                let naming = v.words.iter().flat_map(|w| self.index.naming(f, w));
-                wanted.extend(naming.chain(touching).filter(|r| self.drops(*r)));
-            }
-        }
         for (d, tag, field) in far_fields {
             self.far_fields.insert((tag.clone(), field.clone()));
             let in_files = files.get(outer_tag(&tag)).unwrap_or(&none).clone();
@@ -487,17 +570,106 @@ impl Engine<'_> {
         }
     }
 
-    /// Whether the function calls something that drops a page reference.
-    fn drops(&self, f: FnRef) -> bool {
-        let Some(items) = self.index.items(f.file) else { return false };
-        let body = items.bodies().get(f.item as usize).and_then(|b| b.as_ref());
-        body.is_some_and(|b| b.calls.iter().any(|c| Api::get().release(c).is_some_and(|r| !r.other && !r.wrapper)))
+    /// Loads the functions that release what is in these vessels.
+    fn open_vessels(&self, vessels: &[&Vessel], wanted: &mut Vec<FnRef>) {
+        for v in vessels {
+            let mut files: Vec<FileId> =
+                v.words.iter().filter_map(|w| self.with_vessels.get(w)).flatten().copied().collect();
+            files.sort_unstable();
+            files.dedup();
+            self.index.load(&files);
+            for f in files {
+                let touching = self.index.touching(f, &v.field);
+                let naming = v.words.iter().flat_map(|w| self.index.naming(f, w));
+                wanted.extend(naming.chain(touching).filter(|r| self.drops(*r)));
+            }
+        }
     }
 
-    fn naming_files(&self, files: &[FileId], words: &[&str]) -> Vec<FileId> {
-        let mut v: Vec<FileId> = self.index.tree.grep(words, Some(files)).into_iter().map(|h| h.0).collect();
-        v.sort();
+    /// Whether the function calls something that drops a page reference.
+    fn drops(&self, f: FnRef) -> bool {
+        let drops = |c: &str| Api::get().release(c).is_some_and(|r| !r.other && !r.wrapper);
+        self.index.items(f.file).is_some_and(|items| items.calls_any(f.item, &drops))
+    }
+
+    /// Files of a folder that name the word. Answered by [`Engine::search_near`] in most cases.
+    fn naming_files(&mut self, folder: &[FileId], word: &Name) -> Vec<FileId> {
+        let (Some(&first), Some(&last)) = (folder.first(), folder.last()) else { return Vec::new() };
+        let key = ((first, last), word.clone());
+        if let Some(v) = self.near.get(&key) {
+            return v.clone();
+        }
+        let v: Vec<FileId> = self.index.tree.grep(&[word], Some(folder)).into_iter().map(|h| h.0).collect();
+        self.near.insert(key, v.clone());
         v
+    }
+
+    /// Searches all folders that the demands concern for all their words at once, and splits what was found.
+    fn search_near(&mut self, demands: &[Demand]) {
+        let mut asked: BTreeMap<(FileId, FileId), (Vec<FileId>, BTreeSet<Name>)> = BTreeMap::new();
+        let mut ask = |files: Vec<FileId>, word: &Name| {
+            if let (Some(&a), Some(&z)) = (files.first(), files.last())
+                && !self.near.contains_key(&((a, z), word.clone()))
+            {
+                asked.entry((a, z)).or_insert_with(|| (files, BTreeSet::new())).1.insert(word.clone());
+            }
+        };
+        let mut folders = FxHashMap::default();
+        let mut folder = |f: FileId| -> Vec<FileId> {
+            folders.entry(self.index.folder(f)).or_insert_with(|| self.index.folder_files(f)).clone()
+        };
+        let mut definitions: Vec<(FileId, Name)> = Vec::new();
+        for d in demands {
+            match d {
+                Demand::Callers(f, wide) => match self.index.reach(*f) {
+                    Reach::File => {}
+                    Reach::Tree if *wide => {}
+                    _ => ask(folder(f.file), &self.index.name(*f)),
+                },
+                Demand::Definition(file, name, _) => definitions.push((*file, name.clone())),
+                Demand::Field(file, tag, field, wide) => match self.struct_home(*file, tag) {
+                    (_, Reach::File) => {}
+                    (home, Reach::Folder) => {
+                        ask(folder(home), field);
+                        ask(folder(*file), field);
+                    }
+                    (home, Reach::Tree) if *wide && self.index.seen_by(home).is_some() => {}
+                    (_, Reach::Tree) => {
+                        let near = folder(*file);
+                        if near.len() < MAX_FOLDER {
+                            ask(near, field);
+                        }
+                    }
+                },
+                Demand::Global(Some(_), ..) | Demand::Vessel(_) => {}
+                Demand::Global(None, from, name) => ask(folder(*from), name),
+            }
+        }
+        self.index.seek_definitions(&definitions);
+        let groups: Vec<(Vec<FileId>, Vec<&str>)> =
+            asked.values().map(|(files, words)| (files.clone(), words.iter().map(|w| &**w).collect())).collect();
+        let mut wanted = Vec::new();
+        for ((range, (_, words)), hits) in asked.iter().zip(self.index.tree.grep_groups(&groups)) {
+            for (i, w) in words.iter().enumerate() {
+                let found: Vec<FileId> = hits.iter().filter(|h| h.1.contains(&i)).map(|h| h.0).collect();
+                wanted.extend_from_slice(&found);
+                self.near.insert((*range, w.clone()), found);
+            }
+        }
+        wanted.sort_unstable();
+        wanted.dedup();
+        self.index.load(&wanted);
+    }
+
+    /// The file with the definition of the struct, and from how far its fields can be touched.
+    fn struct_home(&self, file: FileId, tag: &Name) -> (FileId, Reach) {
+        if tag.starts_with(UNKNOWN_TAG) {
+            return (file, Reach::File);
+        }
+        match self.index.struct_item(file, tag) {
+            Some((home, _)) => (home, self.index.struct_reach(home)),
+            None => (file, Reach::Folder),
+        }
     }
 
     /// Functions in these files that name the function, other than itself.
@@ -514,20 +686,22 @@ impl Engine<'_> {
             {
                 continue;
             }
+            let calling = items.mentioning(&name, As::Call);
             for r in self.index.naming(file, &name) {
                 if r == f {
                     continue;
                 }
                 found.push(r);
-                let calls = items.bodies().get(r.item as usize).and_then(|b| b.as_ref());
-                if calls.is_some_and(|b| b.calls.binary_search(&name).is_ok()) {
+                if calling.binary_search(&r.item).is_ok() {
                     self.targets.entry((file, name.clone())).or_insert(Some(f));
                 }
             }
             // Named outside of functions: an ops structure.
-            if items.items.iter().any(|it| {
-                it.kind == crate::split::ItemKind::Variable && word_in(it.span.of(&items.text), name.as_bytes())
-            }) {
+            if items
+                .items
+                .iter()
+                .any(|it| it.kind == ItemKind::Variable && word_in(it.span.of(&items.text), name.as_bytes()))
+            {
                 self.callback.insert(f);
             }
         }
@@ -552,23 +726,14 @@ impl Engine<'_> {
         wanted: &mut Vec<FnRef>,
         far: Option<&mut Vec<(Demand, Name, Name)>>,
     ) {
-        let (home, reach) = if tag.starts_with(UNKNOWN_TAG) {
-            (file, Reach::File)
-        } else {
-            match self.index.struct_item(file, tag) {
-                Some((home, _)) => (home, self.index.struct_reach(home)),
-                None => (file, Reach::Folder),
-            }
-        };
+        let (home, reach) = self.struct_home(file, tag);
         match reach {
             Reach::File => wanted.extend(self.index.touching(home, field)),
             Reach::Folder => {
-                let mut files = self.index.folder_files(home);
-                files.extend(self.index.folder_files(file));
-                files.sort();
+                let mut files = self.naming_files(&self.index.folder_files(home), field);
+                files.extend(self.naming_files(&self.index.folder_files(file), field));
+                files.sort_unstable();
                 files.dedup();
-                let files = self.naming_files(&files, &[field]);
-                self.index.load(&files);
                 let found: Vec<FnRef> = files.iter().flat_map(|f| self.index.touching(*f, field)).collect();
                 if found.len() > MAX_FANOUT {
                     self.refused.insert(d.clone());
@@ -578,15 +743,15 @@ impl Engine<'_> {
             }
             Reach::Tree => {
                 // Also the folder of the file that asks: it may reach the field through another struct.
-                let near = self.index.folder_files(file);
-                if near.len() < MAX_FOLDER {
-                    let near = self.naming_files(&near, &[field]);
+                let folder = self.index.folder_files(file);
+                if folder.len() < MAX_FOLDER {
+                    let near = self.naming_files(&folder, field);
                     let found: Vec<FnRef> = near.iter().flat_map(|f| self.index.touching(*f, field)).collect();
                     if found.len() <= MAX_FANOUT {
                         wanted.extend(found);
                     } else {
                         // A field of a common name: where its struct is named, and the file that asks.
-                        let mut few = self.naming_files(&near, &[outer_tag(tag)]);
+                        let mut few = self.naming_files(&folder, &Name::from(outer_tag(tag)));
                         few.push(file);
                         few.sort();
                         few.dedup();

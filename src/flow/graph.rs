@@ -284,6 +284,8 @@ impl Graph {
     /// A helper that hands a parameter on to its result, or to another parameter: an edge from argument to result at
     /// each call, since the walk itself may not leave a helper to a caller it did not come from.
     fn summaries(&mut self, facts: &[Arc<Facts>]) {
+        // One table for all walks, cleaned after each: a new one a walk costs more than the walk.
+        let mut phase = vec![0; 2 * self.places.len()];
         // Last loaded first: mostly callees before their callers, so that what a callee hands on is known.
         for (i, f) in facts.iter().enumerate().rev() {
             let mut add = Vec::new();
@@ -302,7 +304,7 @@ impl Graph {
                 if !self.inc[entry as usize].iter().any(|e| e.via == Via::In) {
                     continue;
                 }
-                let r = self.walk(&[entry], true, BOUND, Some(400));
+                let mut r = self.walk(std::mem::take(&mut phase), &[entry], true, BOUND, Some(400));
                 for &exit in exits.iter().filter(|n| r.has(**n) || r.has_number(**n)) {
                     for c in self.inc[entry as usize].iter().filter(|e| e.via == Via::In) {
                         for o in self.out[exit as usize].iter().filter(|o| o.via == Via::Out && o.at == c.at) {
@@ -315,6 +317,10 @@ impl Graph {
                         }
                     }
                 }
+                for n in r.order.iter().chain(&r.numbers) {
+                    r.phase[*n as usize] = 0;
+                }
+                phase = r.phase;
             }
             for (from, to, turn, at) in add {
                 match turn {
@@ -356,11 +362,11 @@ impl Graph {
 
     /// Where pages in these nodes can get to.
     pub fn forward(&self, from: &[Node]) -> Reached {
-        self.walk(from, true, FREE, None)
+        self.walk(vec![0; 2 * self.places.len()], from, true, FREE, None)
     }
     /// Where pages in these nodes can come from.
     pub fn backward(&self, from: &[Node]) -> Reached {
-        self.walk(from, false, FREE, None)
+        self.walk(vec![0; 2 * self.places.len()], from, false, FREE, None)
     }
 
     fn is_vessel(&self, n: Node) -> bool {
@@ -370,14 +376,9 @@ impl Graph {
     /// Breadth-first walk over valid paths. What comes out of a vessel (all bios are one) is followed to the function
     /// that took it out and to its callees, not into the heap again. Backward a vessel is an end: it is an origin of
     /// its own. Forward, a walk that went into a callee (`In`) may not go `Out` to a caller any more, until it passes
-    /// through the heap; backward it is the other way round.
-    fn walk(&self, from: &[Node], forward: bool, start: u8, limit: Option<usize>) -> Reached {
-        let mut r = Reached {
-            phase: vec![0; 2 * self.places.len()],
-            from: FxHashMap::default(),
-            order: Vec::new(),
-            numbers: Vec::new(),
-        };
+    /// through the heap; backward it is the other way round. `phase` has a zero for each node.
+    fn walk(&self, phase: Vec<u8>, from: &[Node], forward: bool, start: u8, limit: Option<usize>) -> Reached {
+        let mut r = Reached { phase, from: FxHashMap::default(), order: Vec::new(), numbers: Vec::new() };
         let mut queue = VecDeque::new();
         for &n in from {
             let phase = if self.is_heap(n) && limit.is_none() { FREE } else { start };

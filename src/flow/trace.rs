@@ -1,21 +1,23 @@
 //! From the finished graph to traces: sites, releases, gaps, holders and the steps between them.
 
 use super::engine::{Demand, Engine, Reach2, implements_api};
-use super::facts::Fact;
+use super::facts::{Fact, Facts};
 use super::graph::{Graph, Node, Reached};
 use super::origin::OriginTable;
 use super::place::Place;
 use super::{FnId, context, release};
 use crate::ast::Function;
-use crate::index::Scope;
+use crate::index::{FnRef, Scope};
 use crate::kernel::{AcquireKind, Api, Borrow};
 use crate::program::Program;
 use crate::sites;
 use crate::source::{FileId, Loc, Name, Span};
+use crate::split::ItemKind;
 use crate::trace::{
     Context, Custody, Dirty, Gap, GapCode, Holder, HolderKind, PinSite, PinTrace, Reason, Release, ReleaseId, SiteId,
     Step, Use, UseKind, Verdict,
 };
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -45,13 +47,17 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     drops.sort_by_key(|d| (e.fns[d.fn_id.0 as usize].file, d.callee_span));
     drops.dedup_by_key(|d| (e.fns[d.fn_id.0 as usize].file, d.callee_span));
 
-    let reached: Vec<Option<Reached>> = sites.iter().map(|s| s.node.map(|n| g.forward(&[n]))).collect();
+    let reached: Vec<Option<Reached>> = sites.par_iter().map(|s| s.node.map(|n| g.forward(&[n]))).collect();
     let origins = OriginTable::new(e, g);
     let dirties = dirty_calls(e, g);
-    let mut releases = Vec::new();
-    for d in &drops {
+    let mut dropping: Vec<FnId> = drops.iter().map(|d| d.fn_id).collect();
+    dropping.sort_unstable();
+    dropping.dedup();
+    let called: FxHashMap<FnId, bool> =
+        dropping.par_iter().map(|f| (*f, called_atomic(e, e.fns[f.0 as usize]))).collect();
+    let release_of = |d: &Drop| -> Option<Release> {
         let file = e.fns[d.fn_id.0 as usize].file;
-        let Some(func) = &funcs[d.fn_id.0 as usize] else { continue };
+        let func = funcs[d.fn_id.0 as usize].as_ref()?;
         let back = g.backward(&d.nodes);
         let pins: Vec<SiteId> = sites
             .iter()
@@ -74,7 +80,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
             dirty = k;
         }
         let result = sites.iter().find(|s| s.fn_id == d.fn_id).and_then(|s| s.what.result.clone());
-        releases.push(Release {
+        Some(Release {
             at: Loc { file, span: d.callee_span },
             call: d.call,
             callee: d.callee.clone(),
@@ -86,14 +92,22 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
             dirty_when,
             shape: release::shape(func, d.call, api.is_some_and(|a| a.batch)),
             when: release::when(func, &text, d.call, result.as_deref()),
-            context: context_of(e, d.fn_id, func, d.call),
+            context: Context {
+                may_be_atomic: context::lock_held(func, d.call) || called.get(&d.fn_id).copied().unwrap_or(false),
+                page_locked: context::page_lock_held(func, d.call),
+            },
             damaged: !func.damage.is_empty(),
-        });
-    }
+        })
+    };
+    // A drop whose function is gone has no release: positions of the two lists would differ.
+    drops.retain(|d| funcs[d.fn_id.0 as usize].is_some());
+    let releases: Vec<Release> = drops.par_iter().filter_map(release_of).collect();
+    // Nodes of each function: most functions hold nothing of a site.
+    let nodes: Vec<Vec<Node>> = e.facts.iter().map(|f| nodes_of(f, g)).collect();
     let traces = sites
-        .iter()
+        .par_iter()
         .enumerate()
-        .map(|(i, s)| trace(e, g, &funcs, SiteId(i as u32), s, reached[i].as_ref(), &releases, &drops))
+        .map(|(i, s)| trace(e, g, &funcs, &nodes, SiteId(i as u32), s, reached[i].as_ref(), &releases, &drops))
         .collect();
     Custody { sites: sites.into_iter().map(|s| s.what).collect(), releases, traces, damaged: e.index.damaged() }
 }
@@ -109,7 +123,7 @@ fn collect_sites(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>]) -> Vec<
         // The file that defines the API: its helpers pin on behalf of whoever calls it.
         let implements = e.index.items(file).is_some_and(|it| {
             it.items.iter().any(|x| {
-                x.kind == crate::split::ItemKind::Function
+                x.kind == ItemKind::Function
                     && !x.is_static
                     && implements_api(&x.name)
                     && Api::get().acquire(&x.name).is_some()
@@ -184,10 +198,10 @@ fn dirty_calls(e: &Engine, g: &Graph) -> DirtyCalls {
     out
 }
 
-fn context_of(e: &Engine, id: FnId, func: &Function, call: Span) -> Context {
-    let mut atomic = context::lock_held(func, call);
-    // Callers in the same file, two levels up: locks held around the call, or registration as an atomic callback.
-    let me = e.fns[id.0 as usize];
+/// Whether a function may be called in atomic context: callers in the same file, three levels up, that hold a lock
+/// around the call or register it as an atomic callback.
+fn called_atomic(e: &Engine, me: FnRef) -> bool {
+    let mut atomic = false;
     let mut level = vec![me];
     let mut seen = BTreeSet::from([me]);
     for _ in 0..3 {
@@ -214,7 +228,7 @@ fn context_of(e: &Engine, id: FnId, func: &Function, call: Span) -> Context {
         }
         level = next;
     }
-    Context { may_be_atomic: atomic, page_locked: context::page_lock_held(func, call) }
+    atomic
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -222,6 +236,7 @@ fn trace(
     e: &Engine,
     g: &Graph,
     funcs: &[Option<Arc<Function>>],
+    nodes: &[Vec<Node>],
     id: SiteId,
     s: &Site,
     reached: Option<&Reached>,
@@ -275,11 +290,11 @@ fn trace(
             t.holders.push(h);
         }
     }
-    t.gaps = gaps(e, g, funcs, r);
+    t.gaps = gaps(e, g, funcs, nodes, r);
     t.gaps.extend(by_number);
     let known: Vec<Loc> = t.releases.iter().map(|r| releases[r.0 as usize].at).collect();
     t.gaps.extend(numbers_come_back(e, g, r, &known));
-    uses(e, g, funcs, r, &mut t);
+    uses(e, g, funcs, nodes, r, &mut t);
     if t.releases.is_empty() && t.gaps.is_empty() && s.node.is_some() {
         // A number of the page that is taken may be all that is kept of it.
         let number = t.uses.iter().find(|u| u.kind == UseKind::Address);
@@ -368,9 +383,12 @@ fn holder(e: &Engine, funcs: &[Option<Arc<Function>>], p: &Place) -> Option<Hold
 }
 
 /// Where the pages of a trace get out of sight.
-fn gaps(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>], r: &Reached) -> Vec<Gap> {
+fn gaps(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>], nodes: &[Vec<Node>], r: &Reached) -> Vec<Gap> {
     let mut out = Vec::new();
     for (i, f) in e.facts.iter().enumerate() {
+        if !nodes[i].iter().any(|n| r.has(*n) || r.has_number(*n)) {
+            continue;
+        }
         let id = FnId(i as u32);
         let file = e.fns[i].file;
         let here = |of: &[Place]| of.iter().any(|p| g.node(p).is_some_and(|n| r.has(n)));
@@ -452,6 +470,16 @@ fn gaps(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>], r: &Reached) -> 
     out
 }
 
+fn nodes_of(f: &Facts, g: &Graph) -> Vec<Node> {
+    let mut out = Vec::new();
+    for fact in &f.facts {
+        fact.places(&mut |p| out.extend(g.node(p)));
+    }
+    out.sort_unstable();
+    out.dedup();
+    out
+}
+
 fn touches(x: &Fact, g: &Graph, r: &Reached) -> bool {
     let mut hit = false;
     x.places(&mut |p| hit |= g.node(p).is_some_and(|n| r.has(n)));
@@ -484,11 +512,14 @@ fn numbers_come_back(e: &Engine, g: &Graph, r: &Reached, known: &[Loc]) -> Vec<G
     let mut out = Vec::new();
     for file in files {
         let Some(items) = e.index.items(file) else { continue };
-        for (item, body) in items.items.iter().zip(items.bodies()) {
-            let Some(body) = body else { continue };
-            let makes = body.calls.iter().any(|n| api.is_page_of_address(n));
-            let drops = body.calls.iter().any(|n| api.release(n).is_some_and(|r| !r.other && !r.wrapper));
-            if makes && drops && !known.iter().any(|l| l.file == file && item.span.contains(l.span)) {
+        for (i, item) in items.items.iter().enumerate() {
+            let makes = || items.calls_any(i as u32, &|n| api.is_page_of_address(n));
+            let drops = || items.calls_any(i as u32, &|n| api.release(n).is_some_and(|r| !r.other && !r.wrapper));
+            if item.kind == ItemKind::Function
+                && makes()
+                && drops()
+                && !known.iter().any(|l| l.file == file && item.span.contains(l.span))
+            {
                 let at = Loc { file, span: item.name_span };
                 out.push(Gap { at, code: GapCode::AddressOnly, detail: item.name.to_string() });
             }
@@ -499,7 +530,7 @@ fn numbers_come_back(e: &Engine, g: &Graph, r: &Reached, known: &[Loc]) -> Vec<G
 
 /// A macro of the tree whose text neither stores nor releases anything.
 fn harmless_macro(e: &Engine, file: FileId, name: &str) -> bool {
-    let Some((f, i)) = e.index.visible_item(file, name, &[crate::split::ItemKind::Define]) else { return false };
+    let Some((f, i)) = e.index.visible_item(file, name, &[ItemKind::Define]) else { return false };
     let Some(items) = e.index.items(f) else { return false };
     let Some(item) = items.items.get(i as usize) else { return false };
     let mut harmless = true;
@@ -514,12 +545,15 @@ fn harmless_macro(e: &Engine, file: FileId, name: &str) -> bool {
 }
 
 /// Collects the uses of the pages.
-fn uses(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>], r: &Reached, t: &mut PinTrace) {
+fn uses(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>], nodes: &[Vec<Node>], r: &Reached, t: &mut PinTrace) {
     let here = |of: &[Place]| of.iter().any(|p| g.node(p).is_some_and(|n| r.has(n)));
     for &n in &r.order {
         t.local &= !matches!(g.place(n), Place::Field(..) | Place::Global(..)) || r.by_number(n);
     }
     for (i, f) in e.facts.iter().enumerate() {
+        if !nodes[i].iter().any(|n| r.has(*n) || r.has_number(*n)) {
+            continue;
+        }
         let file = e.fns[i].file;
         let mut touched = false;
         for fact in &f.facts {

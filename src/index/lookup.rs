@@ -1,10 +1,12 @@
 //! Where is it defined, who calls it, who touches the field: the questions of the custody analysis.
 
-use super::{FileItems, FnRef, Index, lock};
+use super::{Closure, FileItems, FnRef, Index, lock};
 use crate::source::{FileId, Name};
-use crate::split::ItemKind;
+use crate::split::{As, ItemKind};
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 
 /// How far a name can be seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,38 +38,50 @@ impl Index {
     }
 
     /// Headers that `file` includes, directly, in order; those that are not found are left out.
-    pub fn includes(&self, file: FileId) -> Vec<FileId> {
-        let Some(items) = self.items(file) else { return Vec::new() };
-        items
-            .includes
-            .get_or_init(|| {
-                let dir = self.folder(file).to_string();
-                let arch = self.arch_of(file);
-                items
-                    .items
-                    .iter()
-                    .filter(|it| it.kind == ItemKind::Include)
-                    .filter_map(|it| self.resolve_include(&dir, &arch, &it.name))
-                    .collect()
-            })
-            .clone()
+    pub fn includes(&self, file: FileId) -> &[FileId] {
+        let Some(slot) = self.includes.get(file.0 as usize) else { return &[] };
+        slot.get_or_init(|| {
+            let dir = self.folder(file);
+            let arch = self.arch_of(file);
+            let mut out = Vec::new();
+            self.tree.includes(file, &mut |text, number| {
+                let known = number.filter(|_| text.starts_with('<')).and_then(|n| self.angles.get(n as usize));
+                let common = known.and_then(|slot| *slot.get_or_init(|| self.in_include(text)));
+                out.extend(common.or_else(|| self.resolve_include(dir, arch, text)));
+            });
+            out.into_boxed_slice()
+        })
     }
 
-    fn arch_of(&self, file: FileId) -> String {
+    fn arch_of(&self, file: FileId) -> &str {
         let p = self.tree.path(file);
-        p.strip_prefix("arch/").and_then(|r| r.split('/').next()).unwrap_or("x86").to_string()
+        p.strip_prefix("arch/").and_then(|r| r.split('/').next()).unwrap_or("x86")
+    }
+
+    /// `<linux/mm.h>` as `include/linux/mm.h`.
+    fn in_include(&self, text: &str) -> Option<FileId> {
+        self.tree.lookup(&format!("include/{}", text.trim_matches(['<', '>'])))
     }
 
     fn resolve_include(&self, dir: &str, arch: &str, name: &str) -> Option<FileId> {
+        let quoted = name.starts_with('"');
         let name = name.trim_matches(|c| matches!(c, '"' | '<' | '>'));
-        let candidates = [
-            join(dir, name),
-            format!("include/{name}"),
-            format!("arch/{arch}/include/{name}"),
-            format!("include/uapi/{name}"),
-            format!("arch/{arch}/include/uapi/{name}"),
-        ];
-        if let Some(f) = candidates.iter().find_map(|c| self.tree.lookup(c)) {
+        // The folder of the file comes first for quotes, last for angles.
+        if quoted && let Some(f) = self.tree.lookup(&join(dir, name)) {
+            return Some(f);
+        }
+        let mut path = String::with_capacity(64);
+        for front in ["include/", "arch/*/include/", "include/uapi/", "arch/*/include/uapi/"] {
+            path.clear();
+            match front.split_once('*') {
+                Some((a, b)) => path.extend([a, arch, b, name]),
+                None => path.extend([front, name]),
+            }
+            if let Some(f) = self.tree.lookup(&path) {
+                return Some(f);
+            }
+        }
+        if !quoted && let Some(f) = self.tree.lookup(&join(dir, name)) {
             return Some(f);
         }
         // `ccflags-y += -I…`: an ancestor folder, or its include folder.
@@ -101,11 +115,16 @@ impl Index {
             return Some((file, i));
         }
         let closure = self.closure(file);
+        closure.split.get_or_init(|| {
+            for &h in closure.rank.keys() {
+                self.items(h);
+            }
+        });
         let candidates = lock(&self.in_headers).get(name).cloned().unwrap_or_default();
         // The header that the search of the includes would meet first.
         let mut best: Option<(u32, FileId, u32)> = None;
         for (header, i) in candidates {
-            let Some(&rank) = closure.get(&header) else { continue };
+            let Some(&rank) = closure.rank.get(&header) else { continue };
             if best.is_some_and(|(r, _, k)| (r, k) <= (rank, i)) {
                 continue;
             }
@@ -117,7 +136,7 @@ impl Index {
     }
 
     /// Headers that a file sees, breadth-first, with their rank.
-    fn closure(&self, file: FileId) -> Arc<FxHashMap<FileId, u32>> {
+    pub(super) fn closure(&self, file: FileId) -> Arc<Closure> {
         if let Some(c) = lock(&self.closures).get(&file) {
             return c.clone();
         }
@@ -128,7 +147,7 @@ impl Index {
             if rank.len() > 1500 {
                 break;
             }
-            for h in self.includes(f) {
+            for &h in self.includes(f) {
                 let next = rank.len() as u32;
                 if let std::collections::hash_map::Entry::Vacant(slot) = rank.entry(h) {
                     slot.insert(next);
@@ -136,13 +155,8 @@ impl Index {
                 }
             }
         }
-        // Split what is left, so that its names are known.
-        for h in &queue {
-            self.items(*h);
-        }
-        let rank = Arc::new(rank);
-        lock(&self.closures).insert(file, rank.clone());
-        rank
+        let closure = Arc::new(Closure { rank, split: OnceLock::new() });
+        lock(&self.closures).entry(file).or_insert(closure).clone()
     }
 
     /// Definition of a function as seen from a file, without searching the tree: the file itself, a header it includes,
@@ -164,13 +178,106 @@ impl Index {
 
     /// The function of this name that other files of the folder can call.
     fn exported_in(&self, folder: &str, name: &str) -> Option<FnRef> {
-        for f in self.tree.below(folder) {
-            // The same folder only, not what lies below: that is another module.
-            if self.folder(f) != folder {
-                continue;
+        let files = self.same_folder(folder);
+        let naming: Vec<FileId> = self.tree.grep(&[name], Some(&files)).into_iter().map(|h| h.0).collect();
+        self.first_exported(&naming, name)
+    }
+
+    /// Files with code of a folder: not what lies below, that is another module.
+    pub fn same_folder(&self, folder: &str) -> Vec<FileId> {
+        let mut files = self.tree.below(folder);
+        files.retain(|f| self.folder(*f) == folder && self.tree.has_code(*f));
+        files
+    }
+
+    /// Prepares the answers of [`Index::definition_near`] for all these questions with one search.
+    pub fn seek_definitions(&self, asked: &[(FileId, Name)]) {
+        let mut wanted: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (file, name) in asked {
+            let folder = self.folder(*file);
+            let known = lock(&self.in_folder).contains_key(&(folder.to_string(), name.clone()));
+            if !known && self.items(*file).is_some_and(|it| it.function(name).is_none()) {
+                wanted.entry(folder).or_default().insert(name);
             }
-            let Ok(text) = self.tree.read(f) else { continue };
-            if memchr::memmem::find(&text, name.as_bytes()).is_none() {
+        }
+        let groups: Vec<(Vec<FileId>, Vec<&str>)> =
+            wanted.iter().map(|(folder, names)| (self.same_folder(folder), names.iter().copied().collect())).collect();
+        let mut naming: FxHashMap<(&str, &str), Vec<FileId>> = FxHashMap::default();
+        for ((folder, (_, names)), hits) in wanted.keys().zip(&groups).zip(self.tree.grep_groups(&groups)) {
+            for (f, which) in hits {
+                for w in which {
+                    naming.entry((folder, names[w])).or_default().push(f);
+                }
+            }
+        }
+        let mut split: Vec<FileId> = naming.values().flatten().copied().collect();
+        split.sort_unstable();
+        split.dedup();
+        self.load(&split);
+        for (folder, names) in wanted {
+            for name in names {
+                let found = self.first_exported(naming.get(&(folder, name)).map_or(&[][..], |v| v), name);
+                lock(&self.in_folder).insert((folder.to_string(), name.into()), found);
+            }
+        }
+        // What the headers define.
+        let rest: Vec<&(FileId, Name)> = asked.iter().collect();
+        rest.par_iter().for_each(|(file, name)| {
+            self.definition_near(*file, name);
+        });
+    }
+
+    /// Definitions of functions that a header declares and another folder defines: they are looked for in the files
+    /// that include that header themselves, with one search for all. `Some(None)` where there is no such file, or where
+    /// the name is a macro; `None` when no header that the file sees declares it.
+    pub fn defined_elsewhere(&self, asked: &[(FileId, Name)]) -> Vec<Option<Option<FnRef>>> {
+        let kinds = [ItemKind::Prototype, ItemKind::Define];
+        let declared: Vec<Option<Option<FileId>>> = asked
+            .par_iter()
+            .map(|(file, name)| {
+                let (header, i) = self.visible_item(*file, name, &kinds)?;
+                let kind = self.items(header)?.items.get(i as usize)?.kind;
+                match kind {
+                    ItemKind::Prototype if header == *file => None,
+                    ItemKind::Prototype => Some(Some(header)),
+                    _ => Some(None),
+                }
+            })
+            .collect();
+        let mut names: BTreeMap<FileId, BTreeSet<&str>> = BTreeMap::new();
+        for ((_, name), header) in asked.iter().zip(&declared) {
+            if let Some(Some(h)) = header {
+                names.entry(*h).or_default().insert(name);
+            }
+        }
+        let groups: Vec<(Vec<FileId>, Vec<&str>)> = names
+            .iter()
+            .map(|(header, names)| {
+                let mut files = self.tree.including(self.tree.path(*header));
+                files.retain(|f| self.tree.path(*f).ends_with(".c"));
+                (files, names.iter().copied().collect())
+            })
+            .collect();
+        let mut naming: FxHashMap<(FileId, &str), Vec<FileId>> = FxHashMap::default();
+        for ((header, (_, names)), hits) in names.keys().zip(&groups).zip(self.tree.grep_groups(&groups)) {
+            for (f, which) in hits {
+                for w in which {
+                    naming.entry((*header, names[w])).or_default().push(f);
+                }
+            }
+        }
+        let define = |(asked, header): (&(FileId, Name), &Option<Option<FileId>>)| {
+            let header = (*header)?;
+            let files = header.and_then(|h| naming.get(&(h, &*asked.1)));
+            Some(files.and_then(|files| self.first_exported(files, &asked.1)))
+        };
+        asked.iter().zip(&declared).map(define).collect()
+    }
+
+    /// The function of this name that other files can call, in the first of these files that has one.
+    fn first_exported(&self, files: &[FileId], name: &str) -> Option<FnRef> {
+        for &f in files {
+            if self.tree.read(f).is_ok_and(|text| !may_define(&text, name)) {
                 continue;
             }
             if let Some(items) = self.items(f)
@@ -205,28 +312,34 @@ impl Index {
         if exported || core { Reach::Tree } else { Reach::Folder }
     }
 
+    /// The files that can call an exported function by its name: those that see the header which declares it, and its
+    /// own folder. `None` when they are most of the tree, or nobody declares it.
+    pub fn users(&self, f: FnRef) -> Option<Vec<FileId>> {
+        let header = if self.tree.path(f.file).ends_with(".h") {
+            f.file
+        } else {
+            self.visible_item(f.file, &self.name(f), &[ItemKind::Prototype]).map(|(h, _)| h).filter(|h| *h != f.file)?
+        };
+        let mut files = self.seen_by(header)?.as_ref().clone();
+        files.extend(self.folder_files(f.file));
+        files.sort_unstable();
+        files.dedup();
+        Some(files)
+    }
+
     /// Functions of one file whose body names `word`.
     pub fn naming(&self, file: FileId, word: &str) -> Vec<FnRef> {
-        let Some(items) = self.items(file) else { return Vec::new() };
-        items
-            .bodies()
-            .iter()
-            .enumerate()
-            .filter(|(_, b)| b.as_ref().is_some_and(|b| has(&b.idents, word)))
-            .map(|(i, _)| FnRef { file, item: i as u32 })
-            .collect()
+        self.mentioning(file, word, As::Word)
     }
 
     /// Functions of one file that touch a field of this name.
     pub fn touching(&self, file: FileId, field: &str) -> Vec<FnRef> {
+        self.mentioning(file, field, As::Field)
+    }
+
+    fn mentioning(&self, file: FileId, word: &str, how: As) -> Vec<FnRef> {
         let Some(items) = self.items(file) else { return Vec::new() };
-        items
-            .bodies()
-            .iter()
-            .enumerate()
-            .filter(|(_, b)| b.as_ref().is_some_and(|b| has(&b.fields, field)))
-            .map(|(i, _)| FnRef { file, item: i as u32 })
-            .collect()
+        items.mentioning(word, how).into_iter().map(|item| FnRef { file, item }).collect()
     }
 
     /// How far a struct can be seen, by where it is defined.
@@ -241,8 +354,13 @@ impl Index {
     }
 }
 
-fn has(sorted: &[Name], word: &str) -> bool {
-    sorted.binary_search_by(|n| (**n).cmp(word)).is_ok()
+/// Whether the name stands in a line that starts in the first column, as heads of definitions do: a quick test before
+/// a file is split. Calls stand further in.
+fn may_define(text: &[u8], name: &str) -> bool {
+    memchr::memmem::find_iter(text, name.as_bytes()).any(|at| {
+        let start = memchr::memrchr(b'\n', &text[..at]).map_or(0, |i| i + 1);
+        !text[start].is_ascii_whitespace()
+    })
 }
 
 /// A declaration without body (`struct foo;`) defines nothing.
@@ -273,7 +391,7 @@ fn contains_word(text: &[u8], word: &[u8]) -> bool {
 }
 
 /// Joins a folder and a relative name, `..` resolved.
-fn join(dir: &str, name: &str) -> String {
+pub(super) fn join(dir: &str, name: &str) -> String {
     let mut parts: Vec<&str> = dir.split('/').filter(|p| !p.is_empty()).collect();
     for p in name.split('/') {
         match p {

@@ -6,6 +6,7 @@
 
 mod lookup;
 mod scope;
+mod seen;
 
 pub use lookup::Reach;
 pub use scope::{Scope, outer_tag};
@@ -16,7 +17,7 @@ use crate::kernel::prototypes::Prototypes;
 use crate::parse::Parser;
 use crate::program::Program;
 use crate::source::{FileId, LineMap, Loc, Name, Span};
-use crate::split::{BodyIndex, Item, ItemKind, split};
+use crate::split::{As, Item, ItemKind, mentions, split};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -35,59 +36,106 @@ pub struct FnRef {
 pub struct FileItems {
     /// Its bytes.
     pub text: Arc<[u8]>,
-    /// Its items, in order.
+    /// Its items, in order. Of a header, constants are left out: registers are most of the headers of some drivers.
     pub items: Vec<Item>,
-    /// Line starts.
-    pub lines: LineMap,
-    by_name: FxHashMap<Name, Vec<u32>>,
-    bodies: OnceLock<Vec<Option<BodyIndex>>>,
-    includes: OnceLock<Vec<FileId>>,
+    lines: OnceLock<LineMap>,
+    /// Items in the order of their names.
+    by_name: Vec<u32>,
     /// The file makes numbers of pages, and pages of numbers.
     numbers: OnceLock<bool>,
 }
 
 impl FileItems {
-    fn new(text: Arc<[u8]>) -> Self {
-        let items = split(&text);
-        let lines = LineMap::new(&text);
-        let mut by_name: FxHashMap<Name, Vec<u32>> = FxHashMap::default();
-        for (i, item) in items.iter().enumerate() {
-            by_name.entry(item.name.clone()).or_default().push(i as u32);
+    fn new(text: Arc<[u8]>, header: bool) -> Self {
+        let mut items = split(&text);
+        if header {
+            items.retain(|it| match it.kind {
+                ItemKind::Define => !is_constant(&text, it),
+                ItemKind::Preproc | ItemKind::Include => false,
+                _ => true,
+            });
         }
-        Self {
-            text,
-            items,
-            lines,
-            by_name,
-            bodies: OnceLock::new(),
-            includes: OnceLock::new(),
-            numbers: OnceLock::new(),
-        }
+        items.shrink_to_fit();
+        let mut by_name: Vec<u32> = (0..items.len() as u32).collect();
+        by_name.sort_by(|a, b| items[*a as usize].name.cmp(&items[*b as usize].name));
+        Self { text, items, lines: OnceLock::new(), by_name, numbers: OnceLock::new() }
     }
     /// Items of this name, in order.
     pub fn named(&self, name: &str) -> impl Iterator<Item = (u32, &Item)> {
-        self.by_name.get(name).into_iter().flatten().map(|&i| (i, &self.items[i as usize]))
+        let name_of = |i: u32| &*self.items[i as usize].name;
+        let first = self.by_name.partition_point(|&i| name_of(i) < name);
+        self.by_name[first..].iter().take_while(move |&&i| name_of(i) == name).map(|&i| (i, &self.items[i as usize]))
     }
     /// The function definition of this name.
     pub fn function(&self, name: &str) -> Option<u32> {
         self.named(name).find(|(_, it)| it.kind == ItemKind::Function).map(|(i, _)| i)
     }
-    /// Words of each function body, by item; `None` for items that are no functions.
-    pub fn bodies(&self) -> &[Option<BodyIndex>] {
-        self.bodies.get_or_init(|| {
-            self.items
-                .iter()
-                .map(|it| match (it.kind, it.body) {
-                    (ItemKind::Function, Some(body)) => Some(BodyIndex::new(&self.text, body)),
-                    _ => None,
-                })
-                .collect()
-        })
+    /// Line starts.
+    pub fn lines(&self) -> &LineMap {
+        self.lines.get_or_init(|| LineMap::new(&self.text))
     }
+    /// Whether the body of item `i` calls a function for which `f` holds.
+    pub fn calls_any(&self, i: u32, f: &dyn Fn(&str) -> bool) -> bool {
+        let Some(body) = self.items.get(i as usize).filter(|it| it.kind == ItemKind::Function).and_then(|it| it.body)
+        else {
+            return false;
+        };
+        let mut found = false;
+        mentions(&self.text, body, As::Call, &mut |w, _| {
+            found = std::str::from_utf8(w).is_ok_and(f);
+            found
+        });
+        found
+    }
+    /// Functions whose body holds the word in the given way, in order.
+    pub fn mentioning(&self, word: &str, how: As) -> Vec<u32> {
+        let mut out = Vec::new();
+        let mut done = 0;
+        for at in memchr::memmem::find_iter(&self.text, word.as_bytes()) {
+            if at < done {
+                continue;
+            }
+            let at = at as u32;
+            let Some(i) = self.items.partition_point(|it| it.span.start <= at).checked_sub(1) else { continue };
+            let item = &self.items[i];
+            let (ItemKind::Function, Some(body)) = (item.kind, item.body) else { continue };
+            if !body.contains(Span { start: at, end: at }) {
+                continue;
+            }
+            // One look at the tokens of the function settles all that it holds.
+            done = body.end as usize;
+            let mut found = false;
+            mentions(&self.text, body, how, &mut |w, _| {
+                found |= w == word.as_bytes();
+                found
+            });
+            if found {
+                out.push(i as u32);
+            }
+        }
+        out
+    }
+}
+
+/// `#define NAME 0x1f`: answers no question. A macro with parameters or one that stands for another name may.
+fn is_constant(text: &[u8], item: &Item) -> bool {
+    let rest = text.get(item.name_span.end as usize..item.span.end as usize).unwrap_or_default();
+    if rest.first() == Some(&b'(') {
+        return false;
+    }
+    rest.trim_ascii_start().first().is_none_or(|b| b.is_ascii_digit() || matches!(b, b'(' | b'"' | b'-' | b'/'))
 }
 
 /// A file, and the position of an item in it.
 type ItemRef = (FileId, u32);
+
+/// What a file includes, directly or not.
+struct Closure {
+    /// Header, and its place in the order of the search.
+    rank: FxHashMap<FileId, u32>,
+    /// All of them are split.
+    split: OnceLock<()>,
+}
 
 /// The index.
 #[allow(clippy::type_complexity)]
@@ -95,15 +143,22 @@ pub struct Index {
     /// The files.
     pub tree: SourceTree,
     prototypes: Prototypes,
-    files: Mutex<FxHashMap<FileId, Option<Arc<FileItems>>>>,
+    files: Vec<OnceLock<Option<Arc<FileItems>>>>,
     functions: Mutex<FxHashMap<FnRef, Option<Arc<Function>>>>,
     structs: Mutex<FxHashMap<(FileId, Name), Option<Arc<StructDef>>>>,
     defined_in: Mutex<FxHashMap<(FileId, Name), Option<ItemRef>>>,
     unreadable: Mutex<Vec<(String, String)>>,
+    /// Headers that a file includes directly.
+    includes: Vec<OnceLock<Box<[FileId]>>>,
+    /// What `<…>` means in any file, by number of the text: a header of `include/`.
+    angles: Vec<OnceLock<Option<FileId>>>,
+    /// Includes turned round, when somebody asked.
+    seen: OnceLock<seen::Seen>,
+    seen_by: Mutex<FxHashMap<FileId, Option<Arc<Vec<FileId>>>>>,
     /// Items of all headers that were split, by name.
     in_headers: Mutex<FxHashMap<Name, Vec<ItemRef>>>,
     /// What a file includes, directly or not: header and its place in the order of the search.
-    closures: Mutex<FxHashMap<FileId, Arc<FxHashMap<FileId, u32>>>>,
+    closures: Mutex<FxHashMap<FileId, Arc<Closure>>>,
     /// Exported functions of a folder, by folder and name.
     in_folder: Mutex<FxHashMap<(String, Name), Option<FnRef>>>,
 }
@@ -112,13 +167,17 @@ impl Index {
     /// An empty index over a tree, with the prototypes of its headers.
     pub fn new(tree: SourceTree, prototypes: Prototypes) -> Self {
         Self {
+            files: (0..tree.len()).map(|_| OnceLock::new()).collect(),
+            includes: (0..tree.len()).map(|_| OnceLock::new()).collect(),
+            angles: (0..tree.include_texts()).map(|_| OnceLock::new()).collect(),
             tree,
             prototypes,
-            files: Mutex::default(),
             functions: Mutex::default(),
             structs: Mutex::default(),
             defined_in: Mutex::default(),
             unreadable: Mutex::default(),
+            seen: OnceLock::new(),
+            seen_by: Mutex::default(),
             in_headers: Mutex::default(),
             closures: Mutex::default(),
             in_folder: Mutex::default(),
@@ -127,43 +186,43 @@ impl Index {
 
     /// The items of a file; `None` if it cannot be read (which is counted).
     pub fn items(&self, file: FileId) -> Option<Arc<FileItems>> {
-        if let Some(f) = lock(&self.files).get(&file) {
-            return f.clone();
-        }
+        self.files.get(file.0 as usize)?.get_or_init(|| self.split_file(file)).clone()
+    }
+
+    fn split_file(&self, file: FileId) -> Option<Arc<FileItems>> {
+        let header = self.tree.path(file).ends_with(".h");
         let items = match self.tree.read(file) {
-            Ok(text) => Some(Arc::new(FileItems::new(text))),
+            Ok(text) => FileItems::new(text, header),
             Err(e) => {
                 lock(&self.unreadable).push((self.tree.path(file).to_string(), e.to_string()));
-                None
+                return None;
             }
         };
-        let mut files = lock(&self.files);
-        if let Some(have) = files.get(&file) {
-            return have.clone();
-        }
-        if let Some(items) = &items
-            && self.tree.path(file).ends_with(".h")
-        {
+        if header {
             let mut names = lock(&self.in_headers);
             for (i, item) in items.items.iter().enumerate() {
-                if !item.name.is_empty() && !matches!(item.kind, ItemKind::Include | ItemKind::Preproc) {
+                if !item.name.is_empty() {
                     names.entry(item.name.clone()).or_default().push((file, i as u32));
                 }
             }
         }
-        files.insert(file, items.clone());
-        items
+        Some(Arc::new(items))
     }
 
     /// Splits files in parallel, so that later questions find them.
     pub fn load(&self, files: &[FileId]) {
-        let missing: Vec<FileId> = {
-            let have = lock(&self.files);
-            files.iter().copied().filter(|f| !have.contains_key(f)).collect()
-        };
-        missing.par_iter().for_each(|&f| {
+        files.par_iter().for_each(|&f| {
             self.items(f);
         });
+    }
+
+    /// Splits files with all headers that they see, in parallel.
+    pub fn load_with_headers(&self, files: &[FileId]) {
+        let closures: Vec<_> = files.par_iter().map(|&f| self.closure(f)).collect();
+        let mut all: Vec<FileId> = closures.iter().flat_map(|c| c.rank.keys().copied()).collect();
+        all.sort_unstable();
+        all.dedup();
+        self.load(&all);
     }
 
     /// The parsed function.
@@ -218,7 +277,7 @@ impl Index {
 
     /// 1-based line of a place.
     pub fn line(&self, at: Loc) -> u32 {
-        self.items(at.file).map_or(0, |i| i.lines.line(at.span.start))
+        self.items(at.file).map_or(0, |i| i.lines().line(at.span.start))
     }
 }
 

@@ -116,8 +116,7 @@ impl Scope for Index {
         let Some(items) = self.items(file) else { return false };
         *items.numbers.get_or_init(|| {
             let api = Api::get();
-            let calls =
-                |f: &dyn Fn(&str) -> bool| items.bodies().iter().flatten().any(|b| b.calls.iter().any(|c| f(c)));
+            let calls = |f: &dyn Fn(&str) -> bool| (0..items.items.len() as u32).any(|i| items.calls_any(i, f));
             calls(&|c| api.is_page_of_address(c)) && calls(&|c| api.is_address(c))
         })
     }

@@ -32,6 +32,7 @@ const MAP: &[&[&str]] = &[
     &["hazard"],
     // What is said, and how.
     &["report"],
+    &["concern"],
     &["decide"],
     &["proof"],
     &["explain"],

@@ -1,0 +1,191 @@
+//! What the one search of the whole tree notes of every file besides the hits: whether it has code, and what it
+//! includes.
+//!
+//! Both are read off the bytes: a file without a brace has no function, and an include is a line. It does not know
+//! which `#if` is taken, so it sees more includes than a compiler does.
+
+use super::SourceTree;
+use super::finder::Any;
+use crate::source::FileId;
+use memchr::memmem;
+use rustc_hash::FxHashMap;
+
+/// Notes of all files.
+#[derive(Debug)]
+pub(super) struct Survey {
+    /// By file: has a brace.
+    code: Vec<bool>,
+    /// Texts of all includes with their delimiters, ascending.
+    texts: Vec<Box<str>>,
+    /// Ends, by file, of its part of `list`.
+    ends: Vec<u32>,
+    /// Indices into `texts`.
+    list: Vec<u32>,
+}
+
+/// Notes of one thread.
+#[derive(Default)]
+struct Notes {
+    hits: Vec<FileId>,
+    code: Vec<FileId>,
+    texts: FxHashMap<Box<str>, u32>,
+    includes: Vec<(FileId, u32)>,
+}
+
+impl SourceTree {
+    /// Reads every file once: returns those that have code and hold any of the needles, ascending, and notes what
+    /// [`SourceTree::has_code`], [`SourceTree::includes`] and [`SourceTree::including`] answer.
+    pub fn survey(&self, needles: &[&str]) -> Vec<FileId> {
+        let wanted = Any::new(needles);
+        let visit = |notes: &mut Notes, _, file, text: &[u8]| {
+            includes_of(text, &mut |inc| {
+                let id = match notes.texts.get(inc) {
+                    Some(&id) => id,
+                    None => {
+                        let id = notes.texts.len() as u32;
+                        notes.texts.insert(inc.into(), id);
+                        id
+                    }
+                };
+                notes.includes.push((file, id));
+            });
+            if memchr::memchr(b'{', text).is_none() {
+                return false;
+            }
+            notes.code.push(file);
+            let hit = wanted.is_in(text);
+            if hit {
+                notes.hits.push(file);
+            }
+            hit
+        };
+        let all = self.each(self.len(), &|i| Some(FileId(i as u32)), &visit);
+        let mut hits: Vec<FileId> = all.iter().flat_map(|n| n.hits.iter().copied()).collect();
+        hits.sort_unstable();
+        let _ = self.survey.set(Survey::new(self.len(), all));
+        hits
+    }
+
+    /// Whether the file may hold a function: it has a brace, or nobody looked.
+    pub fn has_code(&self, file: FileId) -> bool {
+        self.survey.get().is_none_or(|s| s.code.get(file.0 as usize).copied().unwrap_or(false))
+    }
+
+    /// Calls `f` for the text of each include of a file, with its delimiters, in the order that they are written; with
+    /// the number of that text if there was a survey.
+    pub fn includes(&self, file: FileId, f: &mut dyn FnMut(&str, Option<u32>)) {
+        match self.survey.get() {
+            Some(s) => s.of(file).iter().for_each(|&i| f(&s.texts[i as usize], Some(i))),
+            None => {
+                if let Ok(text) = self.read(file) {
+                    includes_of(&text, &mut |inc| f(inc, None));
+                }
+            }
+        }
+    }
+
+    /// How many texts of includes there are; 0 before a survey.
+    pub fn include_texts(&self) -> usize {
+        self.survey.get().map_or(0, |s| s.texts.len())
+    }
+
+    /// Files with an include whose text names the end of the path `header`, ascending; none before a survey.
+    pub fn including(&self, header: &str) -> Vec<FileId> {
+        let Some(s) = self.survey.get() else { return Vec::new() };
+        let wanted: Vec<bool> = s.texts.iter().map(|t| names_end(header, t)).collect();
+        let files = self.files().filter(|f| s.of(*f).iter().any(|&i| wanted[i as usize]));
+        files.collect()
+    }
+}
+
+impl Survey {
+    fn new(files: usize, all: Vec<Notes>) -> Self {
+        let mut code = vec![false; files];
+        let mut texts: Vec<Box<str>> = all.iter().flat_map(|n| n.texts.keys().cloned()).collect();
+        texts.sort_unstable();
+        texts.dedup();
+        let mut pairs: Vec<(FileId, u32)> = Vec::new();
+        for n in &all {
+            for f in &n.code {
+                code[f.0 as usize] = true;
+            }
+            let mut global = vec![0u32; n.texts.len()];
+            for (t, &i) in &n.texts {
+                global[i as usize] = texts.binary_search(t).unwrap_or(0) as u32;
+            }
+            pairs.extend(n.includes.iter().map(|&(f, i)| (f, global[i as usize])));
+        }
+        // One thread has all includes of a file, in order.
+        pairs.sort_by_key(|p| p.0);
+        let mut ends = Vec::with_capacity(files);
+        let mut at = 0;
+        for f in 0..files {
+            at += pairs[at..].iter().take_while(|p| p.0.0 as usize == f).count();
+            ends.push(at as u32);
+        }
+        Self { code, texts, ends, list: pairs.into_iter().map(|p| p.1).collect() }
+    }
+
+    fn of(&self, file: FileId) -> &[u32] {
+        let i = file.0 as usize;
+        let start = i.checked_sub(1).and_then(|k| self.ends.get(k)).copied().unwrap_or(0);
+        let end = self.ends.get(i).copied().unwrap_or(start);
+        self.list.get(start as usize..end as usize).unwrap_or_default()
+    }
+}
+
+/// Calls `f` for each `#include` at the start of a line, with the path and its delimiters.
+fn includes_of(text: &[u8], f: &mut dyn FnMut(&str)) {
+    for at in memmem::find_iter(text, b"include") {
+        let mut before = text[..at].iter().rev().skip_while(|b| matches!(b, b' ' | b'\t'));
+        if before.next() != Some(&b'#') {
+            continue;
+        }
+        if before.find(|b| !matches!(b, b' ' | b'\t')).is_some_and(|b| *b != b'\n') {
+            continue;
+        }
+        let rest = text[at + 7..].trim_ascii_start();
+        let close = match rest.first() {
+            Some(b'<') => b'>',
+            Some(b'"') => b'"',
+            _ => continue,
+        };
+        let line = &rest[1..rest.len().min(250)];
+        if let Some(end) = memchr::memchr2(close, b'\n', line)
+            && line[end] == close
+            && let Ok(inc) = std::str::from_utf8(&rest[..end + 2])
+        {
+            f(inc);
+        }
+    }
+}
+
+/// Whether an include text, delimiters and leading dots left out, is the end of the path.
+fn names_end(path: &str, inc: &str) -> bool {
+    let mut t = inc.trim_matches(|c| matches!(c, '"' | '<' | '>'));
+    while let Some(rest) = t.strip_prefix("../").or_else(|| t.strip_prefix("./")) {
+        t = rest;
+    }
+    path.strip_suffix(t).is_some_and(|front| front.is_empty() || front.ends_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn includes_are_lines_and_nothing_else() {
+        let text = b"#include <linux/mm.h>\n # include \"a b.h\"\n// see include <x.h>\n#include NAME\n#include <cut\n\
+            int include;\nx #include <no.h>\n#include <last.h>";
+        let mut got = Vec::new();
+        includes_of(text, &mut |i| got.push(i.to_string()));
+        assert_eq!(got, ["<linux/mm.h>", "\"a b.h\"", "<last.h>"]);
+    }
+
+    #[test]
+    fn an_include_names_the_end_of_a_path() {
+        assert!(names_end("include/linux/mm.h", "<linux/mm.h>"));
+        assert!(names_end("drivers/x/y.h", "\"../x/y.h\""));
+        assert!(!names_end("include/linux/mm.h", "<m.h>"));
+    }
+}

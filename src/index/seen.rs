@@ -1,0 +1,163 @@
+//! Who sees a header: the includes of the whole tree, turned round.
+//!
+//! An answer must not miss a file, since what is searched only there would otherwise be taken for the whole truth. So
+//! an include that can mean several headers (another architecture, an unknown `-I`) means all of them, and `#if` is
+//! not looked at. A declaration that is written out by hand instead of included is not seen.
+
+use super::Index;
+use super::lookup::join;
+use crate::source::FileId;
+use rayon::prelude::*;
+use rustc_hash::FxHashMap;
+use std::sync::{Arc, OnceLock};
+
+/// A header that more files see is of no use to narrow a search. Of v6.12's headers either some thousand files see one
+/// (`linux/dma-buf.h` 3094) or nearly all do (`linux/mm.h` 41653).
+const MAX_SEEN: usize = 10_000;
+
+/// Files by the header that they include.
+pub(super) struct Seen {
+    /// Ends of the parts of `list`, by header.
+    ends: Vec<u32>,
+    list: Vec<FileId>,
+}
+
+impl Seen {
+    fn of(&self, header: FileId) -> &[FileId] {
+        let i = header.0 as usize;
+        let start = i.checked_sub(1).and_then(|k| self.ends.get(k)).copied().unwrap_or(0);
+        let end = self.ends.get(i).copied().unwrap_or(start);
+        self.list.get(start as usize..end as usize).unwrap_or_default()
+    }
+}
+
+impl Index {
+    /// The files that include the header, directly or not, and the header itself, ascending; `None` when they are too
+    /// many, or nothing is known of the includes.
+    pub fn seen_by(&self, header: FileId) -> Option<Arc<Vec<FileId>>> {
+        if self.tree.include_texts() == 0 {
+            return None;
+        }
+        if let Some(known) = super::lock(&self.seen_by).get(&header) {
+            return known.clone();
+        }
+        let seen = self.seen.get_or_init(|| self.turn_includes());
+        let mut all = vec![header];
+        let mut known: rustc_hash::FxHashSet<FileId> = all.iter().copied().collect();
+        let mut done = 0;
+        while let Some(&f) = all.get(done) {
+            done += 1;
+            all.extend(seen.of(f).iter().filter(|g| known.insert(**g)));
+            if all.len() > MAX_SEEN {
+                break;
+            }
+        }
+        let answer = (all.len() <= MAX_SEEN).then(|| {
+            all.sort_unstable();
+            Arc::new(all)
+        });
+        super::lock(&self.seen_by).insert(header, answer.clone());
+        answer
+    }
+
+    fn turn_includes(&self) -> Seen {
+        let mut by_base: FxHashMap<&str, Vec<FileId>> = FxHashMap::default();
+        let mut archs: Vec<&str> = Vec::new();
+        for f in self.tree.files() {
+            let path = self.tree.path(f);
+            if path.ends_with(".h") {
+                by_base.entry(base(path)).or_default().push(f);
+            }
+            if let Some((arch, _)) = path.strip_prefix("arch/").and_then(|p| p.split_once('/'))
+                && archs.last() != Some(&arch)
+            {
+                archs.push(arch);
+            }
+        }
+        let common: Vec<OnceLock<Vec<FileId>>> = (0..self.tree.include_texts()).map(|_| OnceLock::new()).collect();
+        let files: Vec<FileId> = self.tree.files().collect();
+        let mut edges: Vec<(FileId, FileId)> = files
+            .par_iter()
+            .flat_map_iter(|&f| {
+                let mut out = Vec::new();
+                let in_arch = self.tree.path(f).strip_prefix("arch/").and_then(|p| p.split_once('/')).map(|a| a.0);
+                self.tree.includes(f, &mut |text, number| {
+                    let name = text.trim_matches(['<', '>', '"']);
+                    let slot = number.and_then(|n| common.get(n as usize));
+                    if text.starts_with('<')
+                        && in_arch.is_none()
+                        && let Some(slot) = slot
+                    {
+                        let all = slot.get_or_init(|| self.meanings("", &archs, name, false, &by_base));
+                        out.extend(all.iter().map(|h| (*h, f)));
+                        return;
+                    }
+                    let own;
+                    let archs = match in_arch {
+                        Some(a) => {
+                            own = [a];
+                            &own[..]
+                        }
+                        None => &archs,
+                    };
+                    let quoted = text.starts_with('"');
+                    let all = self.meanings(self.folder(f), archs, name, quoted, &by_base);
+                    out.extend(all.iter().map(|h| (*h, f)));
+                });
+                out
+            })
+            .collect();
+        edges.par_sort_unstable();
+        edges.dedup();
+        let mut ends = Vec::with_capacity(files.len());
+        let mut at = 0;
+        for f in &files {
+            at += edges[at..].iter().take_while(|e| e.0 == *f).count();
+            ends.push(at as u32);
+        }
+        Seen { ends, list: edges.into_iter().map(|e| e.1).collect() }
+    }
+
+    /// All headers that an include can mean.
+    fn meanings(
+        &self,
+        dir: &str,
+        archs: &[&str],
+        name: &str,
+        quoted: bool,
+        by_base: &FxHashMap<&str, Vec<FileId>>,
+    ) -> Vec<FileId> {
+        if quoted && let Some(f) = self.tree.lookup(&join(dir, name)) {
+            return vec![f];
+        }
+        for front in ["include/", "include/uapi/"] {
+            if let Some(f) = self.tree.lookup(&format!("{front}{name}")) {
+                return vec![f];
+            }
+        }
+        let mut all: Vec<FileId> = archs
+            .iter()
+            .flat_map(|a| [format!("arch/{a}/include/{name}"), format!("arch/{a}/include/uapi/{name}")])
+            .filter_map(|p| self.tree.lookup(&p))
+            .collect();
+        if let Some(rest) = name.strip_prefix("asm/") {
+            all.extend(self.tree.lookup(&format!("include/asm-generic/{rest}")));
+        }
+        if !all.is_empty() {
+            return all;
+        }
+        // A folder named by `-I`: every header with that end.
+        let mut end = name;
+        while let Some(rest) = end.strip_prefix("../").or_else(|| end.strip_prefix("./")) {
+            end = rest;
+        }
+        let ends = |f: &&FileId| {
+            self.tree.path(**f).strip_suffix(end).is_some_and(|front| front.is_empty() || front.ends_with('/'))
+        };
+        by_base.get(base(end)).into_iter().flatten().filter(ends).copied().collect()
+    }
+}
+
+fn base(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, b)| b)
+}
