@@ -116,7 +116,7 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, Str
     if let Some(v) = data_access(c, t, index, site) {
         return v;
     }
-    let (case, why) = case_of(t, site, index);
+    let (case, why) = case_of(c, t, site, index);
     let (verdict, reason, text) = convertible(c, t, index);
     (verdict, reason, text, case, why)
 }
@@ -398,8 +398,11 @@ fn root_carries(e: &Expr, tainted: &BTreeSet<Name>, makes: &dyn Fn(&Expr) -> boo
     }
 }
 
+/// What decided the case of a trace whose pages are reached by their physical address ([`PinTrace::case_why`]).
+pub const GIVEN_AWAY: &str = "the physical address is given away while the page is held";
+
 /// CASE 1, 2 or 5, with what decided.
-fn case_of(t: &PinTrace, site: &PinSite, index: &Index) -> (u8, String) {
+fn case_of(c: &Custody, t: &PinTrace, site: &PinSite, index: &Index) -> (u8, String) {
     if let Some(f) = site.flags {
         let text = index.text(site.at.file);
         if memchr::memmem::find(f.of(&text), b"FOLL_LONGTERM").is_some() {
@@ -412,6 +415,9 @@ fn case_of(t: &PinTrace, site: &PinSite, index: &Index) -> (u8, String) {
     }
     if let Some(u) = t.uses.iter().find(|u| matches!(u.kind, UseKind::Write | UseKind::Map | UseKind::Read)) {
         return (5, format!("{}()", u.callee));
+    }
+    if t.local && given_away(c, t, index, site) {
+        return (1, GIVEN_AWAY.into());
     }
     if t.local { (1, "pages stay with the call".into()) } else { (2, "pages are kept in an object".into()) }
 }

@@ -7,6 +7,7 @@
 
 use super::place;
 use crate::ast::Function;
+use crate::classify;
 use crate::kernel::{AcquireKind, Api};
 use crate::program::Program;
 use crate::source::{Loc, Name};
@@ -97,6 +98,7 @@ fn half_converted(
 fn no_case(program: &dyn Program, custody: &Custody, site: &PinSite, trace: &PinTrace) -> Option<(Reason, String)> {
     let shown = matches!(trace.case, 1 | 2 | 5)
         && (flags(program, site).contains("FOLL_LONGTERM")
+            || trace.case_why == classify::GIVEN_AWAY
             // The release says that the data was written.
             || releases(custody, trace).any(|r| r.dirty != Dirty::None)
             || trace.uses.iter().any(|u| match u.kind {

@@ -191,7 +191,7 @@ fn difference(
     // Events that others can see, in order.
     for (i, pair) in (0..ea.len().max(eb.len())).map(|i| (i, (ea.get(i), eb.get(i)))) {
         let what = match pair {
-            (Some(x), Some(y)) if x.what == y.what => {
+            (Some(x), Some(y)) if x.what == y.what || alike(m, &x.what, &y.what) => {
                 if let Some(text) = segment_difference(m, &a[i], &b[i], new, Some(x), met) {
                     return Some(text);
                 }
@@ -240,6 +240,25 @@ fn difference(
     }
     forms(m, new, met);
     None
+}
+
+/// The same call, as far as the trail knows by now: the old code may have made the call before a value was picked.
+fn alike(m: &Machine<'_>, a: &What, b: &What) -> bool {
+    let same = |x: super::value::TermId, y: super::value::TermId| {
+        x == y
+            || match (m.trail.eval(&m.w, x), m.trail.eval(&m.w, y)) {
+                (Some(V::Int(x, _)), Some(V::Int(y, _))) => x == y,
+                (Some(V::Page(x)), Some(V::Page(y))) => x == y,
+                _ => false,
+            }
+    };
+    match (a, b) {
+        (What::Call(f, x), What::Call(g, y)) => {
+            f == g && x.len() == y.len() && x.iter().zip(y).all(|(&x, &y)| same(x, y))
+        }
+        (What::Free(x), What::Free(y)) => same(*x, *y),
+        _ => false,
+    }
 }
 
 fn segment_difference(
