@@ -459,20 +459,39 @@ impl Engine<'_> {
         wanted: &mut Vec<FnRef>,
     ) {
         let names: Vec<Name> = callers.iter().map(|c| self.index.name(c.0)).collect();
-        let groups: Vec<(Vec<FileId>, Vec<&str>)> = callers
+        // Words that are looked for in the same files are looked for together.
+        let mut sets: BTreeMap<&[FileId], BTreeSet<&str>> = BTreeMap::new();
+        for (c, name) in callers.iter().zip(&names) {
+            sets.entry(&c.1).or_default().insert(name);
+        }
+        for (_, field, files) in &fields {
+            sets.entry(files).or_default().insert(field);
+        }
+        let groups: Vec<(Vec<FileId>, Vec<&str>)> =
+            sets.iter().map(|(files, words)| (files.to_vec(), words.iter().copied().collect())).collect();
+        let mut found: FxHashMap<(usize, &str), Vec<FileId>> = FxHashMap::default();
+        for (i, ((_, words), hits)) in groups.iter().zip(self.index.tree.grep_groups(&groups)).enumerate() {
+            for (f, which) in hits {
+                for w in which {
+                    found.entry((i, words[w])).or_default().push(f);
+                }
+            }
+        }
+        let number = |files: &[FileId]| sets.keys().position(|s| *s == files).unwrap_or(usize::MAX);
+        let in_callers: Vec<Vec<FileId>> = callers
             .iter()
             .zip(&names)
-            .map(|(c, name)| (c.1.clone(), vec![&**name]))
-            .chain(fields.iter().map(|f| (f.2.to_vec(), vec![&*f.1])))
+            .map(|(c, name)| found.get(&(number(&c.1), &**name)).cloned().unwrap_or_default())
             .collect();
-        let mut hits = self.index.tree.grep_groups(&groups).into_iter();
-        for ((f, _), hits) in callers.iter().zip(hits.by_ref()) {
-            let files: Vec<FileId> = hits.into_iter().map(|h| h.0).collect();
-            let found = self.callers_in(&files, *f);
+        let in_fields: Vec<Vec<FileId>> = fields
+            .iter()
+            .map(|(_, field, files)| found.get(&(number(files), &**field)).cloned().unwrap_or_default())
+            .collect();
+        for ((f, _), files) in callers.iter().zip(&in_callers) {
+            let found = self.callers_in(files, *f);
             self.take_callers(*f, found, wanted);
         }
-        for ((d, field, _), hits) in fields.iter().zip(hits) {
-            let files: Vec<FileId> = hits.into_iter().map(|h| h.0).collect();
+        for ((d, field, _), files) in fields.iter().zip(in_fields) {
             self.index.load(&files);
             let found: Vec<FnRef> = files.iter().flat_map(|f| self.index.touching(*f, field)).collect();
             if found.len() <= MAX_FANOUT {

@@ -102,8 +102,8 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     // A drop whose function is gone has no release: positions of the two lists would differ.
     drops.retain(|d| funcs[d.fn_id.0 as usize].is_some());
     let releases: Vec<Release> = drops.par_iter().filter_map(release_of).collect();
-    // Nodes of each function: most functions hold nothing of a site.
-    let nodes: Vec<Vec<Node>> = e.facts.iter().map(|f| nodes_of(f, g)).collect();
+    // Nodes of each fact: most facts have nothing to do with a site.
+    let nodes: Vec<Vec<Vec<Node>>> = e.facts.par_iter().map(|f| nodes_of(f, g)).collect();
     let traces = sites
         .par_iter()
         .enumerate()
@@ -236,7 +236,7 @@ fn trace(
     e: &Engine,
     g: &Graph,
     funcs: &[Option<Arc<Function>>],
-    nodes: &[Vec<Node>],
+    nodes: &[Vec<Vec<Node>>],
     id: SiteId,
     s: &Site,
     reached: Option<&Reached>,
@@ -383,10 +383,10 @@ fn holder(e: &Engine, funcs: &[Option<Arc<Function>>], p: &Place) -> Option<Hold
 }
 
 /// Where the pages of a trace get out of sight.
-fn gaps(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>], nodes: &[Vec<Node>], r: &Reached) -> Vec<Gap> {
+fn gaps(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>], nodes: &[Vec<Vec<Node>>], r: &Reached) -> Vec<Gap> {
     let mut out = Vec::new();
     for (i, f) in e.facts.iter().enumerate() {
-        if !nodes[i].iter().any(|n| r.has(*n) || r.has_number(*n)) {
+        if !nodes[i].iter().flatten().any(|n| r.has(*n) || r.has_number(*n)) {
             continue;
         }
         let id = FnId(i as u32);
@@ -396,7 +396,10 @@ fn gaps(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>], nodes: &[Vec<Nod
         let mut add = |at: Span, code: GapCode, detail: String| {
             out.push(Gap { at: Loc { file, span: at }, code, detail });
         };
-        for fact in &f.facts {
+        for (fact, nodes) in f.facts.iter().zip(&nodes[i]) {
+            if !nodes.iter().any(|n| r.has(*n) || r.has_number(*n)) {
+                continue;
+            }
             match fact {
                 Fact::Handover { of, gap: Some(code), callee, at } if here(of) => add(*at, *code, callee.to_string()),
                 Fact::UnknownStore { of, through, bytes, at } if here(of) => {
@@ -470,14 +473,13 @@ fn gaps(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>], nodes: &[Vec<Nod
     out
 }
 
-fn nodes_of(f: &Facts, g: &Graph) -> Vec<Node> {
-    let mut out = Vec::new();
-    for fact in &f.facts {
+fn nodes_of(f: &Facts, g: &Graph) -> Vec<Vec<Node>> {
+    let of = |fact: &Fact| {
+        let mut out = Vec::new();
         fact.places(&mut |p| out.extend(g.node(p)));
-    }
-    out.sort_unstable();
-    out.dedup();
-    out
+        out
+    };
+    f.facts.iter().map(of).collect()
 }
 
 fn touches(x: &Fact, g: &Graph, r: &Reached) -> bool {
@@ -545,18 +547,28 @@ fn harmless_macro(e: &Engine, file: FileId, name: &str) -> bool {
 }
 
 /// Collects the uses of the pages.
-fn uses(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>], nodes: &[Vec<Node>], r: &Reached, t: &mut PinTrace) {
+fn uses(
+    e: &Engine,
+    g: &Graph,
+    funcs: &[Option<Arc<Function>>],
+    nodes: &[Vec<Vec<Node>>],
+    r: &Reached,
+    t: &mut PinTrace,
+) {
     let here = |of: &[Place]| of.iter().any(|p| g.node(p).is_some_and(|n| r.has(n)));
     for &n in &r.order {
         t.local &= !matches!(g.place(n), Place::Field(..) | Place::Global(..)) || r.by_number(n);
     }
     for (i, f) in e.facts.iter().enumerate() {
-        if !nodes[i].iter().any(|n| r.has(*n) || r.has_number(*n)) {
+        if !nodes[i].iter().flatten().any(|n| r.has(*n) || r.has_number(*n)) {
             continue;
         }
         let file = e.fns[i].file;
         let mut touched = false;
-        for fact in &f.facts {
+        for (fact, nodes) in f.facts.iter().zip(&nodes[i]) {
+            if !nodes.iter().any(|n| r.has(*n) || r.has_number(*n)) {
+                continue;
+            }
             touched |= touches(fact, g, r);
             let (kind, callee, at) = match fact {
                 Fact::Use { of, kind, callee, at } if here(of) => match kind {
