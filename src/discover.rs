@@ -331,8 +331,8 @@ impl SourceTree {
         out
     }
 
-    /// Hands the bytes of files to `visit`, in parallel, with their index and something to write to; a file for which it returns true
-    /// stays in the cache while there is room. Returns what was written, in no particular order.
+    /// Hands the bytes of files to `visit`, in parallel, with their index and something to write to; a file for which
+    /// it returns true stays in the cache while there is room. Returns what was written, in no particular order.
     fn each<T: Default + Send>(
         &self,
         count: usize,

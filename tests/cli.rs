@@ -185,13 +185,19 @@ fn every_format_is_well_formed() {
         let api = s["api"].as_str().expect("text");
         assert!(text.lines().nth(line - 1).is_some_and(|l| l.contains(api)), "{s}");
     }
-    let places: Vec<_> = sites.iter().map(|s| format!("{}:{}:{}: ", s["path"], s["line"], s["column"])).collect();
+    // A line a site, and one more for each of its findings.
+    let findings = |s: &serde_json::Value| s["findings"].as_array().map_or(0, Vec::len);
+    let places: Vec<_> = sites
+        .iter()
+        .flat_map(|s| vec![format!("{}:{}:{}: ", s["path"], s["line"], s["column"]); 1 + findings(s)])
+        .collect();
+    assert!(places.len() > sites.len(), "the tree has findings");
     let concise = scan("concise").out;
-    assert_eq!(concise.lines().count(), sites.len());
+    assert_eq!(concise.lines().count(), places.len());
     assert!(concise.lines().zip(&places).all(|(l, p)| l.starts_with(&p.replace('"', ""))), "{concise}");
     let sarif: serde_json::Value = serde_json::from_str(&scan("sarif").out).expect("JSON");
     assert_eq!(sarif["version"], "2.1.0");
-    assert_eq!(sarif["runs"][0]["results"].as_array().map(Vec::len), Some(sites.len()));
+    assert_eq!(sarif["runs"][0]["results"].as_array().map(Vec::len), Some(places.len()));
     let gitlab: Vec<serde_json::Value> = serde_json::from_str(&scan("gitlab").out).expect("JSON");
     assert!(gitlab.len() >= count("convert"));
     assert!(scan("github").out.lines().all(|l| l.starts_with("::")));

@@ -24,9 +24,9 @@ const MAX_FUNCTIONS: usize = 9000;
 /// object.
 const MAX_FANOUT: usize = 250;
 
-/// Searches of the whole tree at most, after the one for the pins: each costs as much as a grep. A second one changed
-/// no verdict in v5.2.1 and v6.12.
-const MAX_FAR: usize = 1;
+/// Searches of the whole tree at most, after the one for the pins: each costs as much as a grep. With one, v5.2.1 loses
+/// the release of a wrapper whose own wrapper is declared in a header that everybody sees.
+const MAX_FAR: usize = 2;
 /// A folder with more files is not searched on behalf of a name that is known everywhere.
 const MAX_FOLDER: usize = 400;
 
@@ -39,6 +39,8 @@ pub(super) struct Engine<'a> {
     /// What a name means, called from a file.
     targets: FxHashMap<(FileId, Name), Option<FnRef>>,
     asked: BTreeSet<Demand>,
+    /// Files that name an acquiring function.
+    seeds: Vec<FileId>,
     far_passes: usize,
     /// Fields that the whole tree was searched for.
     far_fields: BTreeSet<(Name, Name)>,
@@ -80,6 +82,7 @@ pub fn analyse(index: &Index, seeds: &[FileId]) -> Custody {
         facts: Vec::new(),
         targets: FxHashMap::default(),
         asked: BTreeSet::new(),
+        seeds: seeds.to_vec(),
         far_passes: 0,
         far_fields: BTreeSet::new(),
         far_tags: BTreeMap::new(),
@@ -376,6 +379,11 @@ impl Engine<'_> {
                         let name = self.index.name(*f);
                         let files = self.naming_files(&files, &name);
                         let found = self.callers_in(&files, *f);
+                        self.take_callers(*f, found, &mut wanted);
+                    }
+                    // The first search found all files that name an acquiring function.
+                    Reach::Tree if self.is_api(*f) => {
+                        let found = self.callers_in(&self.seeds.clone(), *f);
                         self.take_callers(*f, found, &mut wanted);
                     }
                     Reach::Tree if *wide && let Some(files) = self.index.users(*f) => {

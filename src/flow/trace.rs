@@ -102,7 +102,6 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     // A drop whose function is gone has no release: positions of the two lists would differ.
     drops.retain(|d| funcs[d.fn_id.0 as usize].is_some());
     let releases: Vec<Release> = drops.par_iter().filter_map(release_of).collect();
-    // Nodes of each fact: most facts have nothing to do with a site.
     let nodes: Vec<Vec<Vec<Node>>> = e.facts.par_iter().map(|f| nodes_of(f, g)).collect();
     let traces = sites
         .par_iter()
@@ -597,5 +596,5 @@ fn uses(
     }
     t.uses.sort();
     t.uses.dedup();
-    t.functions.sort();
+    t.functions.sort()
 }

@@ -127,7 +127,7 @@ impl Repo {
         Ok(String::from_utf8_lossy(&out).trim_end_matches('\n').to_string())
     }
 
-    /// Mode and name of the blob of each path in the base commit, in the order of `paths`; `None` for what is not in it.
+    /// Mode and name of the blob of each path in the base commit, in the order of `paths`; `None` for what is not there.
     fn blobs(&self, paths: &[&str]) -> Result<Vec<Option<(String, String)>>, String> {
         let out = run(self.git().args(["ls-tree", "-z", &self.base, "--"]).args(paths), b"")?;
         let text = String::from_utf8_lossy(&out);
@@ -176,7 +176,7 @@ impl Repo {
         text.split('\0').filter_map(|e| e.get(3..)).map(str::to_string).collect()
     }
 
-    /// Subjects of the newest commits that touch the files, newest first, with the files among `paths` that each touches.
+    /// Subjects of the newest commits that touch the files, newest first, each with the files among `paths` it touches.
     pub fn history(&self, paths: &[&str], most: usize) -> Vec<(String, Vec<String>)> {
         let most = format!("--max-count={most}");
         let args =

@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn roles_tell_to_from_cc() {
         let text = "\"B. T\u{f6}\" <b@x.org> (maintainer:XDP SOCKETS (AF_XDP))\nR <r@x.org> (reviewer:BPF (Safe programs))\n\
-                    l@x.org (open list:XDP (eXpress Data Path))\nm@x.org (moderated list:Y)\nno address (maintainer:Z)\n\
+                    l@x.org (open list:XDP (eXpress Data))\nm@x.org (moderated list:Y)\nno address (maintainer:Z)\n\
                     S <s@x.org> (supporter:Z)\n";
         let r = read(text);
         assert_eq!(r.to, ["\"B. T\u{f6}\" <b@x.org>", "S <s@x.org>"]);
