@@ -127,7 +127,7 @@ impl Repo {
         Ok(String::from_utf8_lossy(&out).trim_end_matches('\n').to_string())
     }
 
-    /// Mode and name of the blob of each path in the base commit, in the order of `paths`; `None` for what is not there.
+    /// Mode and name of the blob of each path in the base commit, in the order of `paths`; `None` for what it lacks.
     fn blobs(&self, paths: &[&str]) -> Result<Vec<Option<(String, String)>>, String> {
         let out = run(self.git().args(["ls-tree", "-z", &self.base, "--"]).args(paths), b"")?;
         let text = String::from_utf8_lossy(&out);
