@@ -274,9 +274,9 @@ fn assemble(scenes: &[Scene], ladders: &[(usize, Vec<Rewrite>)], choice: &[usize
     for (number, scene) in scenes.iter().enumerate() {
         let chosen: Vec<&Rewrite> =
             choice.iter().zip(ladders).filter(|(_, l)| l.0 == number).map(|(c, l)| &l.1[*c]).collect();
-        let (edits, cleanups) = rules::assemble(scene, &chosen)?;
-        plan.edits.extend(edits);
-        plan.rules.extend(cleanups);
+        let made = rules::assemble(scene, &chosen)?;
+        plan.edits.extend(made.edits);
+        plan.rules.extend(made.used);
         plan.cautions.extend(rules::one_call_left(scene, &chosen));
         for r in chosen {
             plan.rules.extend(&r.rules);
@@ -284,6 +284,17 @@ fn assemble(scenes: &[Scene], ladders: &[(usize, Vec<Rewrite>)], choice: &[usize
             plan.notes.extend(r.notes.iter().cloned());
             plan.cautions.extend(r.cautions.iter().cloned());
         }
+        plan.notes.extend(made.notes);
+    }
+    let files: BTreeSet<FileId> = scenes.iter().map(|s| s.file).collect();
+    for file in files {
+        let own: Vec<&Scene> = scenes.iter().filter(|s| s.file == file).collect();
+        let (edits, cautions) = rules::file_comments(&own, &plan.edits);
+        if !edits.is_empty() {
+            plan.rules.push(RuleId("old_name"));
+        }
+        plan.edits.extend(edits);
+        plan.cautions.extend(cautions);
     }
     plan.edits = EditSet::new(plan.edits).ok()?.into_edits();
     plan.rules.sort();

@@ -3,8 +3,9 @@
 
 use super::analysis::{constant, read_after};
 use super::body::{DirtyOp, PageLoop};
+use super::comments::lift;
 use super::shape::{Bound, Step};
-use super::style::{bare, call, comments, condition, indent_of, indent_to, lifted, one_line, width};
+use super::style::{bare, call, comments, condition, indent_of, indent_to, one_line, width};
 use super::{Change, Form, Rewrite, RuleId, Scene, Unit, guarded_loop};
 use crate::ast::{BinOp, Expr, ExprKind};
 use crate::plan::{Obligation, ObligationKind};
@@ -85,10 +86,9 @@ pub fn fold(scene: &Scene, unit: &Unit, f: &Fold) -> Option<Rewrite> {
     }
     let comments = comments(scene.text, f.span);
     let (code, form) = statement(scene, &indent, &[array, count], &dirtying, &guards)?;
-    let (with, form) = if comments.is_empty() {
-        (code, form)
-    } else {
-        (format!("{}\n{indent}{code}", lifted(scene.text, &comments, &indent)), Form::Compound)
+    let (with, form) = match lift(scene, &comments, &indent, &mut r) {
+        None => (code, form),
+        Some(above) => (format!("{above}\n{indent}{code}"), Form::Compound),
     };
     r.changes.push(Change { span: f.span, with, form });
     r.changes.extend(Change::indentation(scene, f.span.start));

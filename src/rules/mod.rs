@@ -9,6 +9,7 @@ pub mod analysis;
 pub mod body;
 pub mod callers;
 pub mod cfg;
+pub mod comments;
 pub mod shape;
 pub mod style;
 
@@ -335,9 +336,18 @@ pub fn one_call_left(scene: &Scene, chosen: &[&Rewrite]) -> Option<String> {
     left.then(|| format!("{}() is left with one call: callers could make that call themselves.", f.name))
 }
 
-/// The edits of the chosen rewrites of one function, cleaned up, and the clean-ups that were used; `None` when they do
-/// not fit together.
-pub fn assemble(scene: &Scene, chosen: &[&Rewrite]) -> Option<(Vec<Edit>, Vec<RuleId>)> {
+/// What the rewrites of one function come to.
+pub struct Assembled {
+    /// The edits.
+    pub edits: Vec<Edit>,
+    /// The clean-ups that were used.
+    pub used: Vec<RuleId>,
+    /// For the commit message.
+    pub notes: Vec<String>,
+}
+
+/// The edits of the chosen rewrites of one function, cleaned up; `None` when they do not fit together.
+pub fn assemble(scene: &Scene, chosen: &[&Rewrite]) -> Option<Assembled> {
     let mut changes: Vec<Change> = chosen.iter().flat_map(|r| r.changes.iter().cloned()).collect();
     let mut used = Vec::new();
     let dropped = unused_locals::changes(scene, &changes)?;
@@ -350,9 +360,15 @@ pub fn assemble(scene: &Scene, chosen: &[&Rewrite]) -> Option<(Vec<Edit>, Vec<Ru
     if drop_braces::apply(scene, &mut changes)? {
         used.push(RuleId("drop_braces"));
     }
-    if old_name::apply(scene, &mut changes) {
+    let notes = comments::drop_done(scene, &mut changes);
+    if old_name::apply(scene, &mut changes) || !notes.is_empty() {
         used.push(RuleId("old_name"));
     }
     let edit = |c: Change| Edit { file: scene.file, span: c.span, with: c.with.into_bytes() };
-    Some((changes.into_iter().map(edit).collect(), used))
+    Some(Assembled { edits: changes.into_iter().map(edit).collect(), used, notes })
+}
+
+/// What the comments of a file need once the functions of a plan in it are rewritten: edits, and sentences for a person.
+pub fn file_comments(scenes: &[&Scene], edits: &[Edit]) -> (Vec<Edit>, Vec<String>) {
+    old_name::file(scenes, edits)
 }

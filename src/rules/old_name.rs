@@ -2,8 +2,10 @@
 //!
 //! # What it does
 //! In a function that no longer calls `put_page()` (or `release_pages()`, or the `get_user_pages*()` that became its
-//! twin), the name changes too in the comment above the function, in comments beside, directly above or inside what was
-//! rewritten, and in strings of the function: a debug message that says which call failed.
+//! twin), the name changes too in the comment above the function, in the comments of its body, and in its strings: a
+//! debug message that says which call failed. When no code of the file calls the old name any more, comments of the
+//! other functions that say that it is called follow. A line `FIXME` or `TODO` directly above what was rewritten that
+//! asks for the right reference counting function goes.
 //!
 //! # Why
 //! A comment that says "before put_page() is called" is wrong afterwards, and reviewers ask for it.
@@ -19,82 +21,96 @@
 //!
 //! # Fix safety
 //! Comments and strings only, and only the whole name. A function that still calls the old name, for pages of another
-//! origin, keeps its comments, and so does a line that would grow beyond 80 columns.
+//! origin, keeps its comments, and the plan says so. So does text that is quoted from elsewhere, and a comparison ("as
+//! put_page() does"). A comment line that would grow beyond 80 columns is broken.
 
-use super::style::{comments, identifiers, line_end, line_start, strings, width};
+use super::comments::{compares, quoted, renamed, says_that_it_calls, words};
+use super::style::{comments, identifiers, line_start, strings};
 use super::{Change, Form, Scene};
-use crate::source::Span;
+use crate::edit::Edit;
+use crate::plan::Target;
+use crate::source::{LineMap, Span};
+use std::collections::BTreeSet;
 
-/// Renames the old function in comments; whether anything changed.
+/// An old name, what comes for it, and how the users of it are recognised.
+struct Rename {
+    old: String,
+    new: String,
+    /// `get_user_pages` for any of its forms: users are all names that start so, and strings keep it.
+    family: bool,
+}
+
+impl Rename {
+    fn is_user(&self, name: &[u8]) -> bool {
+        if self.family { name.starts_with(self.old.as_bytes()) } else { name == self.old.as_bytes() }
+    }
+    /// The span has users of the old name, and all of them go.
+    fn all_go(&self, text: &[u8], span: Span, changes: &[(Span, &[u8])]) -> bool {
+        let users: Vec<Span> = identifiers(text, span).into_iter().filter(|s| self.is_user(s.of(text))).collect();
+        let emitted = changes
+            .iter()
+            .any(|(_, with)| identifiers(with, Span::new(0, with.len())).iter().any(|s| self.is_user(s.of(with))));
+        !users.is_empty() && !emitted && users.iter().all(|u| changes.iter().any(|(s, _)| s.contains(*u)))
+    }
+}
+
+/// The names that the changes make old.
+fn renames(target: &Target, text: &[u8], changes: &[(Span, &[u8])]) -> Vec<Rename> {
+    let puts = [("put_page", target.single()), ("release_pages", target.batch())];
+    let puts = puts.into_iter().filter_map(|(old, new)| Some((old.to_string(), new?.to_string())));
+    let mut all: Vec<Rename> = puts.map(|(old, new)| Rename { old, new, family: false }).collect();
+    for (span, with) in changes {
+        let (old, new) = (span.text(text), String::from_utf8_lossy(with));
+        if old.starts_with("get_user_pages") && new.starts_with("pin_user_pages") && all.iter().all(|r| r.old != old) {
+            all.push(Rename { old, new: new.into_owned(), family: false });
+        }
+    }
+    if all.iter().any(|r| r.old.starts_with("get_user_pages")) && all.iter().all(|r| r.old != "get_user_pages") {
+        all.push(Rename { old: "get_user_pages".into(), new: "pin_user_pages".into(), family: true });
+    }
+    all
+}
+
+/// Renames the old function in the comments and strings of a function; whether anything changed.
 pub fn apply(scene: &Scene, changes: &mut Vec<Change>) -> bool {
     let mut used = false;
-    let puts = [("put_page", scene.target.single()), ("release_pages", scene.target.batch())];
-    let mut names: Vec<(String, String)> =
-        puts.into_iter().filter_map(|(old, new)| Some((old.to_string(), new?.to_string()))).collect();
-    names.extend(pins(scene, changes));
-    for (old, new) in &names {
-        let (old, new) = (old.as_str(), new.as_str());
-        let left = |text: &[u8], span: Span| identifiers(text, span).iter().any(|s| s.of(text) == old.as_bytes());
-        let called = identifiers(scene.text, scene.function.span)
-            .into_iter()
-            .filter(|s| s.of(scene.text) == old.as_bytes())
-            .collect::<Vec<_>>();
-        let covered = |s: Span| changes.iter().any(|c| c.span.contains(s));
-        let emitted = changes.iter().any(|c| left(c.with.as_bytes(), Span::new(0, c.with.len())));
-        if called.is_empty() || emitted || !called.iter().all(|s| covered(*s)) {
+    let text = scene.text;
+    let made: Vec<Change> = changes.clone();
+    let done: Vec<(Span, &[u8])> = made.iter().map(|c| (c.span, c.with.as_bytes())).collect();
+    for rename in renames(scene.target, text, &done) {
+        if !rename.all_go(text, scene.function.span, &done) {
             continue;
         }
-        let near = |s: Span| {
-            let (first, last) = (line_start(scene.text, s.start), line_end(scene.text, s.end));
-            changes.iter().any(|c| {
-                let (start, end) = (line_start(scene.text, c.span.start), line_end(scene.text, c.span.end));
-                last == start || first < end && start < last
-            })
-        };
-        let mut found = comments(scene.text, scene.function.span);
-        found.retain(|s| near(*s));
-        found.extend(above(scene));
-        found.extend(strings(scene.text, scene.function.span));
-        found.retain(|s| !covered(*s));
-        let mut words: Vec<Change> = found
-            .into_iter()
-            .flat_map(|c| words(scene.text, c, old))
-            .filter(|s| fits(scene.text, *s, new))
-            .map(|span| Change { span, with: new.to_string(), form: Form::Part })
-            .collect();
-        used |= !words.is_empty();
+        let taken = |changes: &[Change], s: Span| changes.iter().any(|c| c.span.start < s.end && s.start < c.span.end);
+        for c in comments(text, scene.function.span).into_iter().chain(above(scene)) {
+            for word in words(text, c, &rename.old) {
+                if quoted(text, c, word) || compares(text, c, word) {
+                    continue;
+                }
+                if let Some(change) = renamed(text, c, word, &rename.new).filter(|x| !taken(changes, x.span)) {
+                    changes.push(change);
+                    used = true;
+                }
+            }
+        }
+        for s in strings(text, scene.function.span).into_iter().filter(|_| !rename.family) {
+            for span in words(text, s, &rename.old).into_iter().filter(|w| !taken(&made, *w)) {
+                changes.push(Change { span, with: rename.new.clone(), form: Form::Part });
+                used = true;
+            }
+        }
         // Comments that moved with a change.
         for c in changes.iter_mut() {
             let text = c.with.clone().into_bytes();
             let moved = comments(&text, Span::new(0, text.len()));
-            for span in moved.into_iter().flat_map(|m| self::words(&text, m, old)).rev() {
-                c.with.replace_range(span.start as usize..span.end as usize, new);
+            for span in moved.into_iter().flat_map(|m| words(&text, m, &rename.old)).rev() {
+                c.with.replace_range(span.start as usize..span.end as usize, &rename.new);
                 used = true;
             }
         }
-        changes.append(&mut words);
     }
     changes.sort_by_key(|c| c.span);
     used
-}
-
-/// The pinning calls that became their twins, each name once.
-fn pins(scene: &Scene, changes: &[Change]) -> Vec<(String, String)> {
-    let mut out: Vec<(String, String)> = Vec::new();
-    for c in changes {
-        let old = c.span.text(scene.text);
-        if old.starts_with("get_user_pages") && c.with.starts_with("pin_user_pages") && !out.iter().any(|o| o.0 == old)
-        {
-            out.push((old, c.with.clone()));
-        }
-    }
-    out
-}
-
-/// The line stays within 80 columns when the word becomes `new`.
-fn fits(text: &[u8], word: Span, new: &str) -> bool {
-    let line = Span { start: line_start(text, word.start), end: line_end(text, word.start) }.text(text);
-    width(line.trim_end()) + new.len() <= 80 + (word.end - word.start) as usize
 }
 
 /// The comment that ends on the line above the function.
@@ -110,12 +126,50 @@ fn above(scene: &Scene) -> Option<Span> {
     Some(Span::new(start, before.len()))
 }
 
-/// Where the word stands in the span.
-fn words(text: &[u8], span: Span, word: &str) -> Vec<Span> {
-    let inside = span.of(text);
-    let is_part = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
-    memchr::memmem::find_iter(inside, word.as_bytes())
-        .filter(|&i| !is_part(i.checked_sub(1).and_then(|j| inside.get(j))) && !is_part(inside.get(i + word.len())))
-        .map(|i| Span::new(span.start as usize + i, span.start as usize + i + word.len()))
-        .collect()
+/// The comments of a file after the functions of a plan in it were rewritten: what follows them, and what a person
+/// should read again, one sentence each.
+pub fn file(scenes: &[&Scene], edits: &[Edit]) -> (Vec<Edit>, Vec<String>) {
+    let Some(first) = scenes.first() else { return (vec![], vec![]) };
+    let (text, whole) = (first.text, Span::new(0, first.text.len()));
+    let done: Vec<(Span, &[u8])> =
+        edits.iter().filter(|e| e.file == first.file).map(|e| (e.span, e.with.as_slice())).collect();
+    let mut more: Vec<Edit> = Vec::new();
+    let mut lines = BTreeSet::new();
+    let all = comments(text, whole);
+    for rename in renames(first.target, text, &done) {
+        let found = all.iter().flat_map(|&c| words(text, c, &rename.old).into_iter().map(move |w| (c, w)));
+        let left: Vec<(Span, Span)> = found.filter(|(_, w)| !done.iter().any(|(s, _)| s.contains(*w))).collect();
+        if left.is_empty() {
+            continue;
+        }
+        let gone = rename.all_go(text, whole, &done);
+        for (comment, word) in left {
+            if quoted(text, comment, word) || compares(text, comment, word) {
+                continue;
+            }
+            let own = scenes.iter().any(|s| s.function.span.contains(comment) || above(s) == Some(comment));
+            let taken = |s: Span| {
+                let hit = |o: Span| o.start < s.end && s.start < o.end;
+                done.iter().any(|(o, _)| hit(*o)) || more.iter().any(|e| hit(e.span))
+            };
+            let change = (gone && (own || says_that_it_calls(text, comment, word)))
+                .then(|| renamed(text, comment, word, &rename.new))
+                .flatten()
+                .filter(|c| !taken(c.span));
+            match change {
+                Some(c) => more.push(Edit { file: first.file, span: c.span, with: c.with.into_bytes() }),
+                // It speaks of a function that changed, or stands in one.
+                None if own || scenes.iter().any(|s| !words(text, comment, &s.function.name).is_empty()) => {
+                    lines.insert((word.start, rename.old.clone()));
+                }
+                None => {}
+            }
+        }
+    }
+    let map = LineMap::new(text);
+    let path = first.program.path(first.file);
+    let say = |(at, old): (u32, String)| {
+        format!("The comment at {path}:{} names {old}() and stays: read whether it is still true.", map.line(at))
+    };
+    (more, lines.into_iter().map(say).collect())
 }

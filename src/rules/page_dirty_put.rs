@@ -36,7 +36,8 @@
 use super::analysis::same;
 use super::batch::{Dirtying, dirty_function, mmu_caution, release_statement};
 use super::body::{DirtyOp, dirty_statement};
-use super::style::{bare, comments, indent_of, indent_to, lifted, width};
+use super::comments::lift;
+use super::style::{bare, comments, indent_of, indent_to, width};
 use super::{Change, Form, Rewrite, Scene, Unit};
 use crate::ast::{Expr, ExprKind, StmtKind, UnOp};
 use crate::source::Span;
@@ -80,10 +81,9 @@ pub fn rewrite(scene: &Scene, unit: &Unit) -> Option<Rewrite> {
     let plain = |_: &str| Some(format!("{single}({written});"));
     let (code, form) = release_statement(scene, &indent, &args, &dirtying, &plain)?;
     let gone: Vec<Span> = comments(scene.text, span);
-    let (with, form) = if gone.is_empty() {
-        (code, form)
-    } else {
-        (format!("{}\n{indent}{code}", lifted(scene.text, &gone, &indent)), Form::Compound)
+    let (with, form) = match lift(scene, &gone, &indent, &mut r) {
+        None => (code, form),
+        Some(above) => (format!("{above}\n{indent}{code}"), Form::Compound),
     };
     r.changes.push(Change { span, with, form });
     r.changes.extend(Change::indentation(scene, span.start));

@@ -238,29 +238,6 @@ pub fn identifiers(text: &[u8], span: Span) -> Vec<Span> {
     found
 }
 
-/// Comments of the span as lines at the given indent, without a newline after the last; empty when there are none.
-/// Lines of a comment keep their place relative to its first one.
-pub fn lifted(text: &[u8], comments: &[Span], indent: &str) -> String {
-    let mut out = String::new();
-    for c in comments {
-        let raw = c.text(text);
-        for (i, line) in raw.lines().enumerate() {
-            if !out.is_empty() {
-                out.push('\n');
-                out.push_str(indent);
-            }
-            let line = line.trim();
-            if i > 0 && line.starts_with('*') {
-                out.push(' ');
-            } else if i > 0 {
-                out.push_str("   ");
-            }
-            out.push_str(line);
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
