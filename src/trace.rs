@@ -323,6 +323,10 @@ pub enum Reason {
     CaseUnknown,
     /// The pinning twin would no longer dirty the pages, and no release does.
     LosesDirty,
+    /// Pins are counted apart, and this one would mark the address space of another process for a touch of the CPU.
+    OtherMm,
+    /// Pins are counted apart, and whether the CPU writes the page depends on the caller.
+    CallersDecide,
 }
 
 impl Reason {
@@ -351,6 +355,8 @@ impl Reason {
         Reason::HalfConverted,
         Reason::CaseUnknown,
         Reason::LosesDirty,
+        Reason::OtherMm,
+        Reason::CallersDecide,
     ];
     /// Stable spelling.
     pub fn code(self) -> &'static str {
@@ -378,6 +384,8 @@ impl Reason {
             Reason::HalfConverted => "half-converted",
             Reason::CaseUnknown => "case-unknown",
             Reason::LosesDirty => "loses-dirty",
+            Reason::OtherMm => "other-mm",
+            Reason::CallersDecide => "callers-decide",
         }
     }
 }

@@ -6,7 +6,7 @@
 //! the pages, and what does the pinning call do no more. It makes no plan.
 
 use super::place;
-use crate::ast::Function;
+use crate::ast::{Expr, ExprKind, Function, StmtKind, UnOp};
 use crate::classify;
 use crate::kernel::{AcquireKind, Api};
 use crate::program::Program;
@@ -23,6 +23,8 @@ pub(super) fn obstacle(program: &dyn Program, custody: &Custody, group: &[usize]
     traces.iter().find_map(|(site, trace)| {
         half_converted(program, custody, site, trace)
             .or_else(|| no_case(program, custody, site, trace))
+            .or_else(|| other_mm(program, site, trace))
+            .or_else(|| callers_decide(program, custody, site, trace))
             .or_else(|| foreign(program, custody, trace))
             .or_else(|| other_drop(program, custody, site, trace))
             .or_else(|| loses_dirty(program, custody, site, trace))
@@ -113,6 +115,84 @@ fn no_case(program: &dyn Program, custody: &Custody, site: &PinSite, trace: &Pin
     (!shown).then(|| (Reason::CaseUnknown, text.to_string()))
 }
 
+/// Only the processor gets at the data, as far as the trace tells.
+fn processor_only(trace: &PinTrace) -> bool {
+    trace.case == 5 && trace.uses.iter().all(|u| u.kind != UseKind::Io)
+}
+
+/// A pin in another process marks its whole address space (`mm_set_has_pinned_flag()`, v6.12 mm/gup.c).
+fn other_mm(program: &dyn Program, site: &PinSite, trace: &PinTrace) -> Option<(Reason, String)> {
+    if !processor_only(trace) || !site.api.ends_with("_remote") {
+        return None;
+    }
+    let function = program.function_at(site.at)?;
+    let mm = address_space(&function, site)?;
+    let own = |e: &Expr| matches!(&e.kind, ExprKind::Field { base, name, .. } if &**name == "mm" && base.ident().is_some_and(|n| &**n == "current"));
+    let is_own = own(mm) || mm.ident().is_some_and(|n| values(&function, n).is_some_and(|v| v.iter().all(|e| own(e))));
+    let text = mm.span.text(&program.text(site.at.file));
+    let why = format!(
+        "Only the processor touches the data, and `{text}` is not shown to be current->mm: a pin marks that whole \
+         process (MMF_HAS_PINNED, never cleared) where fork() looks for pins."
+    );
+    (!is_own).then_some((Reason::OtherMm, why))
+}
+
+/// The argument with the address space: it stands before the start address, which stands before the count.
+fn address_space<'a>(function: &'a Function, site: &PinSite) -> Option<&'a Expr> {
+    let mut found = None;
+    function.body.walk_exprs(&mut |e| {
+        if e.span == site.call {
+            found = e.call();
+        }
+    });
+    let (_, args) = found?;
+    let count = Api::get().acquire(&site.api)?.roles(args.len(), None).count?;
+    args.get(count.checked_sub(2)?)
+}
+
+/// Everything that a variable is set to; `None` when that is not all there is to see.
+fn values<'a>(function: &'a Function, name: &Name) -> Option<Vec<&'a Expr>> {
+    let mut found = Vec::new();
+    let mut escapes = function.params.iter().any(|p| p.name == *name);
+    function.body.walk(&mut |s| {
+        if let StmtKind::Decl(all) = &s.kind {
+            found.extend(all.iter().filter(|d| d.name == *name).filter_map(|d| d.init.as_ref()));
+        }
+    });
+    function.body.walk_exprs(&mut |e| match &e.kind {
+        ExprKind::Assign(_, to, value) if to.ident() == Some(name) => found.push(value),
+        ExprKind::Unary(UnOp::AddrOf, of) if of.ident() == Some(name) => escapes = true,
+        _ => {}
+    });
+    (!escapes && !found.is_empty()).then_some(found)
+}
+
+/// The function that pins gives the page to its callers, and they say whether it is written: those that only read it
+/// have no case that asks for a pin.
+fn callers_decide(
+    program: &dyn Program,
+    custody: &Custody,
+    site: &PinSite,
+    trace: &PinTrace,
+) -> Option<(Reason, String)> {
+    let beyond = releases(custody, trace).any(|r| r.function != site.function);
+    // An array, or a number made of the page, is for more than a touch of the processor.
+    let one = site.count.as_ref().is_some_and(|(n, _)| n == "1");
+    let number = trace.uses.iter().any(|u| u.kind == UseKind::Address);
+    if !processor_only(trace) || !one || number || site.writes != Writes::Conditional || !beyond {
+        return None;
+    }
+    let function = program.function_at(site.at)?;
+    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    let given = function.params.iter().find(|p| site.write_expr.split(word).any(|w| *w == *p.name))?;
+    let text = format!(
+        "Only the processor touches the data, and the callers of {}() say by `{}` whether it is written: a caller that \
+         reads needs no pin (pin_user_pages.rst, CASE 5 is about writing), so each of them has to be judged.",
+        site.function, given.name
+    );
+    Some((Reason::CallersDecide, text))
+}
+
 /// Pages of another origin at a release. A guard in the code is not enough here: were it wrong, the count would be.
 fn foreign(program: &dyn Program, custody: &Custody, trace: &PinTrace) -> Option<(Reason, String)> {
     let release = releases(custody, trace).find(|r| !r.foreign.is_empty())?;
@@ -138,7 +218,7 @@ fn other_drop(program: &dyn Program, custody: &Custody, site: &PinSite, trace: &
     for (at, f) in functions(program, custody, site, trace) {
         let mut found: Option<(Name, Loc)> = None;
         f.body.walk_exprs(&mut |e| {
-            let crate::ast::ExprKind::Call { callee, .. } = &e.kind else { return };
+            let ExprKind::Call { callee, .. } = &e.kind else { return };
             let Some(name) = callee.ident().filter(|n| api.release(n).is_some()) else { return };
             let here = Loc { file: at.file, span: callee.span };
             if found.is_none() && !known.contains(&here) {

@@ -219,4 +219,28 @@ dirties the pages, the conversion would lose that. Add the missing dirtying
 at the release first, as a fix of its own; then convert.
 ",
     ),
+    page(
+        "other-mm",
+        "the pin would mark another process for a touch of the processor",
+        "\
+The pages belong to an address space that is not shown to be current->mm, and
+only the processor gets at the data (case 5). pin_user_pages*() sets
+MMF_HAS_PINNED in that mm and never clears it (v6.12 mm/gup.c; the flag is in
+include/linux/sched/coredump.h, fork() asks for it in include/linux/mm.h, as in
+v6.1). From then on every fork() of that process looks for pins in each page
+and copies what may be pinned. For one word written through kmap() that is a
+bad trade, and mainline left such callers with get_user_pages_remote().
+",
+    ),
+    page(
+        "callers-decide",
+        "the callers of the pinning function say whether the page is written",
+        "\
+A helper pins one page and returns it, write access depends on its argument,
+and only the processor touches the data. A caller that writes is case 5 of
+pin_user_pages.rst; one that only reads has no case and keeps
+get_user_pages(). One name in the helper cannot be right for both: split the
+helper, or judge every caller by hand.
+",
+    ),
 ];

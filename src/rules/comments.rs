@@ -8,8 +8,10 @@ use super::style::{fits, indent_of, line_end, line_start};
 use super::{Change, Form, Rewrite, Scene};
 use crate::source::Span;
 
-/// Words before a name with which a comment compares: it speaks of the function itself, not of a call.
-const COMPARING: [&str; 8] = ["as", "like", "unlike", "than", "see", "cf", "cf.", "also"];
+/// Words before a name with which a comment compares, or tells how the kernel behaves: it speaks of the function itself,
+/// not of a call of the code at hand.
+const COMPARING: [&str; 14] =
+    ["as", "like", "unlike", "than", "see", "cf", "cf.", "also", "force", "forces", "forcing", "make", "makes", "let"];
 /// Words before a name with which a comment says that the code calls it.
 const CALLING: [&str; 14] = [
     "by", "call", "called", "calling", "calls", "from", "through", "use", "used", "uses", "using", "via", "with",
@@ -54,7 +56,7 @@ fn before(text: &[u8], comment: Span, offset: u32) -> Vec<String> {
     all.split_off(all.len().saturating_sub(2))
 }
 
-/// A comparison with the function, or a pointer to it: `as put_page() does`.
+/// A comparison with the function, or a word about how it works: `as put_page() does`, `to force put_page() to`.
 pub fn compares(text: &[u8], comment: Span, word: Span) -> bool {
     before(text, comment, word.start).last().is_some_and(|w| COMPARING.contains(&w.as_str()))
 }
@@ -119,8 +121,8 @@ pub fn renamed(text: &[u8], comment: Span, word: Span, new: &str) -> Option<Chan
 
 /// The line up to the last space that keeps it within 80 columns, behind `from`, and the rest.
 fn broken(line: &str, from: usize) -> Option<(String, String)> {
-    let cut = line.char_indices().filter(|(i, c)| *c == ' ' && *i > from).map(|(i, _)| i);
-    let cut = cut.filter(|&i| fits(&line[..i])).last()?;
+    let mut spaces = line.rmatch_indices(' ').map(|(i, _)| i);
+    let cut = spaces.find(|&i| i > from && fits(&line[..i]))?;
     Some((line[..cut].trim_end().to_string(), line[cut..].trim().to_string()))
 }
 

@@ -3,8 +3,8 @@
 //! # What it does
 //! In a function that no longer calls `put_page()` (or `release_pages()`, or the `get_user_pages*()` that became its
 //! twin), the name changes too in the comment above the function, in the comments of its body, and in its strings: a
-//! debug message that says which call failed. When no code of the file calls the old name any more, comments of the
-//! other functions that say that it is called follow. A line `FIXME` or `TODO` directly above what was rewritten that
+//! debug message that says which call failed. When no code of the file calls the old name any more, the comments
+//! of its other functions follow: those that name that very pinning call, or say that the old function is called. A line `FIXME` or `TODO` directly above what was rewritten that
 //! asks for the right reference counting function goes.
 //!
 //! # Why
@@ -152,7 +152,9 @@ pub fn file(scenes: &[&Scene], edits: &[Edit]) -> (Vec<Edit>, Vec<String>) {
                 let hit = |o: Span| o.start < s.end && s.start < o.end;
                 done.iter().any(|(o, _)| hit(*o)) || more.iter().any(|e| hit(e.span))
             };
-            let change = (gone && (own || says_that_it_calls(text, comment, word)))
+            // The name of a pinning call says which call is meant. Others name a kind of function as well.
+            let exact = rename.old.starts_with("get_user_pages_");
+            let change = (gone && (own || exact || says_that_it_calls(text, comment, word)))
                 .then(|| renamed(text, comment, word, &rename.new))
                 .flatten()
                 .filter(|c| !taken(c.span));
