@@ -1,13 +1,46 @@
 //! Which hazards of the model concern a site, and what its conversion changes about them.
 //!
-//! Joins the facts of a record (how long the pages are held, whether they are written, how they are made dirty) with
-//! the scenarios. It decides nothing and explores nothing: a scenario says what can go wrong with a page of such a
-//! site, not that it does.
+//! Joins the facts of a record (how long the pages are held, whether they are written, how they are made dirty) and of
+//! the tree (what its kernel does about pins) with the scenarios. It decides nothing and explores nothing: a scenario
+//! says what can go wrong with a page of such a site, not that it does.
 
 use crate::hazard::{Role, SCENARIOS, Scenario};
 use crate::report::SiteRecord;
 use serde::Serialize;
 use std::collections::BTreeSet;
+
+/// What the kernel of the tree does already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Kernel {
+    /// fork() copies a pinned anonymous page for the child (v6.1 include/linux/mm.h `page_needs_cow_for_dma()`).
+    pub copies_at_fork: bool,
+    /// A pin for reading unshares the page (v6.1 mm/gup.c `gup_must_unshare()`).
+    pub unshares: bool,
+    /// Reclaim leaves pinned pages of files alone (v6.1 mm/vmscan.c asks twice; once is for swap only).
+    pub reclaim_asks: bool,
+    /// ext4 warns of a dirty page without buffers (v6.1 fs/ext4/inode.c).
+    pub ext4_tolerates: bool,
+    /// A writable long-term pin of a shared file mapping is refused (v6.12 mm/gup.c).
+    pub refuses_files: bool,
+}
+
+impl Kernel {
+    /// Looks into the sources; `read` gives the text of a path, if there is one.
+    pub fn of(read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Self {
+        let count = |path: &str, word: &str| {
+            read(path).map_or(0, |text| memchr::memmem::find_iter(&text, word.as_bytes()).count())
+        };
+        Self {
+            copies_at_fork: ["include/linux/mm.h", "mm/memory.c"].iter().any(|p| count(p, "needs_cow_for_dma") > 0),
+            unshares: ["include/linux/mm.h", "mm/internal.h", "mm/gup.c"]
+                .iter()
+                .any(|p| count(p, "gup_must_unshare") > 0),
+            reclaim_asks: count("mm/vmscan.c", "maybe_dma_pinned(") > 1,
+            ext4_tolerates: count("fs/ext4/inode.c", "does not have buffers attached") > 0,
+            refuses_files: count("mm/gup.c", "vma_needs_dirty_tracking") > 0,
+        }
+    }
+}
 
 /// A scenario that a page of the site can run into.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -18,9 +51,11 @@ pub struct Concern {
     pub title: &'static str,
     /// The fact of the site that makes it apply.
     pub why: String,
-    /// Fixes that work only once pins are tracked, which is what the conversion is for.
+    /// What closes it in this tree already, or will once the site is converted; empty if nothing does.
+    pub closed: String,
+    /// Cures that need pins to be told from other references.
     pub with_tracking: Vec<&'static str>,
-    /// Fixes that need no tracking.
+    /// Cures that do not.
     pub without: Vec<&'static str>,
 }
 
@@ -47,8 +82,39 @@ pub struct Concerns {
     pub change: String,
 }
 
+/// Whether the pin says that it lasts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LongTerm {
+    /// FOLL_LONGTERM stands in the call.
+    Passed,
+    /// It stands elsewhere in the function.
+    Mentioned,
+    /// It does not stand there.
+    #[default]
+    Absent,
+}
+
+impl LongTerm {
+    /// Looks at the call on a line (1-based) and at the function around it: from one line that starts with a brace to
+    /// the next.
+    pub fn at(text: &str, line: u32) -> Self {
+        const FLAG: &str = "FOLL_LONGTERM";
+        let lines: Vec<&str> = text.lines().collect();
+        let at = (line as usize).saturating_sub(1).min(lines.len());
+        let (above, below) = lines.split_at(at);
+        let call: String = below.join("\n").chars().take_while(|c| *c != ';').collect();
+        if call.contains(FLAG) {
+            return LongTerm::Passed;
+        }
+        let start = above.iter().rposition(|l| l.starts_with('{')).unwrap_or(0);
+        let end = below.iter().position(|l| l.starts_with('}')).unwrap_or(below.len());
+        let inside = above[start..].iter().chain(&below[..end]).any(|l| l.contains(FLAG));
+        if inside { LongTerm::Mentioned } else { LongTerm::Absent }
+    }
+}
+
 /// The hazards of a site in a tree of that dialect (the code of the record of kind `run`).
-pub fn of(site: &SiteRecord, dialect: &str) -> Concerns {
+pub fn of(site: &SiteRecord, dialect: &str, kernel: &Kernel, longterm: LongTerm) -> Concerns {
     let beyond: BTreeSet<&str> = site
         .releases
         .iter()
@@ -62,47 +128,90 @@ pub fn of(site: &SiteRecord, dialect: &str) -> Concerns {
         (_, true) => format!("beyond {}(): released in {}", site.function, list(&beyond)),
         _ => format!("until {}() releases them", site.function),
     };
-    let writes = site.write != "never";
+    // Case 4: nobody touches the data. Case 3: whoever maps the pages gives them up in time.
+    let untouched = site.reason_code == "struct-page-only" || site.reason_code == "no-pages";
+    let notified = site.reason_code == "mmu-notifier";
+    let writes = site.write != "never" && !untouched;
     let written = match site.write {
-        "always" => "yes: the pin asks for write access".to_string(),
+        _ if untouched => "no: the data of the pages is not touched".to_string(),
+        "always" => "yes: the call asks for write access".to_string(),
         "conditional" => format!("if {}", site.write_expr),
         "never" => "no: the pages are only read".to_string(),
         _ => "not known: the flags come from elsewhere".to_string(),
     };
     let kinds: BTreeSet<&str> = site.releases.iter().map(|r| r.dirty).filter(|d| *d != "none").collect();
+    let flag_only = kinds.iter().all(|k| *k == "SetPageDirty");
     let dirtied = match (kinds.is_empty(), writes) {
+        (false, _) if flag_only => {
+            "by SetPageDirty() before the release, which sets the flag only: writeback does not find the page \
+             (`gupconv explain R3`)"
+                .to_string()
+        }
         (false, _) => format!("by {} before the release", list(&kinds)),
-        (true, true) => "nowhere: what is written to a clean page can be dropped by reclaim".to_string(),
-        (true, false) => "nowhere, and nothing needs it".to_string(),
+        (true, true) => "by no release: what is written to a clean page can be dropped by reclaim".to_string(),
+        (true, false) => "by no release, and nothing needs it".to_string(),
     };
-    let device = if site.case == 5 { "the processor" } else { "a device" };
+    let pinned = site.api.starts_with("pin_user") || (dialect == "pin-user-pages" && site.verdict == "convert");
+    let tense = if site.api.starts_with("pin_user") { "this kernel" } else { "once converted, this kernel" };
+    let who = match site.case {
+        5 => "the processor",
+        1 | 2 => "a device",
+        _ => "whoever holds the pages",
+    };
     let applies = |name: &str| -> Option<String> {
-        let may_write = || format!("{device} may write until the release, and writeback does not know of it");
+        let may_write = || format!("{who} may write until the release, and writeback does not know of it");
         match name {
-            "writeback-dma" => writes.then(may_write),
-            "page-mkwrite" => writes.then(|| "only the pin faults; later writes are not announced".into()),
+            "writeback-dma" => (writes && !notified).then(may_write),
+            "page-mkwrite" => {
+                (writes && !notified).then(|| "only the pin faults; later writes are not announced".into())
+            }
             "direct-io" | "direct-io-early-pin" => {
                 (writes && site.case == 1).then(|| "the pages are the target of I/O of one call".into())
             }
-            "no-buffers" | "lost-data" => (writes && !kinds.is_empty())
+            "no-buffers" | "lost-data" => (writes && !kinds.is_empty() && !flag_only)
                 .then(|| format!("the pages are made dirty by {} at the end", list(&kinds))),
-            "truncate-dax" | "truncate-cache" => {
-                long.then(|| format!("they are held beyond {}(), so the file can change meanwhile", site.function))
-            }
+            "truncate-dax" | "truncate-cache" => (long && !notified && !untouched)
+                .then(|| format!("they are held beyond {}(), so the file can change meanwhile", site.function)),
             "leaked-pin" => lost.then(|| match site.gaps.first() {
                 Some(g) => {
                     format!("the trace has a gap at {}:{}; if a path there keeps them, this follows", g.path, g.line)
                 }
                 None => "no release was found".into(),
             }),
-            "fork-write" => (writes && long).then(|| "the process can fork while they are held".into()),
-            "fork-read" => (!writes && long).then(|| "they are read after the pin, and the process can fork".into()),
+            "fork-write" => (writes && long && !notified).then(|| "the process can fork while they are held".into()),
+            "fork-read" => (!writes && long && !untouched && !notified)
+                .then(|| "they are read after the call, and the process can fork".into()),
             "pin-then-put" => released_by(site, "pin_user", "put_page"),
             "get-then-unpin" => released_by(site, "get_user", "unpin_user"),
             _ => None,
         }
     };
-    let concerns = SCENARIOS.iter().filter_map(|s| applies(s.name).map(|why| concern(s, why))).collect();
+    let closed = |name: &str| -> String {
+        match name {
+            "truncate-dax" if longterm == LongTerm::Passed => {
+                "refused already: the call passes FOLL_LONGTERM, and FS-DAX does not take it".into()
+            }
+            "truncate-dax" if longterm == LongTerm::Mentioned => format!(
+                "refused where the call passes FOLL_LONGTERM, which {}() mentions: FS-DAX does not take it",
+                site.function
+            ),
+            "truncate-cache" if kernel.refuses_files && pinned && longterm != LongTerm::Absent => {
+                format!("{tense} refuses a writable FOLL_LONGTERM pin of a shared file mapping (-EFAULT)")
+            }
+            "fork-write" if kernel.copies_at_fork && pinned => format!("{tense} copies the pinned page at fork()"),
+            "fork-read" if kernel.unshares && pinned => format!("{tense} unshares the page when it is pinned"),
+            "no-buffers" if kernel.reclaim_asks && pinned => {
+                format!("{tense} does not reclaim a pinned page; a machine with too many buffers still strips it")
+            }
+            "no-buffers" if kernel.ext4_tolerates => "ext4 of this kernel warns instead: see lost-data".into(),
+            "lost-data" if kernel.reclaim_asks && pinned => {
+                format!("{tense} does not reclaim a pinned page; a machine with too many buffers still strips it")
+            }
+            _ => String::new(),
+        }
+    };
+    let concerns =
+        SCENARIOS.iter().filter_map(|s| applies(s.name).map(|why| concern(s, why, closed(s.name)))).collect();
     Concerns {
         path: site.path.clone(),
         line: site.line,
@@ -122,31 +231,54 @@ fn released_by(site: &SiteRecord, acquire: &str, release: &str) -> Option<String
     Some(format!("{}() pins them and {}() at {}:{} lets them go", site.api, r.call, r.path, r.line))
 }
 
-fn concern(s: &'static Scenario, why: String) -> Concern {
-    let tracked = |set: &[(&str, &str)]| set.contains(&("track", "on"));
+fn concern(s: &'static Scenario, why: String, closed: String) -> Concern {
+    // What counts is the setting that a cure runs under, whoever set it.
+    let tracked = |set: &[(&'static str, &'static str)]| {
+        let all = s.settings().with(set);
+        all.has("track") && all.on("track")
+    };
     let fixes = |wanted: bool| -> Vec<&'static str> {
         let fix = s.variants.iter().filter(|v| v.role == Role::Fix && tracked(v.set) == wanted);
         fix.map(|v| v.title).collect()
     };
-    Concern { scenario: s.name, title: s.title, why, with_tracking: fixes(true), without: fixes(false) }
+    Concern { scenario: s.name, title: s.title, why, closed, with_tracking: fixes(true), without: fixes(false) }
+}
+
+/// What a permitted difference is at run time; nothing for a difference of form.
+fn difference(refinement: &str) -> Option<&'static str> {
+    match refinement {
+        "R1" => Some("set_page_dirty_lock() is called instead of set_page_dirty()"),
+        "R2" => Some("a page that is dirty already is not dirtied again"),
+        "R3" => Some("set_page_dirty_lock() is called instead of SetPageDirty()"),
+        "R4" => Some("the head of a compound page is marked dirty"),
+        "R5" => Some("PageReserved() is not asked any more"),
+        "R7" => Some("the huge zero page is released, which release_pages() passes over"),
+        "R8" => Some("the page is marked dirty before its release, not after"),
+        _ => None,
+    }
 }
 
 fn change(site: &SiteRecord, dialect: &str) -> String {
+    let refinements = site.proof.iter().flat_map(|p| &p.refinements);
+    let differ: Vec<&str> = refinements.filter_map(|r| difference(r)).collect();
+    let also = if differ.is_empty() { String::new() } else { format!("{}. ", differ.join("; ")) };
     let what = match dialect {
         "none" => return "nothing: the tree has no call to convert to".to_string(),
         "pin-user-pages" => {
             "the pages count as pinned from the pin to the last release: writeback, reclaim and fork can see that a \
              pin is there"
         }
+        _ if differ.is_empty() => {
+            "nothing yet at run time: put_user_page() does what put_page() does in this tree. The release can then be \
+             told from that of an ordinary reference, which is what tracking needs"
+        }
         _ => {
-            "nothing yet: put_user_page() does what put_page() does in this tree. The release can then be told from \
-             that of an ordinary reference, which is what tracking needs"
+            "Tracking: nothing yet, put_user_page() does what put_page() does in this tree; but the release can then be \
+             told from that of an ordinary reference"
         }
     };
-    let refined = site.proof.as_ref().filter(|p| !p.refinements.is_empty());
-    let refined = refined.map(|p| format!("; the rewrite also makes use of {}", p.refinements.join(", ")));
     match site.verdict {
-        "convert" => format!("{what}{}", refined.unwrap_or_default()),
+        "convert" => format!("{also}{what}"),
         "assist" => format!("once somebody converts it ({}): {what}", site.reason_code),
         _ => format!("nothing: the site is left alone ({})", site.reason_code),
     }
@@ -168,6 +300,15 @@ mod tests {
 
     fn site() -> SiteRecord {
         crate::print::sample::run().sites.remove(0)
+    }
+
+    /// [`super::of`] in a kernel that does nothing yet.
+    fn of(site: &SiteRecord, dialect: &str) -> Concerns {
+        super::of(site, dialect, &Kernel::default(), LongTerm::Absent)
+    }
+
+    fn named<'c>(c: &'c Concerns, name: &str) -> &'c Concern {
+        c.concerns.iter().find(|c| c.scenario == name).expect(name)
     }
 
     fn names(c: &Concerns) -> Vec<&str> {
@@ -214,9 +355,84 @@ mod tests {
     fn what_changes_depends_on_the_dialect() {
         let mut s = site();
         s.verdict = "convert";
+        s.proof.iter_mut().for_each(|p| p.refinements = vec!["R6".into()]);
         assert!(of(&s, "put-user-page-2arg").change.starts_with("nothing yet"));
         assert!(of(&s, "pin-user-pages").change.starts_with("the pages count as pinned"));
         s.verdict = "leave";
         assert!(of(&s, "pin-user-pages").change.starts_with("nothing: the site is left alone"));
+    }
+
+    #[test]
+    fn what_the_kernel_and_the_call_close_is_said() {
+        let mut s = site();
+        (s.write, s.verdict, s.api) = ("always", "leave", "pin_user_pages".into());
+        s.releases.iter_mut().for_each(|r| r.function = "foo_close".into());
+        let plain = of(&s, "pin-user-pages");
+        assert_eq!(named(&plain, "fork-write").closed, "");
+        // The cure needs pins that are tracked, although only the base of the scenario says so.
+        assert_eq!(named(&plain, "fork-write").with_tracking.len(), 1);
+        assert!(named(&plain, "fork-write").without.is_empty());
+        let kernel = Kernel { copies_at_fork: true, refuses_files: true, ..Kernel::default() };
+        let c = super::of(&s, "pin-user-pages", &kernel, LongTerm::Passed);
+        assert!(named(&c, "fork-write").closed.starts_with("this kernel copies"));
+        assert!(named(&c, "truncate-cache").closed.contains("-EFAULT"));
+        assert!(named(&c, "truncate-dax").closed.starts_with("refused already"));
+    }
+
+    #[test]
+    fn pages_that_nobody_touches_or_a_notifier_protects_have_no_write_hazards() {
+        let mut s = site();
+        (s.write, s.verdict) = ("always", "leave");
+        for code in ["mmu-notifier", "struct-page-only"] {
+            s.reason_code = code;
+            let c = of(&s, "put-user-page-2arg");
+            assert!(!names(&c).contains(&"writeback-dma") && !names(&c).contains(&"page-mkwrite"), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn a_flag_that_writeback_does_not_find_leads_to_no_bug_there() {
+        let mut s = site();
+        s.write = "always";
+        s.releases.iter_mut().for_each(|r| r.dirty = "SetPageDirty");
+        let c = of(&s, "put-user-page-2arg");
+        assert!(!names(&c).contains(&"no-buffers") && c.dirtied.contains("writeback does not find"), "{c:?}");
+        s.releases.iter_mut().for_each(|r| r.dirty = "set_page_dirty_lock");
+        assert!(names(&of(&s, "put-user-page-2arg")).contains(&"no-buffers"));
+    }
+
+    #[test]
+    fn differences_at_run_time_are_said_in_words() {
+        let mut s = site();
+        s.verdict = "convert";
+        let Some(proof) = &mut s.proof else { return assert!(s.proof.is_some(), "the sample has a proof") };
+        proof.refinements = vec!["R3".into(), "R6".into()];
+        let change = of(&s, "put-user-page-2arg").change;
+        assert!(change.starts_with("set_page_dirty_lock() is called instead of SetPageDirty(). Tracking: nothing yet"));
+        assert!(!change.contains("R3") && !change.contains("R6"), "{change}");
+    }
+
+    #[test]
+    fn the_flag_is_looked_for_in_the_call_first() {
+        let text = "int a(void)\n{\n\tf = FOLL_LONGTERM;\n\tx = gup(a,\n\t\tf);\n\ty();\n}\nint b(void)\n{\n\tgup(1,\n\t    \
+                    FOLL_LONGTERM);\n}\nint c(void)\n{\n\tgup(1);\n}\n";
+        assert_eq!(LongTerm::at(text, 4), LongTerm::Mentioned);
+        assert_eq!(LongTerm::at(text, 10), LongTerm::Passed);
+        assert_eq!(LongTerm::at(text, 15), LongTerm::Absent);
+        assert_eq!(LongTerm::at("", 9), LongTerm::Absent);
+    }
+
+    #[test]
+    fn a_kernel_is_read_from_its_sources() {
+        let none = Kernel::of(&|_| None);
+        assert_eq!(none, Kernel::default());
+        let once = Kernel::of(&|p| (p == "mm/vmscan.c").then(|| b"page_maybe_dma_pinned(p)".to_vec()));
+        assert!(!once.reclaim_asks);
+        let new = Kernel::of(&|p| match p {
+            "mm/vmscan.c" => Some(b"folio_maybe_dma_pinned(a) || folio_maybe_dma_pinned(b)".to_vec()),
+            "mm/gup.c" => Some(b"return !vma_needs_dirty_tracking(vma);".to_vec()),
+            _ => None,
+        });
+        assert!(new.reclaim_asks && new.refuses_files && !new.copies_at_fork);
     }
 }

@@ -4,7 +4,7 @@ use super::Stop;
 use super::args::{Cli, Command, Common, DialectArg, Format, PolicyArg, StoryFormat};
 use super::screen::Screen;
 use super::tree::{self, Located};
-use crate::concern;
+use crate::concern::{self, LongTerm};
 use crate::config::{Config, DialectKind, DirtyPolicy, Policy};
 use crate::error::{ExitStatus, UserError};
 use crate::explain::{self, Kind, Page};
@@ -136,8 +136,13 @@ fn hazards_of(place: &str, format: StoryFormat, common: &Common, screen: &Screen
     }
     let (config, analysis, chosen) = sites_of(place, common)?;
     let dialect = &analysis.run.run.dialect;
-    let all: Vec<_> =
-        chosen.iter().filter_map(|&i| analysis.run.sites.get(i)).map(|s| concern::of(s, dialect)).collect();
+    let read = |path: &str| std::fs::read(config.root.join(path)).ok();
+    let kernel = concern::Kernel::of(&read);
+    let of = |s: &SiteRecord| {
+        let text = read(&s.path).unwrap_or_default();
+        concern::of(s, dialect, &kernel, LongTerm::at(&String::from_utf8_lossy(&text), s.line))
+    };
+    let all: Vec<_> = chosen.iter().filter_map(|&i| analysis.run.sites.get(i)).map(of).collect();
     output(|out| match format {
         StoryFormat::Json => {
             serde_json::to_writer_pretty(&mut *out, &all)?;

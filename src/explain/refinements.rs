@@ -60,7 +60,8 @@ test decides nothing.
         "R6",
         "a loop becomes one call",
         "\
-The new call does for every entry what the loop did, in the same order.
+The new call does for every entry what the loop did, from the first to the
+last; a loop that counted down did it the other way round.
 `Dirty all, then release all` may become `dirty and release, one by one`,
 and the call may move past statements that neither touch the pages, the
 array or the count nor change whether the code may sleep.

@@ -23,7 +23,7 @@ pub struct ModelArgs {
     pub scenario: Option<String>,
     /// List the scenarios even if one is named.
     pub list: bool,
-    /// `knob=value`, in order; the last one of a knob counts.
+    /// `knob=value`, each knob once.
     pub set: Vec<String>,
     /// Output.
     pub format: Format,
@@ -54,7 +54,7 @@ pub fn list(format: Format) -> Result<String, UserError> {
     match format {
         Format::Text => {
             for s in SCENARIOS {
-                let _ = writeln!(out, "({}) {:<21} {}", s.part, s.name, s.title);
+                let _ = writeln!(out, "{:<21} {}", s.name, s.title);
             }
         }
         Format::Json => {

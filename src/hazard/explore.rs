@@ -18,8 +18,8 @@ pub struct Step<S> {
     pub long: String,
     /// Where it leads; `None` when the machine stops there.
     pub to: Option<S>,
-    /// The properties that it violates.
-    pub breaks: Vec<&'static str>,
+    /// The properties that it violates, each with a sentence on why; told only to who asks for that property.
+    pub breaks: Vec<(&'static str, String)>,
     /// It does what a liveness property waits for.
     pub pays: bool,
 }
@@ -38,6 +38,10 @@ pub trait System {
     /// Whether something is owed in this state, for liveness.
     fn owes(&self, _state: &Self::State) -> bool {
         false
+    }
+    /// Who waits for ever once nothing can pay any more, for liveness; no step of the system.
+    fn waits(&self) -> Option<Taken> {
+        None
     }
 }
 
@@ -75,6 +79,8 @@ pub enum Answer {
     Broken {
         /// The steps; the last one violates, or leads to where nothing pays any more.
         trace: Vec<Taken>,
+        /// Who waits for ever after them, for liveness.
+        waits: Option<Taken>,
         /// States seen until then.
         states: usize,
     },
@@ -98,13 +104,16 @@ pub fn explore<T: System>(system: &T, question: Question, bound: usize) -> Answe
     while let Some(at) = queue.pop_front() {
         let state = states[at].clone();
         for step in system.steps(&state) {
-            let taken = Taken { actor: step.actor, action: step.action, short: step.short, long: step.long };
+            let mut taken = Taken { actor: step.actor, action: step.action, short: step.short, long: step.long };
             if let Question::Never(property) = question
-                && step.breaks.contains(&property)
+                && let Some((_, why)) = step.breaks.into_iter().find(|(p, _)| *p == property)
             {
+                if !why.is_empty() {
+                    taken.long = format!("{} {why}", taken.long);
+                }
                 let mut trace = way(&came_from, at);
                 trace.push(taken);
-                return Answer::Broken { trace, states: states.len() };
+                return Answer::Broken { trace, waits: None, states: states.len() };
             }
             if step.pays {
                 pays.push(at);
@@ -127,7 +136,7 @@ pub fn explore<T: System>(system: &T, question: Question, bound: usize) -> Answe
         let can = backwards(&before, pays);
         // Numbers ascend in order of distance: the first one is a nearest one.
         if let Some(stuck) = (0..states.len()).find(|&i| !can[i] && system.owes(&states[i])) {
-            return Answer::Broken { trace: way(&came_from, stuck), states: states.len() };
+            return Answer::Broken { trace: way(&came_from, stuck), waits: system.waits(), states: states.len() };
         }
     }
     Answer::Holds { states: states.len() }
@@ -176,9 +185,9 @@ mod tests {
                     actor: "counter",
                     action: if by == 1 { "one" } else { "two" },
                     short: by.to_string(),
-                    long: String::new(),
+                    long: "by counting".into(),
                     to: (to <= self.limit).then_some(to),
-                    breaks: if to == 5 { vec!["five"] } else { vec![] },
+                    breaks: if to == 5 { vec![("five", "It is five.".into())] } else { vec![] },
                     pays: by == 1,
                 }
             };
@@ -195,6 +204,7 @@ mod tests {
             panic!("5 is reachable");
         };
         assert_eq!(trace.len(), 3);
+        assert_eq!(trace[2].long, "by counting It is five.");
         assert_eq!(explore(&Counter { limit: 4 }, Question::Never("six"), 100), Answer::Holds { states: 5 });
     }
 
@@ -207,7 +217,7 @@ mod tests {
     #[test]
     fn liveness_finds_the_nearest_state_that_cannot_pay() {
         // 3 and 4 have no steps; only 4 owes.
-        let Answer::Broken { trace, states } = explore(&Counter { limit: 4 }, Question::CanAlwaysPay, 100) else {
+        let Answer::Broken { trace, states, .. } = explore(&Counter { limit: 4 }, Question::CanAlwaysPay, 100) else {
             panic!("4 cannot pay");
         };
         assert_eq!((trace.len(), states), (2, 5));

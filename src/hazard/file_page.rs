@@ -4,7 +4,7 @@
 //! Steps are atomic where the kernel's own locks or barriers make them so; finer steps add nothing, coarser ones hide
 //! the race between pinning and write-protecting.
 
-use super::explore::{Step, System};
+use super::explore::{Step, System, Taken};
 use super::knobs::Settings;
 use crate::model::{Capabilities, Event, Fault, Folio, FolioId, Grab, Kind, Lock, Memory, Path, Ptr, Stat, Warning};
 
@@ -36,6 +36,8 @@ pub struct FilePage {
     tolerant: bool,
     dirty_lock: bool,
     leaks: bool,
+    /// References that others hold at the start, and keep.
+    base: i32,
     /// What the liveness question waits for: `stored` or `reclaimed`.
     owed: Owed,
 }
@@ -97,7 +99,16 @@ impl FilePage {
             tolerant: set.get("fs") == "tolerant",
             dirty_lock: set.on("dirty-lock"),
             leaks: set.get("release") == "never",
+            base: set.number("base"),
             owed,
+        }
+    }
+
+    /// The function that the driver calls.
+    fn gup_name(&self) -> &'static str {
+        match self.how() {
+            Grab::Pin => "pin_user_pages_fast()",
+            Grab::Get => "get_user_pages_fast()",
         }
     }
 
@@ -125,7 +136,7 @@ impl System for FilePage {
 
     fn start(&self) -> State {
         let mut memory = Memory::new(self.caps);
-        let mut folio = Kind::FileBuffer.order0(1);
+        let mut folio = Kind::FileBuffer.order0(self.base);
         if self.mapped {
             (folio.dirty, folio.tagged, folio.aware, folio.bufs) = (true, true, true, Some([true; 2]));
         }
@@ -149,6 +160,37 @@ impl System for FilePage {
             Owed::Reclaim => true,
         }
     }
+
+    fn waits(&self) -> Option<Taken> {
+        let (actor, action, short, long) = match (self.owed, self.fix) {
+            (Owed::Reclaim, _) => (
+                "reclaim",
+                "RECLAIM.waits",
+                "cannot free it",
+                "Reclaim may drop the buffers, but it never frees the page: the reference stays.",
+            ),
+            (_, "wait") if !self.leaks => (
+                "writeback",
+                "WB.waits",
+                "waits for a pin",
+                "Writeback of the dirty page takes it for pinned and waits for as long as the references are held.",
+            ),
+            (_, "wait") => (
+                "writeback",
+                "WB.waits",
+                "waits for the pin",
+                "Writeback of the dirty page finds it pinned and waits. Nobody will wake it.",
+            ),
+            (_, "skip") => (
+                "writeback",
+                "WB.skips",
+                "skips it each time",
+                "Writeback of the dirty page finds it pinned and skips it, now and each time it comes by.",
+            ),
+            _ => return None,
+        };
+        Some(Taken { actor, action, short: short.into(), long: long.into() })
+    }
 }
 
 /// Builds a step out of its parts.
@@ -160,7 +202,7 @@ fn step(
 ) -> Step<State> {
     let (to, breaks) = match result {
         Ok(to) => (Some(to), vec![]),
-        Err(_) => (None, vec!["fault"]),
+        Err(_) => (None, vec![("fault", String::new())]),
     };
     Step { actor: who.0, action: who.1, short: short.into(), long: long.into(), to, breaks, pays: false }
 }
@@ -196,7 +238,7 @@ impl FilePage {
         };
         match state.gup {
             Gup::Idle if state.writable => {
-                let long = "get_user_pages_fast() reads the PTE without a lock and finds it writable.";
+                let long = format!("{} reads the PTE without a lock and finds it writable.", self.gup_name());
                 out.push(step(("GUP", "GUP.readpte"), "PTE is writable", long, set(Gup::ReadPte)));
             }
             Gup::ReadPte => {
@@ -225,8 +267,8 @@ impl FilePage {
                         s.long.push_str(" The driver will never give it back.");
                     }
                     if folio.wb {
-                        s.breaks.push(GUP_WB);
-                        s.long.push_str(" The page is under writeback.");
+                        let why = "The page is under writeback: the device will write to a page in flight.";
+                        s.breaks.push((GUP_WB, why.into()));
                     }
                     out.push(s);
                 } else {
@@ -256,14 +298,15 @@ impl FilePage {
             });
             let mut s = step(("device", "DMA.write"), "writes the page", "The device writes to the page.", to);
             if state.wb == (Wb::InFlight { from_page: true }) {
-                s.breaks.push(UNSTABLE);
-                s.long.push_str(
-                    " The very same page is being written to the disk: checksum and content no longer match.",
-                );
+                // Without checksums the harm is the missing announcement.
+                let why = match self.stable {
+                    true => "The very same page is being written to the disk: checksum and content no longer match.",
+                    false => "The very same page is being written to the disk, and the file system takes it for clean.",
+                };
+                s.breaks.push((UNSTABLE, why.into()));
             }
             if !folio.aware {
-                s.breaks.push(UNAWARE);
-                s.long.push_str(" The file system took it for clean and was not told.");
+                s.breaks.push((UNAWARE, "The file system took it for clean and was not told.".into()));
             }
             out.push(s);
         }
@@ -347,7 +390,7 @@ impl FilePage {
                 short: "BUG: no buffers".into(),
                 long: "Writeback finds the dirty page, but it has no buffers: BUG_ON(!PagePrivate(page)).".into(),
                 to: None,
-                breaks: vec![BUG],
+                breaks: vec![(BUG, String::new())],
                 pays: false,
             };
         }
@@ -359,8 +402,7 @@ impl FilePage {
         let long = "Writeback finds the dirty page without buffers, warns, and clears the dirty mark without writing.";
         let mut s = step(("writeback", "WB.lock"), "no buffers: gives up", long, to);
         if state.pending {
-            s.breaks.push(LOST);
-            s.long.push_str(" What the device wrote is lost.");
+            s.breaks.push((LOST, "What the device wrote is lost.".into()));
         }
         s
     }

@@ -123,11 +123,11 @@ impl System for Fork {
             };
             let mut s = step(("device", "DMA"), short, long, state, |_| {});
             if page != state.parent {
-                s.breaks.push(SPLIT);
-                s.long.push_str(match self.reads {
-                    true => " It is not the parent's page any more: the device gets stale data.",
-                    false => " It is not the parent's page any more: the parent never sees the data, the child does.",
-                });
+                let why = match self.reads {
+                    true => "It is not the parent's page any more: the device gets stale data.",
+                    false => "It is not the parent's page any more: the parent never sees the data, the child does.",
+                };
+                s.breaks.push((SPLIT, why.into()));
             }
             out.push(s);
         }
@@ -140,7 +140,7 @@ impl Fork {
         // A write pin of a shared page goes through a write fault, which breaks the sharing.
         let breaks = state.shared && (!self.reads || self.unshares);
         let (short, long) = match (breaks, self.reads) {
-            (false, _) => ("pins the page", "A driver pins the page of the parent."),
+            (false, _) => ("pins the page", "A driver pins the private anonymous page of the parent."),
             (true, false) => (
                 "faults, pins copy",
                 "A driver pins for writing: the write fault gives the parent a page of its own first.",

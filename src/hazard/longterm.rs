@@ -1,6 +1,6 @@
 //! Scenario (e): a pin that lasts, against truncation of its file; on DAX, and in the page cache.
 
-use super::explore::{Step, System};
+use super::explore::{Step, System, Taken};
 use super::knobs::Settings;
 use crate::model::{Capabilities, Family, FolioId, GupFlags, Kind, Map, Mapped, Memory, Ptr, Stat};
 
@@ -79,6 +79,15 @@ impl System for LongTerm {
         state.place == Place::Ours
     }
 
+    fn waits(&self) -> Option<Taken> {
+        (self.policy == "wait").then(|| Taken {
+            actor: "truncate",
+            action: "TRUNC.waits",
+            short: "waits for the count".into(),
+            long: "Truncation waits until the count of the page falls to 1. It never does.".into(),
+        })
+    }
+
     fn steps(&self, state: &State) -> Vec<Step<State>> {
         let mut out = vec![];
         if !state.pinned && state.place == Place::Ours {
@@ -88,7 +97,7 @@ impl System for LongTerm {
             let (short, long) = match self.dax {
                 true => ("frees the block", "The file is truncated. Its block goes back to the file system."),
                 false => {
-                    ("removes the page", "The file is truncated or a hole is punched. The page leaves the page cache.")
+                    ("removes the page", "A hole is punched, or the file is truncated. The page leaves the page cache.")
                 }
             };
             let action = if self.dax { "TRUNC.free" } else { "TRUNC.remove" };
@@ -109,7 +118,8 @@ impl System for LongTerm {
                 false => (
                     ("CPU", "CPU.fault"),
                     "faults in a new page",
-                    "The process touches its mapping again and gets a new page in the same place of the file.",
+                    "The process touches the hole, or the file after it was made longer again, and gets a new page in \
+                     the same place of the file.",
                 ),
             };
             out.push(step(who, short, long, state, |s| s.place = Place::Other));
@@ -123,10 +133,12 @@ impl System for LongTerm {
                 |_| {},
             );
             if state.place == Place::Other {
-                s.breaks.push(if self.dax { CORRUPT } else { ORPHAN });
-                s.long.push_str(match self.dax {
-                    true => " The data of the other file is overwritten.",
-                    false => " The process looks at the new page: it never sees the data, and no writeback does.",
+                s.breaks.push(match self.dax {
+                    true => (CORRUPT, "The data of the other file is overwritten.".into()),
+                    false => (
+                        ORPHAN,
+                        "The process looks at the new page: it never sees the data, and no writeback does.".into(),
+                    ),
                 });
             }
             out.push(s);

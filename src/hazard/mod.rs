@@ -23,9 +23,11 @@
 mod command;
 pub mod explore;
 mod file_page;
+mod font;
 mod fork;
 pub mod knobs;
 mod longterm;
+mod scenario;
 mod scenarios;
 mod story;
 mod svg;
@@ -34,7 +36,9 @@ mod tests;
 mod tracking;
 
 pub use command::{Format, ModelArgs, command, list};
-pub use scenarios::{Role, SCENARIOS, Scenario, Variant};
+pub use file_page::Owed;
+pub use scenario::{Machine, Role, Scenario, Variant};
+pub use scenarios::SCENARIOS;
 pub use story::{Outcome, Story, VariantStory, diagram, text};
 pub use svg::svg;
 
@@ -62,7 +66,8 @@ pub fn scenario(name: &str) -> Result<&'static Scenario, UserError> {
     })
 }
 
-/// Explores a scenario with some knobs set otherwise (`knob=value`), and its variants under the same settings.
+/// Explores a scenario with some knobs set otherwise (`knob=value`). Its variants are explored only with the settings of
+/// the scenario itself: their titles say what they change, and speak of nothing else.
 ///
 /// # Errors
 /// An unknown scenario, knob or value; the message lists the valid ones.
@@ -77,9 +82,10 @@ pub fn run(name: &str, overrides: &[String]) -> Result<Story, UserError> {
 pub fn run_bounded(name: &str, overrides: &[String], bound: usize) -> Result<Story, UserError> {
     let scenario = scenario(name)?;
     let base = scenario.settings();
-    let own: Vec<_> = overrides.iter().map(|text| base.parse(text)).collect::<Result<_, _>>()?;
-    let set = base.with(&own);
+    let own = base.parse_all(overrides)?;
+    let set = base.replaced(&own);
     let pairs = |set: &[(&str, &str)]| set.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>();
+    let variants = if own.is_empty() { scenario.variants } else { &[] };
     Ok(Story {
         schema: SCHEMA,
         scenario: scenario.name,
@@ -87,17 +93,17 @@ pub fn run_bounded(name: &str, overrides: &[String], bound: usize) -> Result<Sto
         problem: scenario.problem,
         property: scenario.property,
         liveness: scenario.question == explore::Question::CanAlwaysPay,
-        knobs: pairs(set.pairs()),
+        stuck: scenario.stuck,
+        knobs: set.pairs().iter().map(|(n, v)| format!("{n}={v}")).collect(),
+        changed: own.iter().map(|(n, v)| format!("{n}={v}")).collect(),
         outcome: outcome(scenario.answer(&set, bound)),
-        variants: scenario
-            .variants
+        variants: variants
             .iter()
             .map(|v| VariantStory {
                 title: v.title,
                 role: v.role,
                 set: pairs(v.set),
-                // What was asked for on the command line wins.
-                outcome: outcome(scenario.answer(&base.with(v.set).with(&own), bound)),
+                outcome: outcome(scenario.answer(&base.with(v.set), bound)),
             })
             .collect(),
     })
@@ -105,8 +111,8 @@ pub fn run_bounded(name: &str, overrides: &[String], bound: usize) -> Result<Sto
 
 fn outcome(answer: Answer) -> Outcome {
     match answer {
-        Answer::Holds { states } => Outcome { verdict: "holds", steps: vec![], states },
-        Answer::Broken { trace, states } => Outcome { verdict: "violated", steps: trace, states },
-        Answer::Unfinished { states } => Outcome { verdict: "unfinished", steps: vec![], states },
+        Answer::Holds { states } => Outcome { verdict: "holds", steps: vec![], waits: None, states },
+        Answer::Broken { trace, waits, states } => Outcome { verdict: "violated", steps: trace, waits, states },
+        Answer::Unfinished { states } => Outcome { verdict: "unfinished", steps: vec![], waits: None, states },
     }
 }

@@ -1,7 +1,8 @@
 //! A run as plain data, and as text for a terminal.
 
 use super::explore::Taken;
-use super::scenarios::Role;
+use super::knobs::KNOBS;
+use super::scenario::Role;
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -27,6 +28,8 @@ pub struct Outcome {
     pub verdict: &'static str,
     /// The shortest trace; empty unless violated.
     pub steps: Vec<Taken>,
+    /// Who waits for ever after it, where something can never be done.
+    pub waits: Option<Taken>,
     /// States seen.
     pub states: usize,
 }
@@ -59,8 +62,12 @@ pub struct Story {
     pub property: &'static str,
     /// The property says what can always still happen, not what never happens.
     pub liveness: bool,
+    /// What is so once it cannot happen any more, as a sentence without its end; empty for other properties.
+    pub stuck: &'static str,
     /// Settings of the run, `knob=value`.
     pub knobs: Vec<String>,
+    /// Those of them that were asked for, and are not the scenario's own.
+    pub changed: Vec<String>,
     /// What came out.
     pub outcome: Outcome,
     /// The same question under other settings.
@@ -70,26 +77,41 @@ pub struct Story {
 impl Story {
     /// Actors of the trace, neighbours side by side.
     pub fn actors(&self) -> Vec<&'static str> {
-        let acts = |actor: &str| self.outcome.steps.iter().any(|s| s.actor == actor);
+        let acts = |actor: &str| self.rows().any(|s| s.actor == actor);
         ACTORS.iter().copied().filter(|actor| acts(actor)).collect()
+    }
+
+    /// The steps, and who waits after them.
+    pub fn rows(&self) -> impl Iterator<Item = &Taken> {
+        self.outcome.steps.iter().chain(&self.outcome.waits)
+    }
+
+    /// A verdict in a few words: `violated in 7 steps`.
+    pub fn verdict(&self, outcome: &Outcome) -> String {
+        let steps = steps(outcome.steps.len());
+        match outcome.verdict {
+            "violated" if self.liveness => format!("stuck after {steps}"),
+            "violated" => format!("violated in {steps}"),
+            "holds" => format!("holds, {} states", outcome.states),
+            _ => format!("not decided, {} states", outcome.states),
+        }
     }
 
     /// The verdict as a sentence.
     pub fn sentence(&self) -> String {
-        let n = self.outcome.steps.len();
-        let plural = if n == 1 { "" } else { "s" };
+        let steps = steps(self.outcome.steps.len());
         match self.outcome.verdict {
-            "violated" if self.liveness => {
-                format!(
-                    "Stuck after {n} step{plural}; nothing that can still happen makes it true that {}.",
-                    self.property
-                )
-            }
-            "violated" => format!("Violated after {n} step{plural}. It should be that {}.", self.property),
+            "violated" if self.liveness => format!("Stuck after {steps}: from here {}.", self.stuck),
+            "violated" => format!("Violated in {steps}. It should be that {}.", self.property),
             "holds" => format!("Holds in all {} states: {}.", self.outcome.states, self.property),
             _ => unfinished(self.outcome.states),
         }
     }
+}
+
+/// `1 step`, `2 steps`.
+pub fn steps(n: usize) -> String {
+    if n == 1 { "1 step".into() } else { format!("{n} steps") }
 }
 
 fn unfinished(states: usize) -> String {
@@ -109,25 +131,37 @@ pub fn text(story: &Story) -> String {
         for (i, step) in steps.iter().enumerate() {
             paragraph(&mut out, &format!("{:>3}  ", i + 1), &format!("{}: {}", step.actor, step.long));
         }
+        if let Some(w) = &story.outcome.waits {
+            paragraph(&mut out, "...  ", &format!("{}: {}", w.actor, w.long));
+        }
     }
     let _ = writeln!(out, "\n{}", story.sentence());
     if !story.variants.is_empty() {
-        out.push_str("\nThe same question with\n");
+        out.push_str("\nThe same question with other settings\n");
         for v in &story.variants {
-            let result = match v.outcome.verdict {
-                "violated" => format!("VIOLATED in {} steps", v.outcome.steps.len()),
-                "holds" => format!("holds, {} states", v.outcome.states),
-                _ => unfinished(v.outcome.states),
-            };
-            let _ = writeln!(out, "  {:<62} {result}", v.title);
-            let _ = writeln!(out, "      {}", v.set.join(" "));
+            let result = story.verdict(&v.outcome);
+            let result = if v.outcome.verdict == "violated" { result.to_uppercase() } else { result };
+            let _ = writeln!(out, "  {:<9} {:<22} {}", v.role.word(), result, v.title);
+            let _ = writeln!(out, "  {:<9} {:<22}   {}", "", "", v.set.join(" "));
+        }
+    } else if !story.changed.is_empty() {
+        let _ = writeln!(
+            out,
+            "\nWith {} set. The fixes are compared with the settings of the scenario: leave out --set to see them.",
+            story.changed.join(" ")
+        );
+    }
+    out.push_str("\nKnobs (--set knob=value)\n");
+    for setting in &story.knobs {
+        let name = setting.split('=').next().unwrap_or_default();
+        if let Some(knob) = KNOBS.iter().find(|k| k.name == name) {
+            let _ = writeln!(out, "  {setting:<20} {}; {}", knob.about, knob.valid());
         }
     }
-    let _ = writeln!(out, "\nKnobs (--set knob=value): {}", story.knobs.join(" "));
     out
 }
 
-/// The trace in columns by actor, one line a step; empty when nothing is violated.
+/// The trace in columns by actor, one line a step, and a line for who waits after it; empty when nothing is violated.
 pub fn diagram(story: &Story) -> String {
     let mut out = String::new();
     if story.outcome.steps.is_empty() {
@@ -137,7 +171,7 @@ pub fn diagram(story: &Story) -> String {
     let widths: Vec<usize> = actors
         .iter()
         .map(|actor| {
-            let own = story.outcome.steps.iter().filter(|s| s.actor == *actor);
+            let own = story.rows().filter(|s| s.actor == *actor);
             own.map(|s| s.short.chars().count()).chain([actor.len()]).max().unwrap_or(0) + 2
         })
         .collect();
@@ -152,6 +186,9 @@ pub fn diagram(story: &Story) -> String {
         let column = actors.iter().position(|a| *a == step.actor).unwrap_or(0);
         let mark = if i + 1 == last { "  <==" } else { "" };
         line(&(i + 1).to_string(), column, &format!("{}{mark}", step.short));
+    }
+    if let Some(w) = &story.outcome.waits {
+        line("...", actors.iter().position(|a| *a == w.actor).unwrap_or(0), &w.short);
     }
     out
 }

@@ -1,15 +1,33 @@
 //! The trace as a sequence diagram, for slides and commit messages. Plain SVG: no script, no font to load.
+//!
+//! Every width comes from the text that it has to hold ([`super::font`]). Rows are numbered and time runs down; nothing
+//! connects the columns, since no step is a message from one actor to another.
 
+use super::font::{lines, width};
+use super::scenario::Role;
 use super::story::Story;
 use std::fmt::Write as _;
 
-/// Units of a character of the box font, on the safe side.
-const CHAR: usize = 13;
-const LEFT: usize = 66;
+/// Text of boxes and sentences.
+const SIZE: usize = 21;
+/// The title.
+const TITLE: usize = 29;
+/// Names of actors.
+const ACTOR: usize = 23;
+/// Settings and other small print.
+const SMALL: usize = 17;
+const LEFT: usize = 24;
+const NUMBERS: usize = 60;
 const GAP: usize = 18;
-const TOP: usize = 150;
 const ROW: usize = 60;
 const BOX: usize = 44;
+/// Widest text, unless the columns need more: a picture of 1450 is readable on a projector.
+const WIDEST: usize = 1400;
+
+const INK: &str = "#10233d";
+const GREY: &str = "#444444";
+const RED: &str = "#b3261e";
+const GREEN: &str = "#1b6e3c";
 
 /// A column: where it begins, how wide its boxes are.
 struct Column {
@@ -18,119 +36,189 @@ struct Column {
     width: usize,
 }
 
-impl Column {
-    fn centre(&self) -> usize {
-        self.x + self.width / 2
+/// A picture that grows downwards.
+struct Canvas {
+    body: String,
+    /// Where the next thing begins.
+    y: usize,
+    /// How far to the right anything reaches.
+    right: usize,
+}
+
+impl Canvas {
+    /// A line of text that ends at the baseline `y`.
+    fn text(&mut self, x: usize, y: usize, style: Style, text: &str) {
+        self.right = self.right.max(x + width(text, style.size, style.bold));
+        let weight = if style.bold { " font-weight=\"bold\"" } else { "" };
+        let _ = writeln!(
+            self.body,
+            "<text x=\"{x}\" y=\"{y}\" font-size=\"{}\"{weight} fill=\"{}\">{}</text>",
+            style.size,
+            style.fill,
+            escape(text)
+        );
+    }
+
+    /// Text in as many lines as it needs; moves down.
+    fn paragraph(&mut self, x: usize, style: Style, text: &str, most: usize) {
+        for line in lines(text, style.size, style.bold, most) {
+            self.y += style.size * 4 / 3;
+            self.text(x, self.y, style, &line);
+        }
     }
 }
 
-/// The diagram. Text is 21 units high in a picture of at most about 1450, readable on a projector.
+/// How text looks.
+#[derive(Clone, Copy)]
+struct Style {
+    size: usize,
+    bold: bool,
+    fill: &'static str,
+}
+
+const fn plain(size: usize, fill: &'static str) -> Style {
+    Style { size, bold: false, fill }
+}
+
+const fn bold(size: usize, fill: &'static str) -> Style {
+    Style { size, bold: true, fill }
+}
+
+/// The diagram.
 pub fn svg(story: &Story) -> String {
-    let steps = &story.outcome.steps;
-    let mut columns: Vec<Column> = vec![];
-    let mut x = LEFT;
+    let columns = columns(story);
+    let end = columns.last().map_or(0, |c| c.x + c.width);
+    let most = end.max(WIDEST) - LEFT;
+    let mut canvas = Canvas { body: String::new(), y: 16, right: end };
+    canvas.paragraph(LEFT, bold(TITLE, INK), &capital(story.title), most);
+    canvas.y += 6;
+    canvas.paragraph(LEFT, plain(SIZE, GREY), &format!("Must hold: {}", story.property), most);
+    canvas.paragraph(LEFT, plain(SMALL, GREY), &format!("{}: {}", story.scenario, story.knobs.join("  ")), most);
+    if !columns.is_empty() {
+        trace(&mut canvas, story, &columns);
+    }
+    verdict(&mut canvas, story, most);
+    variants(&mut canvas, story);
+    let (width, height) = (canvas.right + LEFT, canvas.y + 24);
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
+         height=\"{height}\" font-family=\"DejaVu Sans, Verdana, Arial, sans-serif\">\n<title>{}</title>\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n{}</svg>\n",
+        escape(story.title),
+        canvas.body
+    )
+}
+
+/// A column for each actor, as wide as its widest text.
+fn columns(story: &Story) -> Vec<Column> {
+    let mut out: Vec<Column> = vec![];
+    let mut x = LEFT + NUMBERS;
     for actor in story.actors() {
-        let own = steps.iter().filter(|s| s.actor == actor).map(|s| s.short.chars().count());
-        let width = own.chain([actor.len()]).max().unwrap_or(0) * CHAR + 24;
-        columns.push(Column { actor, x, width });
+        let boxes = story.rows().filter(|s| s.actor == actor).map(|s| width(&s.short, SIZE, false) + 24);
+        let width = boxes.chain([width(actor, ACTOR, true)]).max().unwrap_or(0);
+        out.push(Column { actor, x, width });
         x += width + GAP;
     }
-    let width = x.max(1100);
-    let bottom = TOP + 20 + ROW * steps.len();
-    let height = bottom + 80 + 32 * story.variants.len();
-    let mut out = String::new();
-    let _ = write!(
-        out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
-         height=\"{height}\" font-family=\"DejaVu Sans, Verdana, Arial, sans-serif\" font-size=\"21\">\n\
-         <title>{}</title>\n\
-         <defs><marker id=\"tip\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" markerWidth=\"6\" markerHeight=\"6\" \
-         orient=\"auto\"><path d=\"M0 0 L10 5 L0 10 z\" fill=\"#606060\"/></marker></defs>\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n",
-        escape(story.title)
-    );
-    label(&mut out, 24, 44, "font-size=\"29\" font-weight=\"bold\"", &capital(story.title));
-    label(&mut out, 24, 82, "fill=\"#444444\"", &format!("Must hold: {}", story.property));
-    for column in &columns {
-        let x = column.centre();
-        let _ = writeln!(
-            out,
-            "<line x1=\"{x}\" y1=\"{TOP}\" x2=\"{x}\" y2=\"{bottom}\" stroke=\"#b0b0b0\" stroke-width=\"2\" \
-             stroke-dasharray=\"6 6\"/>"
-        );
-        label(&mut out, x, TOP - 16, "text-anchor=\"middle\" font-weight=\"bold\" font-size=\"23\"", column.actor);
-    }
-    let of = |i: usize| columns.iter().find(|c| steps.get(i).is_some_and(|s| s.actor == c.actor));
-    for (i, step) in steps.iter().enumerate() {
-        let Some(column) = of(i) else { continue };
-        let y = TOP + 10 + ROW * i;
-        if let Some(next) = of(i + 1) {
-            arrow(&mut out, column, next, y);
-        }
-        let last = i + 1 == steps.len();
-        let (fill, stroke, ink) =
-            if last { ("#b3261e", "#7a130d", "#ffffff") } else { ("#e8f0fb", "#2f5d9b", "#10233d") };
-        label(&mut out, 46, y + 30, "text-anchor=\"end\" fill=\"#444444\"", &(i + 1).to_string());
-        let _ = writeln!(
-            out,
-            "<rect x=\"{}\" y=\"{y}\" width=\"{}\" height=\"{BOX}\" rx=\"8\" fill=\"{fill}\" stroke=\"{stroke}\" \
-             stroke-width=\"2\"/>",
-            column.x, column.width
-        );
-        label(&mut out, column.centre(), y + 29, &format!("text-anchor=\"middle\" fill=\"{ink}\""), &step.short);
-    }
-    verdicts(&mut out, story, bottom);
-    out.push_str("</svg>\n");
     out
 }
 
-/// From one box to the next: down in the same column, else out of the side and down into the other.
-fn arrow(out: &mut String, from: &Column, to: &Column, y: usize) {
-    let end = y + ROW - 1;
-    let path = if from.x == to.x {
-        format!("M{} {} V{end}", from.centre(), y + BOX)
-    } else {
-        let side = if to.x > from.x { from.x + from.width } else { from.x };
-        format!("M{side} {} H{} V{end}", y + BOX / 2, to.centre())
-    };
-    let style = "stroke=\"#606060\" stroke-width=\"2\" fill=\"none\" marker-end=\"url(#tip)\"";
-    let _ = writeln!(out, "<path d=\"{path}\" {style}/>");
+/// The steps in their columns, and below them who waits.
+fn trace(canvas: &mut Canvas, story: &Story, columns: &[Column]) {
+    let top = canvas.y + 62;
+    let steps = &story.outcome.steps;
+    let rows = steps.len() + usize::from(story.outcome.waits.is_some());
+    let bottom = top + 16 + ROW * rows;
+    canvas.text(LEFT, top - 16, plain(SMALL, GREY), "time");
+    let _ = writeln!(
+        canvas.body,
+        "<path d=\"M{x} {} V{} m-5 -9 l5 9 l5 -9\" stroke=\"#808080\" stroke-width=\"2\" fill=\"none\"/>",
+        top,
+        bottom - 10,
+        x = LEFT + 6
+    );
+    for c in columns {
+        let x = c.x + c.width / 2;
+        let _ = writeln!(
+            canvas.body,
+            "<line x1=\"{x}\" y1=\"{top}\" x2=\"{x}\" y2=\"{bottom}\" stroke=\"#b0b0b0\" stroke-width=\"2\" \
+             stroke-dasharray=\"2 8\"/>"
+        );
+        let left = x.saturating_sub(width(c.actor, ACTOR, true) / 2);
+        canvas.text(left, top - 16, bold(ACTOR, INK), c.actor);
+    }
+    for (i, step) in story.rows().enumerate() {
+        let Some(c) = columns.iter().find(|c| c.actor == step.actor) else { continue };
+        let y = top + 10 + ROW * i;
+        let waits = i >= steps.len();
+        let (fill, stroke, ink, dashes) = match () {
+            () if waits => ("#ffffff", GREY, GREY, " stroke-dasharray=\"7 5\""),
+            () if i + 1 == steps.len() => (RED, "#7a130d", "#ffffff", ""),
+            () => ("#e8f0fb", "#2f5d9b", INK, ""),
+        };
+        let number = if waits { "...".to_string() } else { (i + 1).to_string() };
+        let right = LEFT + NUMBERS - 14;
+        canvas.text(right - width(&number, SIZE, false), y + 30, plain(SIZE, GREY), &number);
+        let _ = writeln!(
+            canvas.body,
+            "<rect x=\"{}\" y=\"{y}\" width=\"{}\" height=\"{BOX}\" rx=\"8\" fill=\"{fill}\" stroke=\"{stroke}\" \
+             stroke-width=\"2\"{dashes}/>",
+            c.x, c.width
+        );
+        let left = c.x + (c.width - width(&step.short, SIZE, false).min(c.width)) / 2;
+        canvas.text(left, y + 30, plain(SIZE, ink), &step.short);
+    }
+    canvas.y = bottom;
 }
 
-fn verdicts(out: &mut String, story: &Story, bottom: usize) {
-    let (red, green, grey) = ("#b3261e", "#1b6e3c", "#444444");
-    let steps = |n: usize| if n == 1 { "1 step".to_string() } else { format!("{n} steps") };
-    let (colour, verdict) = match story.outcome.verdict {
-        "violated" if story.liveness => (red, format!("Stuck after {}", steps(story.outcome.steps.len()))),
-        "violated" => (red, format!("Violated in {}", steps(story.outcome.steps.len()))),
-        "holds" => (green, format!("Holds in all {} states", story.outcome.states)),
-        _ => (grey, format!("Not decided within {} states", story.outcome.states)),
-    };
-    let big = format!("font-size=\"25\" font-weight=\"bold\" fill=\"{colour}\"");
-    label(out, 24, bottom + 36, &big, &verdict);
-    for (i, v) in story.variants.iter().enumerate() {
-        let y = bottom + 74 + 32 * i;
-        let (colour, word) = match v.outcome.verdict {
-            "holds" => (green, format!("holds, {} states", v.outcome.states)),
-            "violated" => (
-                red,
-                format!("{} in {}", if story.liveness { "stuck" } else { "violated" }, steps(v.outcome.steps.len())),
-            ),
-            _ => (grey, "not decided".to_string()),
-        };
-        label(out, 24, y, "", v.title);
-        label(out, 790, y, &format!("fill=\"{colour}\" font-weight=\"bold\""), &word);
+fn colour(verdict: &str) -> &'static str {
+    match verdict {
+        "holds" => GREEN,
+        "violated" => RED,
+        _ => GREY,
     }
 }
 
-fn label(out: &mut String, x: usize, y: usize, style: &str, text: &str) {
-    let space = if style.is_empty() { "" } else { " " };
-    let _ = writeln!(out, "<text x=\"{x}\" y=\"{y}\"{space}{style}>{}</text>", escape(text));
+fn verdict(canvas: &mut Canvas, story: &Story, most: usize) {
+    canvas.y += 14;
+    canvas.paragraph(LEFT, bold(SIZE + 2, colour(story.outcome.verdict)), &story.sentence(), most);
+    if let Some(w) = &story.outcome.waits {
+        canvas.paragraph(LEFT, plain(SIZE, INK), &w.long, most);
+    }
+    if !story.changed.is_empty() {
+        canvas.paragraph(LEFT, plain(SIZE, INK), &format!("With {} set.", story.changed.join(" ")), most);
+    }
+}
+
+/// A table of the fixes and half fixes: role, verdict, what it is, settings.
+fn variants(canvas: &mut Canvas, story: &Story) {
+    if story.variants.is_empty() {
+        return;
+    }
+    canvas.y += 44;
+    canvas.text(LEFT, canvas.y, bold(SIZE, INK), "The same question with other settings");
+    let wide = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0) + 26;
+    let role = LEFT + wide(&mut story.variants.iter().map(|v| width(v.role.word(), SIZE, false)));
+    let verdicts: Vec<String> = story.variants.iter().map(|v| story.verdict(&v.outcome)).collect();
+    let title = role + wide(&mut verdicts.iter().map(|v| width(v, SIZE, true)));
+    let settings = title + wide(&mut story.variants.iter().map(|v| width(v.title, SIZE, false)));
+    for (v, verdict) in story.variants.iter().zip(&verdicts) {
+        canvas.y += 34;
+        let y = canvas.y;
+        // A cure that does not hold, or the other way round, would be seen.
+        let fill = match v.role {
+            Role::Note => GREY,
+            _ => colour(v.outcome.verdict),
+        };
+        canvas.text(LEFT, y, plain(SIZE, GREY), v.role.word());
+        canvas.text(role, y, bold(SIZE, fill), verdict);
+        canvas.text(title, y, plain(SIZE, INK), v.title);
+        canvas.text(settings, y, plain(SMALL, GREY), &v.set.join("  "));
+    }
 }
 
 /// A sentence begins with a capital, a function name does not.
 fn capital(text: &str) -> String {
-    if text.split_whitespace().next().is_some_and(|word| word.ends_with("()")) {
+    if text.split_whitespace().next().is_some_and(|word| word.trim_end_matches(',').ends_with("()")) {
         return text.to_string();
     }
     let mut chars = text.chars();

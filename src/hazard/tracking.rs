@@ -14,6 +14,10 @@ pub const NEVER_FREED: &str = "never-freed";
 pub const PREMATURE: &str = "premature-free";
 /// A reference was refused: the count is full.
 pub const REFUSED: &str = "refused";
+/// The count of references is below zero.
+pub const NEGATIVE: &str = "negative";
+/// The page goes back to the allocator with a pin count: v6.12 mm/page_alloc.c `bad_page("nonzero pincount")`.
+pub const PIN_LEFT: &str = "freed-with-pin";
 
 const ID: FolioId = FolioId(0);
 
@@ -65,8 +69,8 @@ impl Tracking {
             },
             kind,
             nr,
-            base: set.get("base").parse().unwrap_or(1),
-            times: set.get("times").parse().unwrap_or(1),
+            base: set.number("base"),
+            times: set.number("times"),
             acquire: if set.get("acquire") == "pin" { Grab::Pin } else { Grab::Get },
             release: if set.get("drop") == "unpin" { Grab::Pin } else { Grab::Get },
             other: set.on("other"),
@@ -112,6 +116,7 @@ impl Tracking {
         let folio = to.memory.folio(ID);
         let says = to.memory.maybe_dma_pinned(ID);
         let pinned = to.other == Phase::Holds || (to.driver == Phase::Holds && self.acquire == Grab::Pin);
+        let refs = folio.refs;
         let nobody = to.owners_gone && to.driver != Phase::Holds && to.other != Phase::Holds;
         let checks = [
             (REFUSED, !allowed),
@@ -119,12 +124,26 @@ impl Tracking {
             (NEVER_FREED, !folio.freed && nobody),
             (FALSE_NEGATIVE, !folio.freed && pinned && !says),
             (FALSE_POSITIVE, !folio.freed && !pinned && says),
+            // Pins are added as 1024 each and wrap on purpose; only a drop takes the count below zero otherwise.
+            (NEGATIVE, refs < 0 && from.memory.folio(ID).refs >= 0 && to.driver == Phase::Done),
+            (PIN_LEFT, folio.freed && folio.pinc != 0),
         ];
-        let breaks = checks.iter().filter(|(_, broken)| *broken).map(|(property, _)| *property).collect();
-        let word = if says { "pinned" } else { "not pinned" };
+        let why = |property| match property {
+            PIN_LEFT => format!(
+                "Its pin count is still {}: where freed pages are checked, bad_page() reports \"nonzero pincount\".",
+                folio.pinc
+            ),
+            _ => String::new(),
+        };
+        let breaks = checks.iter().filter(|(_, broken)| *broken).map(|(p, _)| (*p, why(*p))).collect();
+        let word = if says { "true" } else { "false" };
         let count =
             if folio.compound() { format!("{}, pins {}", folio.refs, folio.pinc) } else { folio.refs.to_string() };
-        let state = if folio.freed { "The page is freed.".into() } else { format!("Count {count}: it says {word}.") };
+        let state = if folio.freed {
+            "The page is freed.".into()
+        } else {
+            format!("Count {count}: page_maybe_dma_pinned() is {word}.")
+        };
         let refused = if allowed { "" } else { " The count is full: refused." };
         Step {
             actor: who.0,

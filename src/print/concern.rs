@@ -27,11 +27,15 @@ pub fn print(all: &[Concerns], style: &Style, out: &mut dyn Write) -> io::Result
         for k in &c.concerns {
             writeln!(out, "  {}", style.paint(Paint::Cyan, &format!("{}: {}", k.scenario, k.title)))?;
             fact("  why", &k.why, style, out)?;
-            if !k.with_tracking.is_empty() {
-                fact("  closed", &format!("with pins tracked: {}", k.with_tracking.join("; ")), style, out)?;
+            if !k.closed.is_empty() {
+                fact("  but", &k.closed, style, out)?;
             }
-            if !k.without.is_empty() {
-                fact("  closed", &format!("without tracking: {}", k.without.join("; ")), style, out)?;
+            let (with, without) = (k.with_tracking.join("; "), k.without.join("; "));
+            if !with.is_empty() {
+                fact("  would be closed, with pins tracked, by", &with, style, out)?;
+            }
+            if !without.is_empty() {
+                fact("  would be closed, without tracking, by", &without, style, out)?;
             }
         }
         writeln!(out)?;
@@ -59,12 +63,14 @@ fn fact(name: &str, text: &str, style: &Style, out: &mut dyn Write) -> io::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::concern::{Kernel, LongTerm};
 
     #[test]
     fn facts_come_first_and_a_story_last() {
         let mut run = crate::print::sample::run();
         run.sites[0].write = "always";
-        let all = [crate::concern::of(&run.sites[0], "put-user-page-2arg")];
+        let (kernel, longterm) = (Kernel::default(), LongTerm::default());
+        let all = [crate::concern::of(&run.sites[0], "put-user-page-2arg", &kernel, longterm)];
         let mut out = Vec::new();
         print(&all, &Style::default(), &mut out).expect("written");
         let text = String::from_utf8(out).expect("UTF-8");

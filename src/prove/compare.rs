@@ -460,7 +460,4 @@ fn forms(m: &Machine<'_>, new: &State, met: &mut BTreeSet<Refinement>) {
     if a.contains("PageReserved") && !b.contains("PageReserved") {
         met.insert(Refinement::R5);
     }
-    if a.contains("PageDirty") && !b.contains("PageDirty") && locked {
-        met.insert(Refinement::R2);
-    }
 }

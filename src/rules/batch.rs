@@ -135,12 +135,20 @@ pub fn may_sleep(scene: &Scene, unit: &Unit, callee: Span) -> Option<Obligation>
 }
 
 /// The sentence for the commit message when the page lock is taken where it was not.
+///
+/// `set_page_dirty()`: the comment at `set_page_dirty_lock()` in v5.2 mm/page-writeback.c. `SetPageDirty()`: v5.2
+/// include/linux/page-flags.h sets the flag, fs/buffer.c `__set_page_dirty_buffers()` does all of it.
 pub fn strengthened(scene: &Scene, kind: Dirty) -> String {
-    let old = if kind == Dirty::FlagOnly { "SetPageDirty" } else { "set_page_dirty" };
-    format!(
-        "{}() used {old}() without the page lock, which is not safe for file-backed pages; the pages are now dirtied with set_page_dirty_lock().",
-        scene.function.name
-    )
+    let name = &scene.function.name;
+    if kind == Dirty::FlagOnly {
+        format!(
+            "{name}() called SetPageDirty(), which sets only the flag of the page: neither its buffers nor its mapping are marked, so what was written to a page of a file may never reach the disk. set_page_dirty_lock() marks both."
+        )
+    } else {
+        format!(
+            "{name}() called set_page_dirty() without the page lock: truncation may free the mapping meanwhile, unless something holds the inode. set_page_dirty_lock() takes the lock."
+        )
+    }
 }
 
 /// The array and the count as arguments.

@@ -211,7 +211,7 @@ pub(super) fn hand_out(config: &Config, program: &dyn Program, custody: &Custody
         let wanted = outcome.verdict == Verdict::Convert || outcome.reason == Reason::Unproved;
         if wanted && !proved && !config.unproved && !outcome.edits.is_empty() && config.reports(path) {
             let line = LineMap::new(&program.text(site.at.file)).line(site.at.span.start);
-            let why = "the rewrite is not proved; --unproved shows it".to_string();
+            let why = "the rewrite is not proved; `gupconv convert --unproved` shows it".to_string();
             handed.left_out.push(LeftOut { path: path.to_string(), line, why });
             continue;
         }

@@ -3,12 +3,14 @@
 //! Counts are counted here from the records; nothing is typed in twice. The diffstat comes from whoever writes files.
 
 use super::Patch;
-use super::facts::Facts;
+use super::facts::{self, Facts};
 use super::message::{self, Frame};
 use super::text::{self, SUBJECT, count, list};
 use crate::explain;
+use crate::kernel::{AcquireKind, Api};
 use crate::report::SiteRecord;
-use crate::run::Analysis;
+use crate::run::{Analysis, HandedPlan};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Columns of the lists.
@@ -16,21 +18,40 @@ const LIST: usize = 74;
 
 /// Subject of the letter.
 pub fn subject(facts: &Facts<'_>) -> String {
-    let short = message::subject("", facts);
-    let rest = short.trim_start_matches(": convert ");
-    let long = format!("Convert {rest} for pages from get_user_pages*()");
-    if facts.new_acquires.is_empty() && long.chars().count() <= SUBJECT { long } else { format!("Convert {rest}") }
+    let short = message::title(facts);
+    let long = format!("{short} for pages from get_user_pages*()");
+    if facts.new_acquires.is_empty() && long.chars().count() <= SUBJECT { long } else { short }
 }
 
 /// Body of the letter, wrapped, with a final newline.
 pub fn body(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &Frame) -> String {
     let leading = patches.iter().filter(|p| p.plans.is_empty()).count();
-    let mut out = text::body(&[first(facts, patches.len(), leading), proofs(facts), repeat(frame)]);
-    out.push_str("\nThe call sites by patch, with what the proof said:\n\n");
-    for (number, patch) in (1..).zip(patches) {
-        out.push_str(&text::wrap(&patch.subject, LIST, &format!("{number:02} "), "   "));
-        for (site, outcome) in sites(analysis, patch) {
-            out.push_str(&format!("     {}:{} {}()\n       convert, {outcome}\n", site.path, site.line, site.function));
+    let each: Vec<Facts<'_>> = patches.iter().map(|p| facts_of(analysis, p)).collect();
+    let mut paragraphs = why(facts, frame);
+    paragraphs.push(first(facts, patches.len(), leading));
+    paragraphs.extend(without_mmu(&each));
+    paragraphs.extend([proofs(facts), repeat(frame)]);
+    let mut out = text::body(&paragraphs);
+    let calm = "These patches only rename calls, or put one call in the place of a loop or a test; nothing is different at run time:";
+    let other = match facts.new_acquires.is_empty() {
+        true => "These patches also change how pages are marked dirty or released, and say so:",
+        false => "These patches change what happens at run time, and say how:",
+    };
+    for (title, wanted) in [(calm, true), (other, false)] {
+        let mut lines = String::new();
+        for ((number, patch), facts) in (1..).zip(patches).zip(&each) {
+            if !patch.plans.is_empty() && facts.only_renames() == wanted {
+                for s in &facts.sites {
+                    let site = format!("{}:{} {}()", s.path, s.line, s.function);
+                    lines.push_str(&text::wrap(&site, LIST, &format!("  {number:02} "), "       "));
+                }
+            }
+        }
+        if !lines.is_empty() {
+            out.push('\n');
+            out.push_str(&text::wrap(title, text::BODY, "", ""));
+            out.push('\n');
+            out.push_str(&lines);
         }
     }
     out.push('\n');
@@ -38,21 +59,54 @@ pub fn body(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &F
     out
 }
 
+/// The facts of one patch.
+fn facts_of<'a>(analysis: &'a Analysis, patch: &Patch) -> Facts<'a> {
+    let plans: Vec<&HandedPlan> = patch.plans.iter().filter_map(|&p| analysis.plans.get(p)).collect();
+    Facts::of(analysis, &plans)
+}
+
+/// What the functions are, and why they are worth the trouble.
+fn why(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
+    let problem = "get_user_pages*() gives a driver pages that it may write to for as long as it holds a reference. A file \
+                   system write-protects a page of a file before it is written back, and believes that nobody writes to \
+                   it then; who came by way of get_user_pages*() does. To do something about that, the kernel has to know \
+                   which pages are held in this way, and put_page() does not tell: it drops references of every kind.";
+    let means = if facts.new_acquires.is_empty() {
+        let mut means = "put_user_page() and its relatives are for such pages only.".to_string();
+        if frame.header.is_put_page || frame.brings_functions {
+            means.push_str(
+                " So far put_user_page() is put_page(): converting a caller changes nothing, but all callers have to be \
+                 converted before these references can be counted apart.",
+            );
+        }
+        if frame.header.demands {
+            means.push_str(" The comment at put_user_page() in include/linux/mm.h demands it of every caller.");
+        }
+        means
+    } else {
+        let mut means = "A page that comes from pin_user_pages*() is counted as pinned until unpin_user_page*() releases it, \
+                         and folio_maybe_dma_pinned() or page_maybe_dma_pinned() tells. Both ends have to change together."
+            .to_string();
+        if frame.has_pin_document {
+            means.push_str(" Documentation/core-api/pin_user_pages.rst says which callers should pin.");
+        }
+        means
+    };
+    vec![problem.into(), means]
+}
+
 /// What the series does.
 fn first(facts: &Facts<'_>, patches: usize, leading: usize) -> String {
     let releases: BTreeSet<(&str, u32)> =
         facts.sites.iter().flat_map(|s| &s.releases).map(|r| (r.path.as_str(), r.line)).collect();
-    let made = if leading == 0 {
-        String::new()
-    } else {
-        format!(
-            " Before them, {} what the conversions need.",
-            if leading == 1 { "one patch adds" } else { "some patches add" }
-        )
+    let own = "each of them may go through its own tree, in any order";
+    let order = match leading {
+        0 => format!("No patch depends on another one: {own}."),
+        1 => format!("The first patch adds what the others need; after it, {own}."),
+        n => format!("The first {n} patches add what the others need; after them, {own}."),
     };
     format!(
-        "This series converts {} and {}, in {} and {}.{made} A call site and all of its releases are in one patch, so \
-         that no patch depends on another conversion.",
+        "This series converts {} and {}, in {} and {}. A call site and all of its releases are in one patch. {order}",
         count(facts.sites.len(), "call site"),
         count(releases.len(), "release"),
         count(facts.paths.len(), "file"),
@@ -60,35 +114,48 @@ fn first(facts: &Facts<'_>, patches: usize, leading: usize) -> String {
     )
 }
 
+/// Which patches may break a build without an MMU.
+fn without_mmu(each: &[Facts<'_>]) -> Option<String> {
+    let numbers: Vec<String> =
+        (1..).zip(each).filter(|(_, f)| !f.needs_mmu().is_empty()).map(|(n, _): (usize, _)| n.to_string()).collect();
+    if numbers.is_empty() {
+        return None;
+    }
+    let (patch, uses) = if numbers.len() == 1 { ("patch", "uses") } else { ("patches", "use") };
+    Some(format!(
+        "[ To be checked before sending: {patch} {} {uses} functions that this tree links only with CONFIG_MMU, in files of \
+         which it is not known that they need it. A configuration that builds such a file without CONFIG_MMU would not link \
+         any more. Check the dependencies of these files in Kconfig first, or make the functions available there. ]",
+        list(&numbers)
+    ))
+}
+
 /// How the rewrites were checked.
 fn proofs(facts: &Facts<'_>) -> String {
-    let outcome = |o: &str| facts.sites.iter().filter(|s| s.proof.as_ref().is_some_and(|p| p.outcome == o)).count();
-    let refined = if facts.refinements.is_empty() {
-        String::new()
-    } else {
-        let all: Vec<String> = facts
-            .refinements
-            .iter()
-            .map(|r| {
-                let title = explain::pages(r).next().map(|p| p.title.to_string()).unwrap_or_default();
-                if title.is_empty() { r.clone() } else { format!("{r} ({title})") }
-            })
-            .collect();
-        format!(" The permitted differences are {}; each patch says where they apply.", list(&all))
-    };
-    let (equal, better) = (outcome("equal"), outcome("refined"));
-    let result = match (equal, better) {
+    let at_run_time =
+        |s: &&&SiteRecord| s.proof.as_ref().is_some_and(|p| p.refinements.iter().any(|r| !facts::is_form(r)));
+    let differ = facts.sites.iter().filter(at_run_time).count();
+    let same = facts.sites.len() - differ;
+    let kinds: Vec<String> = facts
+        .refinements
+        .iter()
+        .filter(|r| !facts::is_form(r))
+        .map(|r| explain::pages(r).next().map_or_else(|| r.clone(), |p| p.title.to_string()))
+        .collect();
+    let result = match (same, differ) {
+        _ if !facts.proved => "not for every call site".to_string(),
         (_, 0) => "no difference was found".to_string(),
-        (0, _) => "the only differences are permitted ones".to_string(),
+        (0, _) => format!("the only differences are these: {}", kinds.join("; ")),
         _ => format!(
-            "no difference for {}, only permitted ones for {}",
-            count(equal, "call site"),
-            count(better, "other")
+            "no difference was found for {}; for {} only differences of these kinds: {}",
+            count(same, "call site"),
+            count(differ, "other"),
+            kinds.join("; ")
         ),
     };
     format!(
-        "Each rewrite was run before and after on a model of the kernel's page functions, {} of runs in all over a \
-         bounded set of inputs: {result}.{refined}",
+        "How it was checked: the old and the new code of each call site ran on a model of the kernel's page functions, {} \
+         of runs in all over a bounded set of inputs: {result}.",
         count(facts.runs as usize, "pair"),
     )
 }
@@ -96,66 +163,67 @@ fn proofs(facts: &Facts<'_>) -> String {
 /// How to make the same series.
 fn repeat(frame: &Frame) -> String {
     format!(
-        "The series was generated by gupconv {}. In the root of the tree, {} makes the same patches. Nothing was \
-         compiled by the tool, and nothing was run on a machine.",
+        "The patches and this letter were generated by gupconv {}. In the root of the tree, {} makes the same patches. \
+         Nothing was compiled by the tool, and nothing was run on a machine. [ To be filled in before sending: where the \
+         tool can be had, and how this was built and tested. ]",
         env!("CARGO_PKG_VERSION"),
         text::unbroken(&format!("`{}`", frame.command))
     )
-}
-
-/// The sites of a patch with the outcome of their proof.
-fn sites<'a>(analysis: &'a Analysis, patch: &Patch) -> Vec<(&'a SiteRecord, String)> {
-    let mut places: Vec<usize> =
-        patch.plans.iter().filter_map(|&p| analysis.plans.get(p)).flat_map(|p| p.sites.iter().copied()).collect();
-    places.sort_unstable();
-    places.dedup();
-    places
-        .into_iter()
-        .filter_map(|i| analysis.run.sites.get(i))
-        .map(|s| {
-            let outcome = match &s.proof {
-                Some(p) if p.refinements.is_empty() => p.outcome.to_string(),
-                Some(p) => format!("{} ({})", p.outcome, p.refinements.join(", ")),
-                None => "no proof".to_string(),
-            };
-            (s, outcome)
-        })
-        .collect()
 }
 
 /// The sites that the series does not touch, by reason.
 fn left(analysis: &Analysis) -> String {
     let taken: BTreeSet<usize> = analysis.plans.iter().flat_map(|p| p.sites.iter().copied()).collect();
     let mut by_reason: BTreeMap<(&str, &str), Vec<&SiteRecord>> = BTreeMap::new();
+    let mut by_api: BTreeMap<&str, usize> = BTreeMap::new();
     for (i, site) in analysis.run.sites.iter().enumerate() {
         if !taken.contains(&i) {
             by_reason.entry((site.verdict, site.reason_code)).or_default().push(site);
+            *by_api.entry(group_of(&site.api)).or_default() += 1;
         }
     }
     if by_reason.is_empty() {
-        return "No call site is left.\n".into();
+        return "No other place takes references to user pages.\n".into();
     }
     let total: usize = by_reason.values().map(Vec::len).sum();
+    let mut apis: Vec<(&str, usize)> = by_api.into_iter().collect();
+    apis.sort_by_key(|(name, n)| (Reverse(*n), *name));
+    let apis: Vec<String> = apis.into_iter().map(|(name, n)| format!("{n} by {name}")).collect();
     let mut out = text::wrap(
-        &format!(
-            "Not in this series: {}. `leave` means that a conversion would be wrong or useless, the others need a person.",
-            count(total, "call site")
-        ),
+        &format!("Not in this series: {} that take references to pages, {}.", count(total, "other place"), list(&apis)),
         text::BODY,
         "",
         "",
     );
-    for ((verdict, code), sites) in by_reason {
-        let title = explain::pages(code).next().map(|p| p.title.to_string()).unwrap_or_default();
-        out.push('\n');
-        out.push_str(&text::wrap(&format!("{verdict}, {code} ({}): {title}", sites.len()), LIST, "", "  "));
-        let mut by_path: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for s in sites {
-            by_path.entry(&s.path).or_default().push(s.line.to_string());
-        }
-        for (path, lines) in by_path {
-            out.push_str(&text::wrap(&format!("{path}:{}", lines.join(",")), LIST, "  ", "    "));
+    for (verdict, what) in [
+        ("assist", "These need a person, because"),
+        ("leave", "For these a conversion would be wrong or useless, because"),
+        ("convert", "These could be converted, but were left out here:"),
+    ] {
+        for ((_, code), sites) in by_reason.iter().filter(|((v, _), _)| *v == verdict) {
+            let title = explain::pages(code).next().map_or_else(|| code.to_string(), |p| p.title.to_string());
+            out.push('\n');
+            out.push_str(&text::wrap(&format!("{what} {title} ({}):", sites.len()), LIST, "", ""));
+            let mut by_path: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+            for s in sites {
+                by_path.entry(&s.path).or_default().push(s.line.to_string());
+            }
+            let places: Vec<String> =
+                by_path.into_iter().map(|(p, lines)| format!("{p}:{}", lines.join(","))).collect();
+            out.push_str(&text::wrap(&places.join(" "), LIST, "  ", "  "));
         }
     }
     out
+}
+
+/// Functions that belong together, in a word.
+fn group_of(api: &str) -> &'static str {
+    let kind = Api::get().acquire(api).map(|a| a.kind);
+    match kind {
+        Some(AcquireKind::Gup) => "get_user_pages*()",
+        Some(AcquireKind::Pin) => "pin_user_pages*()",
+        Some(AcquireKind::Iter) => "an iov_iter",
+        Some(AcquireKind::Follow) => "follow_page()",
+        _ => "other functions",
+    }
 }

@@ -5,7 +5,7 @@
 use crate::kernel::Api;
 use crate::report::SiteRecord;
 use crate::run::{Analysis, FunctionChange, HandedPlan};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Facts about the plans of one patch.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +28,8 @@ pub struct Facts<'a> {
     pub new_flags: BTreeSet<String>,
     /// Refinements of all proofs.
     pub refinements: BTreeSet<String>,
+    /// Path and name of the functions that plans with this refinement change.
+    pub refined: BTreeMap<String, BTreeSet<(String, String)>>,
     /// Every plan has a proof that holds.
     pub proved: bool,
     /// Pairs of runs that were compared.
@@ -36,8 +38,10 @@ pub struct Facts<'a> {
     pub assumed: Vec<String>,
     /// What the sender should look at.
     pub cautions: Vec<String>,
-    /// Sentences of the rules.
+    /// Sentences of the rules on what happens at run time.
     pub notes: Vec<String>,
+    /// Sentences of the rules on comments that go.
+    pub comments: Vec<String>,
     /// Rules that were used.
     pub rules: BTreeSet<&'static str>,
     /// Paths of the files that change, ascending.
@@ -61,11 +65,17 @@ impl<'a> Facts<'a> {
                 facts.old_flags.extend(old.difference(&new).cloned());
                 facts.new_flags.extend(new.difference(&old).cloned());
             }
-            once(&mut facts.notes, &plan.notes);
+            let of_comment = |n: &&String| n.starts_with("The line \"");
+            once(&mut facts.notes, plan.notes.iter().filter(|n| !of_comment(n)));
+            once(&mut facts.comments, plan.notes.iter().filter(of_comment));
             once(&mut facts.cautions, &plan.cautions);
             match &plan.proof {
                 Some(p) if matches!(p.outcome, "equal" | "refined") => {
                     facts.refinements.extend(p.refinements.iter().cloned());
+                    for r in &p.refinements {
+                        let of = plan.functions.iter().map(|f| (f.path.clone(), f.name.clone()));
+                        facts.refined.entry(r.clone()).or_default().extend(of);
+                    }
                     facts.runs += p.runs;
                     let granted: Vec<String> =
                         p.assumed.iter().filter(|a| !plan.cautions.contains(a)).cloned().collect();
@@ -110,9 +120,42 @@ impl<'a> Facts<'a> {
         out
     }
 
+    /// Names of the changed functions that `pick` takes, out of plans whose proof met this refinement.
+    pub fn functions_with(&self, refinement: &str, pick: impl Fn(&FunctionChange) -> bool) -> Vec<String> {
+        let of = self.refined.get(refinement);
+        let met = |f: &FunctionChange| of.is_some_and(|o| o.contains(&(f.path.clone(), f.name.clone())));
+        self.functions_where(|f| met(f) && pick(f))
+    }
+
     /// The proofs found nothing but changes of form.
     pub fn same_behaviour(&self) -> bool {
-        self.proved && self.notes.is_empty() && self.refinements.iter().all(|r| r == "R6")
+        self.proved && self.notes.is_empty() && self.refinements.iter().all(|r| is_form(r))
+    }
+
+    /// Nothing is different at run time: only the names of calls are, or their form.
+    pub fn only_renames(&self) -> bool {
+        self.same_behaviour() && self.new_acquires.is_empty()
+    }
+
+    /// A page that was marked dirty in a wrong way is marked in the right one.
+    pub fn fixes_dirtying(&self) -> bool {
+        ["R1", "R3", "R8"].iter().any(|r| self.refinements.contains(*r))
+    }
+
+    /// The files in which an array function is used that the tree links only with CONFIG_MMU, where nothing shows that
+    /// this suffices; ascending.
+    pub fn needs_mmu(&self) -> Vec<&str> {
+        let mut files = BTreeSet::new();
+        for caution in self.cautions.iter().filter(|c| is_mmu(c)) {
+            let name = caution.split("()").next().unwrap_or_default();
+            let named = self.functions.iter().filter(|f| f.name == name).map(|f| f.path.as_str());
+            let before = files.len();
+            files.extend(named);
+            if files.len() == before {
+                files.extend(self.paths.iter().map(String::as_str).filter(|p| caution.contains(p)));
+            }
+        }
+        files.into_iter().collect()
     }
 
     /// How much there is to think about, for `--easy-first`: 0 only the release changes its name, 1 loops become calls,
@@ -125,6 +168,16 @@ impl<'a> Facts<'a> {
             () => 0,
         }
     }
+}
+
+/// The refinement is one of form: nothing is different at run time but the order among distinct pages.
+pub fn is_form(refinement: &str) -> bool {
+    refinement == "R6"
+}
+
+/// The caution is the one of builds without an MMU.
+pub fn is_mmu(caution: &str) -> bool {
+    caution.contains("CONFIG_MMU")
 }
 
 /// Appends what is not there yet.

@@ -56,6 +56,16 @@ pub fn groups(plans: &[HandedPlan], grouping: Grouping, maintainers: &Maintainer
     groups
 }
 
+/// Splits each group into plans that only rename and plans that change what happens, so that a maintainer can take the
+/// first without thinking about the second. Plans never depend on each other, so any order is bisectable.
+pub fn apart(groups: Vec<Group>, renames: &dyn Fn(usize) -> bool) -> Vec<Group> {
+    let halves = groups.into_iter().flat_map(|g| {
+        let (calm, other): (Group, Group) = g.into_iter().partition(|&plan| renames(plan));
+        [calm, other]
+    });
+    halves.filter(|g| !g.is_empty()).collect()
+}
+
 /// Joins groups that have a file in common.
 fn joined(plans: &[HandedPlan], groups: Vec<Group>) -> Vec<Group> {
     let mut out: Vec<Group> = Vec::new();
@@ -73,12 +83,21 @@ fn joined(plans: &[HandedPlan], groups: Vec<Group>) -> Vec<Group> {
 }
 
 /// How the subject of a patch of these files starts, by MAINTAINERS and path: `net/xdp`, `mm`, with `--group file`
-/// `mm/memory`.
+/// `mm/memory`. A loose file of a folder that holds many things is named: `exec`, `scsi: st`.
 pub fn prefix(paths: &[String], grouping: Grouping, maintainers: &Maintainers) -> String {
     let homes: Vec<Home> = paths.iter().map(|p| maintainers.home(p)).collect();
     let folder = homes.iter().map(|h| h.folder.clone()).reduce(|a, b| common(&a, &b)).unwrap_or_default();
     let roof = homes.iter().map(|h| h.roof.clone()).reduce(|a, b| common(&a, &b)).unwrap_or_default();
     let last = |p: &str| p.rsplit('/').next().unwrap_or_default().to_string();
+    let stem = match paths {
+        [one] => last(one).split('.').next().unwrap_or_default().to_string(),
+        _ => String::new(),
+    };
+    let loose = homes.iter().all(|h| h.loose) && !stem.is_empty();
+    // No entry names the folder itself: it is a place, not a subject.
+    if loose && roof.is_empty() {
+        return stem;
+    }
     let mut words: Vec<String> = Vec::new();
     if !roof.is_empty() && folder.starts_with(&format!("{roof}/")) {
         words.push(last(&roof));
@@ -86,14 +105,11 @@ pub fn prefix(paths: &[String], grouping: Grouping, maintainers: &Maintainers) -
     if !folder.is_empty() {
         words.push(last(&folder));
     }
-    if (grouping == Grouping::File || words.is_empty())
-        && let [one] = paths
-    {
-        let name = last(one);
-        let stem = name.split('.').next().unwrap_or_default().to_string();
-        if words.last() != Some(&stem) {
-            words.push(stem);
-        }
+    if loose && !words.is_empty() {
+        return format!("{}: {stem}", words.join("/"));
+    }
+    if (grouping == Grouping::File || words.is_empty()) && !stem.is_empty() && words.last() != Some(&stem) {
+        words.push(stem);
     }
     if words.is_empty() { "treewide".into() } else { words.join("/") }
 }
@@ -124,7 +140,7 @@ mod tests {
     }
 
     fn maintainers() -> Maintainers {
-        let text = b"ELM\nF:\tdrivers/elm/\n\nOAK\nF:\tdrivers/elm/oak/\n\nMM\nF:\tmm/\n";
+        let text = b"ELM\nF:\tdrivers/elm/\n\nOAK\nF:\tdrivers/elm/oak/\n\nMM\nF:\tmm/\n\nFILES\nF:\tfs/*\n\nTAPE\nF:\tdrivers/elm/oak/tape.*\n";
         Maintainers::parse(text, &|_| false).expect("entries")
     }
 
@@ -144,6 +160,12 @@ mod tests {
     }
 
     #[test]
+    fn renames_stand_apart() {
+        let even = |plan: usize| plan.is_multiple_of(2);
+        assert_eq!(apart(vec![vec![0, 1, 2], vec![4], vec![3]], &even), [vec![0, 2], vec![1], vec![4], vec![3]]);
+    }
+
+    #[test]
     fn a_file_is_never_in_two_groups_by_file() {
         let plans = [plan(&["mm/a.c", "mm/c.c"]), plan(&["mm/b.c"]), plan(&["mm/b.c", "mm/c.c"])];
         assert_eq!(groups(&plans, Grouping::File, &maintainers()), [vec![0, 1, 2]]);
@@ -157,6 +179,9 @@ mod tests {
         assert_eq!(prefix(&["drivers/elm/x/a.c", "drivers/elm/x/b.c"], Grouping::Driver), "elm/x");
         assert_eq!(prefix(&["drivers/elm/x/a.c", "drivers/elm/y/b.c"], Grouping::Subsystem), "elm");
         assert_eq!(prefix(&["mm/a.c"], Grouping::Driver), "mm");
+        assert_eq!(prefix(&["fs/a.c"], Grouping::Driver), "a");
+        assert_eq!(prefix(&["fs/a.c", "fs/b.c"], Grouping::Driver), "fs");
+        assert_eq!(prefix(&["drivers/elm/oak/tape.c"], Grouping::Driver), "elm/oak: tape");
         assert_eq!(prefix(&["mm/a.c"], Grouping::File), "mm/a");
         assert_eq!(prefix(&["a.c"], Grouping::Driver), "a");
         assert_eq!(prefix(&["mm/a.c", "drivers/elm/a.c"], Grouping::Driver), "treewide");

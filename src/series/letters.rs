@@ -8,50 +8,49 @@ use super::recipients::Recipients;
 use super::{Mail, Options, Patch, RECIPIENTS, cover, mbox};
 use crate::run::Analysis;
 
+/// What the mails of a series have in common.
+pub struct Series<'a> {
+    /// What was asked for.
+    pub options: &'a Options,
+    /// The records.
+    pub analysis: &'a Analysis,
+    /// The facts of all plans.
+    pub facts: &'a Facts<'a>,
+    /// What all messages have in common.
+    pub frame: &'a Frame,
+    /// The patches in their order.
+    pub patches: &'a [Patch],
+    /// Address of the author: the right-hand side of the Message-Ids.
+    pub email: &'a str,
+}
+
 /// Gives the cover letter its subject and text, the mails their headers, and adds the list of recipients. `mails` are
 /// the cover letter and one mail a patch.
-pub fn finish(
-    mails: &mut Vec<Mail>,
-    options: &Options,
-    analysis: &Analysis,
-    facts: &Facts<'_>,
-    frame: &Frame,
-    patches: &[Patch],
-) {
+pub fn finish(mails: &mut Vec<Mail>, series: &Series<'_>) {
+    if let Some(letter) = mails.first_mut() {
+        fill(letter, series);
+    }
+    let ids = ids(mails, series.email);
+    let answered = series.options.in_reply_to.as_deref().map(|id| format!("<{}>", id.trim_matches(['<', '>'])));
     let mut list = String::new();
-    for (i, mail) in mails.iter_mut().enumerate() {
-        let mut who = Recipients::default();
-        let mut headers = String::new();
-        if i == 0 {
-            let text = String::from_utf8_lossy(&mail.bytes).into_owned();
-            let body = cover::body(analysis, facts, patches, frame);
-            let text = text.replacen("*** BLURB HERE ***", body.trim_end(), 1);
-            let text: Vec<String> = text
-                .split_inclusive('\n')
-                .map(|l| match l.strip_suffix("*** SUBJECT HERE ***\n") {
-                    Some(head) => mbox::folded(&format!("{head}{}", cover::subject(facts))) + "\n",
-                    None => l.to_string(),
-                })
-                .collect();
-            mail.bytes = text.concat().into_bytes();
-            // The letter goes to the lists; people get their own patches.
-            for p in patches {
-                who.to.extend(p.recipients.lists.iter().filter(|l| !who.to.contains(l)).cloned().collect::<Vec<_>>());
-            }
-            if let Some(id) = &options.in_reply_to {
-                let id = id.trim_matches(['<', '>']);
-                headers = format!("In-Reply-To: <{id}>\nReferences: <{id}>\n");
-            }
-        } else if let Some(p) = patches.get(i - 1) {
-            who = p.recipients.clone();
+    for (i, (mail, id)) in mails.iter_mut().zip(&ids).enumerate() {
+        let cover = ids.first().filter(|_| i > 0);
+        let mut headers = format!("Message-Id: {id}\n");
+        if let Some(parent) = cover.or(answered.as_ref()) {
+            let above: Vec<&str> = answered.iter().chain(cover).map(String::as_str).collect();
+            headers.push_str(&format!("In-Reply-To: {parent}\nReferences: {}\n", above.join("\n\t")));
         }
+        let who = match i.checked_sub(1) {
+            None => to_the_lists(series.patches),
+            Some(p) => series.patches.get(p).map(|p| p.recipients.clone()).unwrap_or_default(),
+        };
         if !who.to.is_empty() || !who.cc.is_empty() {
             list.push_str(&format!("{}\n", mail.name));
             for (role, people) in [("To", &who.to), ("Cc", &who.cc)] {
                 people.iter().for_each(|p| list.push_str(&format!("{role}: {p}\n")));
             }
             list.push('\n');
-            if options.headers {
+            if series.options.headers {
                 headers.push_str(&header("To", &who.to));
                 headers.push_str(&header("Cc", &who.cc));
             }
@@ -62,6 +61,43 @@ pub fn finish(
         mails.push(Mail { name: RECIPIENTS.into(), bytes: list.into_bytes() });
         mails.sort_by(|a, b| a.name.cmp(&b.name));
     }
+}
+
+/// The subject and the text of the cover letter, in the places that were left for them.
+fn fill(letter: &mut Mail, series: &Series<'_>) {
+    let text = String::from_utf8_lossy(&letter.bytes).into_owned();
+    let body = cover::body(series.analysis, series.facts, series.patches, series.frame);
+    let text = text.replacen("*** BLURB HERE ***", body.trim_end(), 1);
+    let text: Vec<String> = text
+        .split_inclusive('\n')
+        .map(|l| match l.strip_suffix("*** SUBJECT HERE ***\n") {
+            Some(head) => mbox::folded(&format!("{head}{}", cover::subject(series.facts))) + "\n",
+            None => l.to_string(),
+        })
+        .collect();
+    letter.bytes = text.concat().into_bytes();
+}
+
+/// The letter goes to the lists; people get their own patches.
+fn to_the_lists(patches: &[Patch]) -> Recipients {
+    let mut who = Recipients::default();
+    for list in patches.iter().flat_map(|p| &p.recipients.lists) {
+        if !who.to.contains(list) {
+            who.to.push(list.clone());
+        }
+    }
+    who
+}
+
+/// One Message-Id a mail, as `git format-patch --thread` would make them, but out of the content instead of the clock: a
+/// rerun gives the same ones, and another version of the series gives others. b4 reads no mailbox without them.
+fn ids(mails: &[Mail], email: &str) -> Vec<String> {
+    // FNV-1a, 64 bits.
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in mails.iter().flat_map(|m| &m.bytes) {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    (0..mails.len()).map(|n| format!("<{hash:016x}.{n}.gupconv.{email}>")).collect()
 }
 
 /// A header of addresses, one a line; empty without addresses.

@@ -30,7 +30,7 @@ struct Glob {
 }
 
 /// Where a file belongs.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Home {
     /// Title of the entry; empty when none fits but the one for everything.
     pub entry: String,
@@ -38,6 +38,8 @@ pub struct Home {
     pub folder: String,
     /// Folder of the roof above; may be that of `folder` itself, empty if there is none.
     pub roof: String,
+    /// The pattern names files, not a folder: `fs/*`, `drivers/scsi/st.*`.
+    pub loose: bool,
 }
 
 impl Maintainers {
@@ -101,15 +103,23 @@ impl Maintainers {
             Some(((glob.weight(), Reverse(entry.files.len()), Reverse(number)), entry, glob))
         });
         let Some((_, entry, glob)) = fitting.max_by_key(|f| f.0) else {
-            return Home { entry: String::new(), folder: parts[..folders].join("/"), roof: String::new() };
+            return Home { folder: parts[..folders].join("/"), ..Home::default() };
         };
         let depth = if glob.folder { glob.parts.len() } else { glob.parts.len() - 1 }.min(folders);
-        let own = parts[..depth].join("/");
-        let folder =
-            if self.is_roof(&parts[..depth]) && folders > depth { parts[..depth + 1].join("/") } else { own.clone() };
+        // A sub-folder of a roof stands for itself; if it is a roof, too, one deeper.
+        let mut own = depth;
+        while own < folders && self.is_roof(&parts[..own]) {
+            own += 1;
+        }
+        let folder = parts[..own].join("/");
         // The nearest folder above, or the one itself, that is a roof over others.
         let roof = (1..=depth).rev().map(|d| &parts[..d]).find(|p| self.covered(p) && self.is_roof(p));
-        Home { entry: entry.title.clone(), folder, roof: roof.map(|p| p.join("/")).unwrap_or_default() }
+        Home {
+            entry: entry.title.clone(),
+            folder,
+            roof: roof.map(|p| p.join("/")).unwrap_or_default(),
+            loose: !glob.folder,
+        }
     }
 
     /// Whether entries have folders of their own below the folder of another one.
@@ -176,6 +186,7 @@ mod tests {
     const FILE: &[u8] = b"Maintainers\n===========\n\n\tM: explained\n\nM: no title above\n
 BIRCH DRIVERS\nM:\tB <b@example.org>\nF:\tdrivers/birch/\nX:\tdrivers/birch/aspen/\n
 OAK\nM:\tO <o@example.org>\nF:\tdrivers/birch/oak\n
+ASH\nF:\tdrivers/birch/hw/ash/\n
 ELM AND MORE\nF:\tdrivers/elm/\nF:\tinclude/elm/\n
 ELM ALONE\nF:\tdrivers/elm/\n
 FILES\nF:\tfs/*\n
@@ -197,6 +208,8 @@ THE REST\nF:\t*\nF:\t*/\n";
         is("drivers/birch/a.c", "BIRCH DRIVERS", "drivers/birch", "drivers/birch");
         // A roof over others: its own sub-folders count apart.
         is("drivers/birch/pine/deep/a.c", "BIRCH DRIVERS", "drivers/birch/pine", "drivers/birch");
+        // One that is a roof itself is gone through.
+        is("drivers/birch/hw/willow/deep/a.c", "BIRCH DRIVERS", "drivers/birch/hw/willow", "drivers/birch");
         is("drivers/elm/deep/a.c", "ELM ALONE", "drivers/elm", "");
         is("fs/a.c", "FILES", "fs", "");
     }

@@ -56,7 +56,7 @@ pub fn mails(envelope: &Envelope<'_>, patches: &[Patch]) -> io::Result<Vec<Mail>
 fn cover(envelope: &Envelope<'_>, patches: &[Patch]) -> Mail {
     let mut text = format!("*** BLURB HERE ***\n\n{} ({}):\n", envelope.who.name, patches.len());
     for p in patches {
-        text.push_str(&format!("  {}\n", p.subject));
+        text.push_str(&text::wrap(&p.subject, STAT, "  ", "    "));
     }
     // One line a file, from before the first patch to after the last.
     let mut files: Vec<PatchFile> = Vec::new();

@@ -4,11 +4,10 @@
 //! `pin_user_pages*()` with `unpin_user_page*()` where the acquiring call changes, too. It knows nothing of git.
 //! It never writes a Signed-off-by or any other tag in the name of a person.
 
-use super::facts::Facts;
+use super::facts::{self, Facts};
 use super::text::{self, SUBJECT, count, list, short_list};
 use crate::kernel::Api;
 use crate::run::FunctionChange;
-use std::collections::BTreeMap;
 
 /// What all messages of a series have in common.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +20,33 @@ pub struct Frame {
     pub brings_functions: bool,
     /// The tree has Documentation/core-api/pin_user_pages.rst.
     pub has_pin_document: bool,
+    /// What the header says of put_user_page().
+    pub header: Header,
+}
+
+/// What include/linux/mm.h says of put_user_page().
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Header {
+    /// Its body is one call of put_page(), on the same page.
+    pub is_put_page: bool,
+    /// Its comment says that pages of get_user_pages*() must be released by it.
+    pub demands: bool,
+}
+
+impl Header {
+    /// Reads the header.
+    pub fn read(text: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(text);
+        let words: Vec<&str> = text.split_whitespace().filter(|w| *w != "*").collect();
+        let text = words.join(" ");
+        Self {
+            is_put_page: text.contains("put_user_page(struct page *page) { put_page(page); }"),
+            demands: text.contains(
+                "Pages that were pinned via get_user_pages*() must be released via either put_user_page(), or one of the \
+                 put_user_pages*() routines",
+            ),
+        }
+    }
 }
 
 /// Functions named in a sentence before it says how many more there are.
@@ -28,51 +54,119 @@ const MOST_NAMES: usize = 4;
 
 /// The subject, without `[PATCH]`: at most [`SUBJECT`] columns.
 pub fn subject(prefix: &str, facts: &Facts<'_>) -> String {
-    let (old, new) = match facts.new_acquires.is_empty() {
-        true => (&facts.old_releases, &facts.new_releases),
-        false => (&facts.old_acquires, &facts.new_acquires),
-    };
-    let exact = format!("convert {} to {}", calls(old), calls(new));
-    let family = format!("convert {} to {}", family(old), family(new));
-    let least = format!("convert to {}", self::family(new));
+    let (old, new) = renamed(facts);
+    // A fix of a bug must be seen without opening the mail.
+    let fix = if facts.fixes_dirtying() { ", fix dirtying" } else { "" };
+    let least = format!("convert to {}{fix}", family(new));
     let short = prefix.rsplit(['/', ':']).next().unwrap_or(prefix).trim();
-    let wanted = if exact.contains(" and ") || exact.contains(", ") { &family } else { &exact };
-    [(prefix, wanted), (prefix, &family), (prefix, &least), (short, &least)]
+    let choices = [
+        (prefix, format!("convert {} to {}{fix}", calls(old), calls(new))),
+        (prefix, format!("convert to {}{fix}", calls(new))),
+        (prefix, format!("convert {} to {}{fix}", family(old), family(new))),
+        (prefix, least.clone()),
+        (short, least.clone()),
+    ];
+    choices
         .into_iter()
         .map(|(p, rest)| format!("{p}: {rest}"))
         .find(|s| s.chars().count() <= SUBJECT)
         .unwrap_or_else(|| least.chars().take(SUBJECT).collect())
 }
 
+/// `Convert put_page() to put_user_page*()`, for all of a series.
+pub fn title(facts: &Facts<'_>) -> String {
+    let (old, new) = renamed(facts);
+    format!("Convert {} to {}", family(old), family(new))
+}
+
+/// The calls that a subject names: those that acquire where they change, else those that release.
+fn renamed<'f>(facts: &'f Facts<'_>) -> (&'f [String], &'f [String]) {
+    match facts.new_acquires.is_empty() {
+        true => (&facts.old_releases, &facts.new_releases),
+        false => (&facts.old_acquires, &facts.new_acquires),
+    }
+}
+
 /// The body, wrapped, with a final newline.
 pub fn body(facts: &Facts<'_>, frame: &Frame) -> String {
-    let mut out = vec![purpose(facts, frame)];
-    changes(facts, &mut out);
-    behaviour(facts, &mut out);
-    clean_ups(facts, &mut out);
+    let mut out = purpose(facts, frame);
+    behaviour(facts, frame, &mut out);
     out.push(disclosure(facts, frame));
     text::body(&out)
 }
 
-/// What stands below `---`: for the person who sends the patch, and gone once it is applied.
+/// What stands below `---`: for the person who sends the patch and for reviewers, and gone once it is applied.
 pub fn below(facts: &Facts<'_>) -> String {
-    let mut out =
-        vec!["[ Not tested at run time. To be filled in before sending: how this was built and tested. ]".into()];
-    let mut same: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for caution in &facts.cautions {
-        match caution.split_once("() ") {
-            Some((name, rest)) if !name.contains(' ') => same.entry(rest).or_default().push(format!("{name}()")),
-            _ => out.push(format!("[ To be checked before sending: {caution} ]")),
-        }
+    let mut out = vec![
+        "[ Not tested at run time. Before sending: say here or above how this was built and tested, and sign it off. ]"
+            .into(),
+    ];
+    let files = facts.needs_mmu();
+    if !files.is_empty() {
+        let is_batch = |n: &&String| Api::get().release(n).is_some_and(|r| r.batch);
+        let names: Vec<String> = facts.new_releases.iter().filter(is_batch).cloned().collect();
+        out.push(format!(
+            "[ To be checked before sending: this tree links {} only with CONFIG_MMU. A build of {} without it would not \
+             link any more. ]",
+            named(&names, "and"),
+            list(&files)
+        ));
     }
-    for (rest, names) in same {
-        out.push(format!("[ To be checked before sending: {} {rest} ]", list(&names)));
+    for caution in facts.cautions.iter().filter(|c| !facts::is_mmu(c)) {
+        out.push(format!("[ To be checked before sending: {caution} ]"));
+    }
+    out.extend(kept(facts));
+    if facts.proved {
+        let mut model = format!(
+            "[ The model compared {} of runs, over a bounded set of inputs.",
+            count(facts.runs as usize, "pair")
+        );
+        let granted = grouped(&facts.assumed);
+        if !granted.is_empty() {
+            model.push_str(&format!(" It takes for granted that {}.", granted.join("; that ")));
+        }
+        out.push(model + " ]");
     }
     text::body(&out)
 }
 
-/// Why the patch is made.
-fn purpose(facts: &Facts<'_>, frame: &Frame) -> String {
+/// What a reviewer may stumble over, and the patch leaves as it is.
+fn kept(facts: &Facts<'_>) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut never: Vec<String> = Vec::new();
+    for s in &facts.sites {
+        if s.write == "always" && !s.releases.is_empty() && s.releases.iter().all(|r| r.dirty == "none") {
+            never.push(format!("{}()", s.function));
+        }
+    }
+    never.dedup();
+    if !never.is_empty() {
+        let (asks, which) = if never.len() == 1 { ("asks", "it gets") } else { ("ask", "they get") };
+        out.push(format!(
+            "[ Not changed here: {} {asks} for pages to write to, and no release of the pages {which} marks them dirty, \
+             before or after. ]",
+            list(&never)
+        ));
+    }
+    let mut unlocked: Vec<(&str, String)> = Vec::new();
+    for r in facts.sites.iter().flat_map(|s| &s.releases) {
+        let weak = matches!(r.dirty, "set_page_dirty" | "SetPageDirty");
+        let gone = |f: &FunctionChange| f.path == r.path && f.name == r.function && f.gone.iter().any(|n| n == r.dirty);
+        let place = (r.dirty, format!("{}()", r.function));
+        if weak && !facts.functions.iter().any(gone) && !unlocked.contains(&place) {
+            unlocked.push(place);
+        }
+    }
+    for (call, function) in unlocked {
+        out.push(format!(
+            "[ Not changed here: {function} marks the pages dirty with {call}(), and no page lock was found to be held there. ]"
+        ));
+    }
+    out
+}
+
+/// Why the patch is made, and which calls change where.
+fn purpose(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     let mut pinning: Vec<String> = Vec::new();
     let mut apis: Vec<String> = Vec::new();
     for s in &facts.sites {
@@ -85,79 +179,101 @@ fn purpose(facts: &Facts<'_>, frame: &Frame) -> String {
         }
     }
     let pins = !facts.new_acquires.is_empty();
+    let single = facts.sites.iter().all(|s| s.count == "1");
     let verb = match (pins, pinning.len()) {
         (false, 1) => "pins",
         (false, _) => "pin",
         (true, 1) => "gets",
         (true, _) => "get",
     };
-    let who = format!("{} {verb} user pages with {}.", short_list(&pinning, MOST_NAMES, "function"), list(&apis));
-    let mut out = if !pins {
-        format!(
-            "{who} Release these pages with {} instead of {}, so that the release of a pinned page can be told from the \
-             release of any other reference.",
-            named(&facts.new_releases, "or"),
-            named(&facts.old_releases, "or"),
-        )
-    } else {
-        // Cases 1, 2 and 5 of pin_user_pages.rst.
-        let data = facts.sites.iter().all(|s| matches!(s.case, 1 | 2 | 5));
-        let why = if data { " The data of these pages is accessed, which calls for a pin." } else { "" };
-        format!(
-            "{who}{why} Use {} and release the pages with {}, so that the kernel can tell a pinned page from one that merely \
+    let what = if single && pinning.len() == 1 { "a user page" } else { "user pages" };
+    let mut first = format!("{} {verb} {what} with {}.", short_list(&pinning, MOST_NAMES, "function"), list(&apis));
+    let told: Vec<&FunctionChange> = facts.functions.iter().filter(|f| !line(f).is_empty()).collect();
+    let same_file = told.windows(2).all(|w| w[0].path == w[1].path);
+    let alike = same_file && told.windows(2).all(|w| line(w[0]) == line(w[1]));
+    let no_loops = told.iter().all(|f| f.loops_gone == 0);
+    let names: Vec<String> = told.iter().map(|f| format!("{}()", f.name)).collect();
+    let they_are = if what == "a user page" { "It is" } else { "They are" };
+    let why = match frame.header.demands {
+        true => "as the comment at put_user_page() demands",
+        false => "so that the release of such a page can be told from that of any other reference",
+    };
+    if pins {
+        first.push_str(&case(facts, frame));
+        first.push_str(&format!(
+            " Get them with {} and release them with {}, so that the kernel can tell a pinned page from one that merely \
              has references.",
             named(&facts.new_acquires, "and"),
             named(&facts.new_releases, "or"),
-        )
-    };
-    if pins && frame.has_pin_document {
-        let mut cases: Vec<String> =
-            facts.sites.iter().filter(|s| s.case > 0).map(|s| format!("CASE {}", s.case)).collect();
-        cases.sort();
-        cases.dedup();
-        if !cases.is_empty() {
-            out.push_str(&format!(" This is {} of Documentation/core-api/pin_user_pages.rst.", list(&cases)));
-        }
+        ));
+    } else if alike && no_loops && names == pinning {
+        first.truncate(first.len() - 1);
+        first.push_str(&format!(
+            ", and {} again. Use {} for that instead of {}, {why}.",
+            match (pinning.len(), single) {
+                (1, true) => "releases it",
+                (1, false) => "releases them",
+                _ => "release them",
+            },
+            named(&facts.new_releases, "or"),
+            named(&facts.old_releases, "or"),
+        ));
+    } else if alike && no_loops {
+        let only = if names.len() == 1 { " only" } else { "" };
+        first.push_str(&format!(
+            " {they_are} released in {}{only}. Use {} there instead of {}, {why}.",
+            list(&names),
+            named(&facts.new_releases, "or"),
+            named(&facts.old_releases, "or"),
+        ));
+    } else {
+        first.push_str(&format!(
+            " Release {} with {} instead of {}, {why}.",
+            if what == "a user page" { "it" } else { "them" },
+            named(&facts.new_releases, "or"),
+            named(&facts.old_releases, "or"),
+        ));
     }
     if let Some(commit) = &frame.introduced {
-        out.push_str(&format!(" For the background, see {commit}."));
+        first.push_str(&format!(" For the background, see {commit}."));
     } else if frame.brings_functions {
-        out.push_str(" The functions are added at the start of this series.");
+        first.push_str(" The functions are added at the start of this series.");
     }
-    out
-}
-
-/// Which calls change where.
-fn changes(facts: &Facts<'_>, out: &mut Vec<String>) {
-    let told: Vec<&FunctionChange> = facts.functions.iter().filter(|f| !line(f).is_empty()).collect();
-    let all = match facts.new_acquires.is_empty() {
-        true => "All places that release these pages change in this patch",
-        false => "All places that get or release these pages change in this patch",
-    };
+    let mut out = vec![first];
     match told.as_slice() {
         [] => {}
-        [one] => {
-            let only = if facts.new_acquires.is_empty() {
-                "They are released in one function only"
-            } else {
-                "They are got and released in one function only"
-            };
-            out.push(format!("{only}: in {}(), {}.", one.name, line(one)));
-        }
+        _ if !pins && alike && no_loops => {}
+        [one] => out.push(format!("{they_are} {}in {}() only: {}.", got(pins), one.name, line(one))),
         many => {
-            let same_file = many.windows(2).all(|w| w[0].path == w[1].path);
-            if many.windows(2).all(|w| line(w[0]) == line(w[1]) && w[0].loops_gone == 0) && same_file {
-                let names: Vec<String> = many.iter().map(|f| format!("{}()", f.name)).collect();
-                out.push(format!("{all}: in {}, {}.", list(&names), line(many[0])));
-                return;
-            }
-            out.push(format!("{all}:"));
+            out.push(format!("{they_are} {}in:", got(pins)));
             for f in many {
                 let file = if same_file { String::new() } else { format!(" ({})", f.path) };
                 out.push(format!("- {}(){file}: {}", f.name, line(f)));
             }
         }
     }
+    out
+}
+
+/// Which end of a trace the places are about.
+fn got(pins: bool) -> &'static str {
+    if pins { "got and released " } else { "released " }
+}
+
+/// What the document says of such sites.
+fn case(facts: &Facts<'_>, frame: &Frame) -> String {
+    // Cases 1, 2 and 5 of pin_user_pages.rst: the data is accessed.
+    if !facts.sites.iter().all(|s| matches!(s.case, 1 | 2 | 5)) {
+        return String::new();
+    }
+    let mut cases: Vec<String> = facts.sites.iter().map(|s| format!("CASE {}", s.case)).collect();
+    cases.sort();
+    cases.dedup();
+    let of = match frame.has_pin_document {
+        true => format!(" ({} of Documentation/core-api/pin_user_pages.rst)", list(&cases)),
+        false => String::new(),
+    };
+    format!(" The data of these pages is accessed, which calls for a pin{of}.")
 }
 
 /// What becomes of the calls of a function.
@@ -189,59 +305,105 @@ fn line(f: &FunctionChange) -> String {
 }
 
 /// What changes at run time, and what does not.
-fn behaviour(facts: &Facts<'_>, out: &mut Vec<String>) {
+fn behaviour(facts: &Facts<'_>, frame: &Frame, out: &mut Vec<String>) {
     if !facts.proved {
         return;
     }
-    let pins = !facts.new_acquires.is_empty();
-    let dirtied = facts.sites.iter().flat_map(|s| &s.releases).any(|r| r.dirty != "none");
-    let mut differences = differences(facts);
-    let dirty = if dirtied { ", and is marked dirty under the same conditions" } else { "" };
-    if facts.same_behaviour() && !pins {
-        let mut p = format!("At run time nothing changes: each page is released as often as before{dirty}.");
-        for d in differences.drain(..) {
-            p.push(' ');
-            p.push_str(&d);
-        }
-        out.push(p);
+    let mut form = forms(facts);
+    if facts.only_renames() {
+        form.push(unchanged(facts, frame));
+        out.push(form.join(" "));
         return;
     }
-    out.push("On each path, every page is released as often as before. What changes at run time:".to_string());
-    out.extend(differences.into_iter().map(|d| format!("- {d}")));
+    out.push("What changes at run time:".to_string());
+    out.extend(differences(facts).into_iter().map(|d| format!("- {d}")));
+    form.push("Apart from that, every page is released as often as before, on each path.".into());
+    out.push(form.join(" "));
+}
+
+/// That nothing changes, and why.
+fn unchanged(facts: &Facts<'_>, frame: &Frame) -> String {
+    let is_batch = |n: &&String| Api::get().release(n).is_some_and(|r| r.batch);
+    let batch: Vec<String> = facts.new_releases.iter().filter(is_batch).cloned().collect();
+    let same = frame.header.is_put_page || frame.brings_functions;
+    match batch.len() {
+        _ if !same => "No functional change: each page is released as often as before.".into(),
+        0 => "No functional change: put_user_page() is put_page().".into(),
+        n => format!(
+            "No functional change: {} {} put_user_page() for each page, which is put_page().",
+            named(&batch, "and"),
+            if n == 1 { "calls" } else { "call" }
+        ),
+    }
+}
+
+/// Changes of form that are worth a sentence.
+fn forms(facts: &Facts<'_>) -> Vec<String> {
+    let mut out = Vec::new();
+    let moved = |f: &FunctionChange| f.gone.iter().any(|n| n == "PageDirty") && f.new.iter().any(|n| dirties(n));
+    let tested = facts.functions_where(moved);
+    if !tested.is_empty() {
+        let mut helpers: Vec<String> = Vec::new();
+        for n in facts.functions.iter().filter(|f| moved(f)).flat_map(|f| &f.new).filter(|n| dirties(n)) {
+            if !helpers.contains(n) {
+                helpers.push(n.clone());
+            }
+        }
+        out.push(format!("The PageDirty() test of {} moves into {}.", list(&tested), named(&helpers, "and")));
+    }
+    out.extend(facts.comments.iter().cloned());
+    // Loops that count down, or that step in their body.
+    if facts.rules.contains("countdown_loop") {
+        out.push("The order in which the pages are released may be another one, which makes no difference.".into());
+    }
+    out
+}
+
+/// A releasing function that marks the pages dirty.
+fn dirties(name: &str) -> bool {
+    name.ends_with("_dirty_lock") || name.ends_with("_dirty")
 }
 
 /// One sentence or two for each refinement that the proofs used, with the functions it is about.
 fn differences(facts: &Facts<'_>) -> Vec<String> {
     let api = Api::get();
     let mut out: Vec<String> = Vec::new();
-    let is_dirty_release = |n: &String| n.ends_with("_dirty_lock") || n.ends_with("_dirty");
-    let dirtying = facts.functions_where(|f| f.new.iter().any(is_dirty_release));
-    let mut helpers: Vec<String> =
-        facts.new_releases.iter().filter(|n| is_dirty_release(n)).map(|n| format!("{n}()")).collect();
-    helpers.sort();
+    let is_dirty_release = |n: &&String| api.release(n).is_some() && dirties(n);
+    let dirtying = facts.functions_where(|f| f.new.iter().any(|n| is_dirty_release(&n)));
     let has = |r: &str| facts.refinements.contains(r);
     let mut noted = facts.notes.clone();
     for n in &mut noted {
         // The reason why the page lock may be taken belongs to the sentence that says that it is.
         if n.contains("set_page_dirty_lock()") {
             n.push_str(
-                " Taking the lock is possible: no atomic context and no held page lock was found on the way there.",
+                " No caller was found that is in atomic context or holds the page lock; lock order was not checked.",
             );
         }
     }
     let told = |what: &str| facts.notes.iter().any(|n| n.contains(what));
-    let (told_r1, told_r3) = (told("used set_page_dirty()"), told("used SetPageDirty()"));
+    let (told_r1, told_r3) = (told("called set_page_dirty()"), told("called SetPageDirty()"));
     out.extend(noted);
     if has("R1") && !told_r1 {
         out.push("Pages are dirtied under the page lock, which set_page_dirty() needs against truncation.".into());
     }
     if has("R2") {
+        // v5.2 fs/buffer.c __set_page_dirty_buffers() dirties all buffers, also those of a page that is dirty already.
+        let again = |f: &FunctionChange| {
+            let old = |n: &String| n == "set_page_dirty" || n == "set_page_dirty_lock";
+            f.gone.iter().any(old) && f.new.iter().any(|n| is_dirty_release(&n))
+        };
+        let mut places = facts.functions_with("R2", again);
+        if places.is_empty() {
+            places.clone_from(&dirtying);
+        }
+        let helpers: Vec<String> = facts.new_releases.iter().filter(is_dirty_release).cloned().collect();
         out.push(format!(
-            "{} {} pages that are dirty already. In {} they were dirtied again, which matters only for a page of several \
-             blocks when only some of them were dirty.",
-            list(&helpers),
+            "{} {} a page that is dirty already. In {} it was dirtied again, with all of its buffers. If it is dirty \
+             because of some of its buffers only, the others now stay clean, and what was written to them through the pin \
+             may not reach the disk.",
+            named(&helpers, "and"),
             if helpers.len() == 1 { "passes over" } else { "pass over" },
-            list(&dirtying)
+            list(&places)
         ));
     }
     if has("R3") && !told_r3 {
@@ -301,64 +463,19 @@ fn differences(facts: &Facts<'_>) -> Vec<String> {
     if !added.is_empty() {
         out.push(format!("{} is added to the flags.", list(&added)));
     }
-    if has("R6") {
-        let is_batch = |n: &String| api.release(n).is_some_and(|r| r.batch);
-        let loops = facts.functions_where(|f| f.loops_gone > 0 && f.new.iter().any(is_batch));
-        if !loops.is_empty() {
-            let count: usize = facts.functions.iter().map(|f| f.loops_gone).sum();
-            out.push(format!(
-                "One call replaces {} in {}; the order in which the pages are released makes no difference.",
-                if count == 1 { "the loop" } else { "each loop" },
-                list(&loops)
-            ));
-        }
-    }
     out
-}
-
-/// What goes with the releases.
-fn clean_ups(facts: &Facts<'_>, out: &mut Vec<String>) {
-    let mut said = Vec::new();
-    let local = |f: &FunctionChange| format!("{} in {}()", list(&f.locals_gone), f.name);
-    let locals: Vec<String> = facts.functions.iter().filter(|f| !f.locals_gone.is_empty()).map(local).collect();
-    if facts.rules.contains("unused_locals") && !locals.is_empty() {
-        let one = facts.functions.iter().map(|f| f.locals_gone.len()).sum::<usize>() == 1;
-        let (the, goes) = match one {
-            true => ("The variable", "is not used any more and goes"),
-            false => ("The variables", "are not used any more and go"),
-        };
-        said.push(format!("{the} {} {goes}.", list(&locals)));
-    }
-    if facts.rules.contains("old_name") {
-        said.push("Comments that name the old call are adapted.".to_string());
-    }
-    if !said.is_empty() {
-        out.push(said.join(" "));
-    }
 }
 
 /// What the kernel's rules for generated content ask for.
 fn disclosure(facts: &Facts<'_>, frame: &Frame) -> String {
     let mut out = format!(
-        "This patch was generated by gupconv {}, with {}.",
+        "Generated by gupconv {} with {}.",
         env!("CARGO_PKG_VERSION"),
         text::unbroken(&format!("`{}`", frame.command))
     );
     if facts.proved {
-        out.push_str(&format!(
-            " The tool ran the changed code before and after on a model of the kernel's page functions: {}",
-            count(facts.runs as usize, "pair")
-        ));
-        out.push_str(" of runs over a bounded set of inputs");
-        out.push_str(if facts.same_behaviour() || differences(facts).is_empty() {
-            ", without a difference."
-        } else {
-            ", without a difference but for those above."
-        });
-        let granted = grouped(&facts.assumed);
-        if !granted.is_empty() {
-            out.push_str(&format!(" It takes for granted that {}.", granted.join("; that ")));
-        }
+        out.push_str(" The tool ran the old and the new code on a model of the kernel's page functions and found no ");
+        out.push_str(if differences(facts).is_empty() { "difference." } else { "other difference." });
     } else {
         out.push_str(" The tool has no proof for it; read it line by line.");
     }

@@ -27,8 +27,9 @@ use crate::error::UserError;
 use crate::run::{Analysis, HandedPlan};
 use compose::State;
 use facts::Facts;
+use letters::Series;
 use maintainers::Maintainers;
-use message::Frame;
+use message::{Frame, Header};
 use recipients::Recipients;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -41,6 +42,10 @@ pub use group::Grouping;
 pub const RECIPIENTS: &str = "recipients";
 /// The commit that introduced put_user_page() in mainline (v5.2): cited when the history at hand has it.
 const INTRODUCED: &str = "fc1d8e7cca2daa18d2fe56b94874848adf89d7f5";
+/// The header that declares put_user_page().
+const HEADER: &str = "include/linux/mm.h";
+/// Files with the functions that patches use, the first that exists: their lists hear of every patch.
+const API_FILES: &[&str] = &["mm/gup.c", HEADER];
 /// Subjects that are looked at to find the custom of a file. One walk serves all files.
 const MOST_COMMITS: usize = 4000;
 
@@ -224,20 +229,13 @@ pub fn make(config: &Config, options: &Options, prepared: Prepared, analysis: &A
         introduced: repo.as_ref().and_then(|r| r.cite(INTRODUCED)),
         brings_functions: !analysis.leading.is_empty(),
         has_pin_document: config.root.join("Documentation/core-api/pin_user_pages.rst").is_file(),
+        header: std::fs::read(config.root.join(HEADER)).map(|text| Header::read(&text)).unwrap_or_default(),
     };
     let mut patches = patches(options, analysis, &frame, &maintainers, repo.as_ref())?;
     if let Some(repo) = &repo {
         check_files(repo, analysis, &mut notes)?;
     }
-    let mut complaints = BTreeSet::new();
-    for patch in &mut patches {
-        let paths: Vec<String> = patch.files.iter().map(|f| f.path.clone()).collect();
-        match recipients::of(&config.root, &paths) {
-            Ok(r) => patch.recipients = r,
-            Err(why) => _ = complaints.insert(why),
-        }
-    }
-    notes.extend(complaints.into_iter().map(|why| format!("no recipients: {why}")));
+    address(config, &mut patches, &mut notes);
     let mut made = Made { patches, notes, ..Made::default() };
     if options.dry_run {
         return Ok(made);
@@ -264,12 +262,41 @@ pub fn make(config: &Config, options: &Options, prepared: Prepared, analysis: &A
     if let Some(dir) = &options.out {
         let all: Vec<&HandedPlan> = analysis.plans.iter().collect();
         let facts = Facts::of(analysis, &all);
-        letters::finish(&mut mails, options, analysis, &facts, &frame, &made.patches);
+        let (patches, email) = (&made.patches, who.email.as_str());
+        letters::finish(&mut mails, &Series { options, analysis, facts: &facts, frame: &frame, patches, email });
         made.files = mails.iter().map(|m| m.name.clone()).collect();
         fresh |= output::write(dir, &mails)?;
     }
     made.unchanged = !fresh;
     Ok(made)
+}
+
+/// Gives each patch its recipients: those of its files, and the lists of the functions that it uses.
+fn address(config: &Config, patches: &mut [Patch], notes: &mut Vec<String>) {
+    let owner = API_FILES.iter().find(|f| config.root.join(f).is_file()).map(|f| f.to_string());
+    let lists = owner.and_then(|f| recipients::of(&config.root, &[f]).ok()).map(|r| r.topical).unwrap_or_default();
+    let mut complaints = BTreeSet::new();
+    let mut nobody = Vec::new();
+    for (number, patch) in (1..).zip(patches) {
+        let paths: Vec<String> = patch.files.iter().map(|f| f.path.clone()).collect();
+        match recipients::of(&config.root, &paths) {
+            Ok(mut r) => {
+                r.add_lists(&lists);
+                if r.to.is_empty() {
+                    nobody.push(format!("{number} ({})", paths.join(", ")));
+                }
+                patch.recipients = r;
+            }
+            Err(why) => _ = complaints.insert(why),
+        }
+    }
+    notes.extend(complaints.into_iter().map(|why| format!("no recipients: {why}")));
+    if !nobody.is_empty() {
+        notes.push(format!(
+            "MAINTAINERS names no person for patch {}: these have no To: yet; `git log` of the files may tell whom to ask",
+            text::list(&nobody)
+        ));
+    }
 }
 
 /// Refuses files that are not as committed; tells of others.
@@ -309,6 +336,9 @@ fn patches(
         let plans: Vec<&HandedPlan> = g.iter().filter_map(|&i| analysis.plans.get(i)).collect();
         Facts::of(analysis, &plans)
     };
+    if options.grouping != Grouping::File {
+        groups = group::apart(groups, &|plan| facts_of(&vec![plan]).only_renames());
+    }
     if options.easy_first {
         groups.sort_by_cached_key(|g| {
             let facts = facts_of(g);

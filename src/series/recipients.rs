@@ -17,6 +17,22 @@ pub struct Recipients {
     pub cc: Vec<String>,
     /// The lists among `cc`.
     pub lists: Vec<String>,
+    /// Those of them that an entry names, without the list for everything.
+    pub topical: Vec<String>,
+}
+
+impl Recipients {
+    /// Adds lists that are not there yet, before the list for everything.
+    pub fn add_lists(&mut self, more: &[String]) {
+        for list in more.iter().filter(|l| !self.lists.contains(l)).cloned().collect::<Vec<_>>() {
+            for all in [&mut self.cc, &mut self.lists] {
+                let general = |l: &String| !l.contains('<') && !self.topical.contains(l);
+                let at = all.iter().position(general).unwrap_or(all.len());
+                all.insert(at, list.clone());
+            }
+            self.topical.push(list);
+        }
+    }
 }
 
 /// Asks the script about the files of a patch.
@@ -53,6 +69,10 @@ fn read(text: &str) -> Recipients {
         }
         let who = who.to_string();
         if role.contains("list") && !role.starts_with("maintainer") {
+            // `open list:TITLE`; that for everything has no title.
+            if role.contains(':') {
+                all.topical.push(who.clone());
+            }
             all.lists.push(who.clone());
             all.cc.push(who);
         } else if role.starts_with("reviewer") {
@@ -94,6 +114,19 @@ mod tests {
         assert_eq!(r.to, ["\"B. T\u{f6}\" <b@x.org>", "S <s@x.org>"]);
         assert_eq!(r.cc, ["R <r@x.org>", "l@x.org", "m@x.org"]);
         assert_eq!(r.lists, ["l@x.org", "m@x.org"]);
+        assert_eq!(r.topical, r.lists);
+    }
+
+    #[test]
+    fn lists_of_the_functions_come_before_the_list_for_everything() {
+        let mut r = read("R <r@x.org> (reviewer:A)\nl@x.org (open list:A)\nall@x.org (open list)\n");
+        assert_eq!(r.topical, ["l@x.org"]);
+        r.add_lists(&["mm@x.org".to_string(), "l@x.org".to_string()]);
+        assert_eq!(r.cc, ["R <r@x.org>", "l@x.org", "mm@x.org", "all@x.org"]);
+        assert_eq!(r.lists, ["l@x.org", "mm@x.org", "all@x.org"]);
+        let mut none = Recipients::default();
+        none.add_lists(&["mm@x.org".to_string()]);
+        assert_eq!(none.cc, ["mm@x.org"]);
     }
 
     #[test]
