@@ -29,6 +29,9 @@ const MAX_FANOUT: usize = 250;
 const MAX_FAR: usize = 2;
 /// A folder with more files is not searched on behalf of a name that is known everywhere.
 const MAX_FOLDER: usize = 400;
+fn spread() -> usize {
+    std::env::var("SPREAD").ok().and_then(|v| v.parse().ok()).unwrap_or(400)
+}
 
 /// State of the search.
 pub(super) struct Engine<'a> {
@@ -96,7 +99,7 @@ pub fn analyse(index: &Index, seeds: &[FileId]) -> Custody {
     let mut last = None;
     for _ in 0..MAX_ROUNDS {
         let g = e.graph();
-        let reached = e.reach(&g);
+        let reached = e.reach(&g, spread());
         let demands = e.demands(&g, &reached);
         let grew = e.satisfy(demands);
         last = Some(g);
@@ -200,41 +203,45 @@ impl Engine<'_> {
         self.ids.get(&r).copied()
     }
 
-    pub fn reach(&self, g: &Graph) -> Reach2 {
+    pub fn reach(&self, g: &Graph, most: usize) -> Reach2 {
         let mut pins = Vec::new();
         let mut all = Vec::new();
+        let mut closed = FxHashSet::default();
         for (i, f) in self.facts.iter().enumerate() {
             // What such a function pins is its callers' business; an object that it fills has a release of its own.
             let inside =
                 Api::get().acquire(&self.index.name(self.fns[i])).is_some_and(|a| a.kind != AcquireKind::Vector);
+            if inside {
+                closed.insert(FnId(i as u32));
+            }
             for fact in &f.facts {
                 if let Fact::Pin { into: Some(p), api, .. } = fact
                     && let Some(n) = g.stored(p)
                 {
                     all.push(n);
-                    let plain = Api::get()
-                        .acquire(api)
-                        .is_some_and(|a| matches!(a.kind, AcquireKind::Gup | AcquireKind::Pin | AcquireKind::Dump));
+                    let plain = Api::get().acquire(api).is_some_and(|a| {
+                        matches!(a.kind, AcquireKind::Gup | AcquireKind::Pin | AcquireKind::Dump | AcquireKind::Iter)
+                    });
                     if plain && !inside {
-                        pins.push(n);
+                        pins.push(vec![n]);
                     }
                 }
             }
         }
         let every = g.forward(&all);
-        let forward = g.forward(&pins);
+        let forward = g.near(&pins, true, most, &closed);
         let mut ends = Vec::new();
         for f in &self.facts {
             for fact in &f.facts {
                 if let Fact::Release { from, .. } = fact {
                     let nodes: Vec<u32> = from.iter().filter_map(|p| g.node(p)).collect();
                     if nodes.iter().any(|n| forward.has(*n)) {
-                        ends.extend(nodes);
+                        ends.push(nodes);
                     }
                 }
             }
         }
-        Reach2 { backward: g.backward(&ends), forward, every }
+        Reach2 { backward: g.near(&ends, false, most, &FxHashSet::default()), forward, every }
     }
 
     fn demands(&self, g: &Graph, r: &Reach2) -> Vec<Demand> {

@@ -8,7 +8,7 @@ use super::facts::{Arg, Fact, Facts, Param};
 use super::place::{ENTRY, Place, UNKNOWN_TAG};
 use crate::kernel::Api;
 use crate::source::{FileId, Name, Span};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -110,6 +110,21 @@ const NUMBER: u8 = 0xcc;
 const AS_NUMBER: Node = 1 << 31;
 const AS_BEHIND: Node = 1 << 30;
 const NODE: Node = AS_BEHIND - 1;
+
+/// How far a walk goes.
+#[derive(Clone, Copy)]
+struct Extent<'a> {
+    /// Phase of the start.
+    start: u8,
+    /// Stay in the function and its callees: what goes through the heap is found anyway.
+    inside: bool,
+    /// Nodes looked at, at most.
+    most: usize,
+    /// Functions whose callers are not entered.
+    closed: Option<&'a FxHashSet<FnId>>,
+}
+
+const EVERYWHERE: Extent = Extent { start: FREE, inside: false, most: usize::MAX, closed: None };
 
 /// The graph.
 ///
@@ -286,6 +301,7 @@ impl Graph {
     fn summaries(&mut self, facts: &[Arc<Facts>]) {
         // One table for all walks, cleaned after each: a new one a walk costs more than the walk.
         let mut phase = vec![0; 2 * self.places.len()];
+        let within = Extent { start: BOUND, inside: true, most: 400, closed: None };
         // Last loaded first: mostly callees before their callers, so that what a callee hands on is known.
         for (i, f) in facts.iter().enumerate().rev() {
             let mut add = Vec::new();
@@ -304,7 +320,7 @@ impl Graph {
                 if !self.inc[entry as usize].iter().any(|e| e.via == Via::In) {
                     continue;
                 }
-                let mut r = self.walk(std::mem::take(&mut phase), &[entry], true, BOUND, Some(400));
+                let mut r = self.walk(std::mem::take(&mut phase), &[entry], true, within);
                 for &exit in exits.iter().filter(|n| r.has(**n) || r.has_number(**n)) {
                     for c in self.inc[entry as usize].iter().filter(|e| e.via == Via::In) {
                         for o in self.out[exit as usize].iter().filter(|o| o.via == Via::Out && o.at == c.at) {
@@ -362,11 +378,43 @@ impl Graph {
 
     /// Where pages in these nodes can get to.
     pub fn forward(&self, from: &[Node]) -> Reached {
-        self.walk(vec![0; 2 * self.places.len()], from, true, FREE, None)
+        self.walk(vec![0; 2 * self.places.len()], from, true, EVERYWHERE)
     }
     /// Where pages in these nodes can come from.
     pub fn backward(&self, from: &[Node]) -> Reached {
-        self.walk(vec![0; 2 * self.places.len()], from, false, FREE, None)
+        self.walk(vec![0; 2 * self.places.len()], from, false, EVERYWHERE)
+    }
+    /// The union of walks from each of the groups, none of which looks at more than `most` nodes. The pages of a
+    /// `closed` function are not followed to its callers.
+    pub fn near(
+        &self,
+        groups: &[Vec<Node>],
+        forward: bool,
+        most: usize,
+        closed: &FxHashSet<FnId>,
+    ) -> Reached {
+        let mut phase = vec![0; 2 * self.places.len()];
+        let mut all = Reached {
+            phase: vec![0; 2 * self.places.len()],
+            from: FxHashMap::default(),
+            order: Vec::new(),
+            numbers: Vec::new(),
+        };
+        let extent = Extent { most, closed: Some(closed), ..EVERYWHERE };
+        for from in groups {
+            let mut r = self.walk(std::mem::take(&mut phase), from, forward, extent);
+            for (mine, theirs, bits) in [(&mut all.order, &r.order, PAGE), (&mut all.numbers, &r.numbers, NUMBER)] {
+                mine.extend(theirs.iter().filter(|n| all.phase[**n as usize] & bits == 0));
+                for n in theirs {
+                    all.phase[*n as usize] |= r.phase[*n as usize] & bits;
+                }
+            }
+            for n in r.order.iter().chain(&r.numbers) {
+                r.phase[*n as usize] = 0;
+            }
+            phase = r.phase;
+        }
+        all
     }
 
     fn is_vessel(&self, n: Node) -> bool {
@@ -377,11 +425,11 @@ impl Graph {
     /// that took it out and to its callees, not into the heap again. Backward a vessel is an end: it is an origin of
     /// its own. Forward, a walk that went into a callee (`In`) may not go `Out` to a caller any more, until it passes
     /// through the heap; backward it is the other way round. `phase` has a zero for each node.
-    fn walk(&self, phase: Vec<u8>, from: &[Node], forward: bool, start: u8, limit: Option<usize>) -> Reached {
+    fn walk(&self, phase: Vec<u8>, from: &[Node], forward: bool, extent: Extent) -> Reached {
         let mut r = Reached { phase, from: FxHashMap::default(), order: Vec::new(), numbers: Vec::new() };
         let mut queue = VecDeque::new();
         for &n in from {
-            let phase = if self.is_heap(n) && limit.is_none() { FREE } else { start };
+            let phase = if self.is_heap(n) && !extent.inside { FREE } else { extent.start };
             if r.phase[n as usize] & phase == 0 {
                 r.phase[n as usize] |= phase;
                 r.order.push(n);
@@ -392,7 +440,7 @@ impl Graph {
         let mut steps = 0;
         while let Some((n, phase, number, behind)) = queue.pop_front() {
             steps += 1;
-            if limit.is_some_and(|l| steps > l) {
+            if steps > extent.most {
                 break;
             }
             let vessel = self.is_vessel(n);
@@ -400,9 +448,13 @@ impl Graph {
                 continue;
             }
             let came_behind = behind;
-            let behind = behind || (vessel && limit.is_none());
+            let behind = behind || (vessel && !extent.inside);
             let edges = if forward { &self.out[n as usize] } else { &self.inc[n as usize] };
+            let closed = extent.closed.is_some_and(|c| self.place(n).function().is_some_and(|f| c.contains(&f)));
             for e in edges {
+                if closed && e.via == leave {
+                    continue;
+                }
                 let turned = match (e.turn, number == forward) {
                     (Turn::Keep, _) => number,
                     // Forward a page becomes a number, backward the number was a page; and the other way round.
@@ -422,7 +474,7 @@ impl Graph {
                 // A summary walk stays inside: what goes through the heap is found anyway.
                 if self.is_heap(e.to) {
                     // The two nodes of the vessel itself are one heap place.
-                    if limit.is_some() || (behind && e.to / 2 != n / 2) {
+                    if extent.inside || (behind && e.to / 2 != n / 2) {
                         continue;
                     }
                     next = FREE;

@@ -38,7 +38,7 @@ struct Drop {
 
 /// Builds the custody of the whole tree.
 pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
-    let Reach2 { every: forward, .. } = e.reach(g);
+    let Reach2 { every: forward, .. } = e.reach(g, usize::MAX);
     let funcs: Vec<Option<Arc<Function>>> = e.fns.iter().map(|f| e.index.parsed(*f)).collect();
     let mut sites = collect_sites(e, g, &funcs);
     sites.sort_by_key(|s| s.what.at);
