@@ -5,7 +5,7 @@
 use super::FnId;
 use super::facts::{Fact, Facts, extract};
 use super::graph::{Graph, Reached};
-use super::place::{Place, UNKNOWN_TAG};
+use super::place::{OWN, Place, UNKNOWN_TAG};
 use crate::index::{FnRef, Index, Reach, outer_tag};
 use crate::kernel::{AcquireKind, Api, Vessel};
 use crate::source::{FileId, Name, Span};
@@ -699,6 +699,9 @@ impl Engine<'_> {
     fn struct_home(&self, file: FileId, tag: &Name) -> (FileId, Reach) {
         if tag.starts_with(UNKNOWN_TAG) {
             return (file, Reach::File);
+        }
+        if tag.contains(OWN) {
+            return (file, Reach::Folder);
         }
         match self.index.struct_item(file, tag) {
             Some((home, _)) => (home, self.index.struct_reach(home)),

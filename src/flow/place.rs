@@ -33,6 +33,9 @@ pub const ENTRY: u32 = u32::MAX - 64;
 /// Tag of a field whose struct is not known.
 pub const UNKNOWN_TAG: &str = "?";
 
+/// In the tag of a field: what follows is the folder in which alone the field is joined with others.
+pub const OWN: &str = "@/";
+
 impl Place {
     /// The parameter index, if this is the value of a parameter on entry.
     pub fn entry_param(&self) -> Option<u32> {

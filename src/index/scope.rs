@@ -21,6 +21,8 @@ pub trait Scope: Sync {
     fn returns(&self, from: FileId, name: &str) -> Option<CType>;
     /// The file defines a static function of this name: a call does not reach the kernel's function.
     fn shadows(&self, file: FileId, name: &str) -> bool;
+    /// The folder of the file, with a slash at the end.
+    fn folder(&self, file: FileId) -> &str;
     /// The file makes numbers of pages, and pages of numbers.
     fn makes_pages_of_numbers(&self, file: FileId) -> bool;
     /// Positional roles of an acquiring call (prototype of the tree first).
@@ -52,12 +54,17 @@ impl Index {
     }
 }
 
-/// The tag that stands in the source: of a struct without a tag (`OUTER.FIELD@START-END`), the struct around it.
+/// The tag that stands in the source: of a struct without a tag (`OUTER.FIELD@START-END`), the struct around it; without
+/// the folder of `TAG@/FOLDER/`.
 pub fn outer_tag(tag: &str) -> &str {
-    tag.split('.').next().unwrap_or(tag)
+    tag.split(['.', '@']).next().unwrap_or(tag)
 }
 
 impl Scope for Index {
+    fn folder(&self, file: FileId) -> &str {
+        Index::folder(self, file)
+    }
+
     fn structure(&self, from: FileId, tag: &str) -> Option<Arc<StructDef>> {
         self.struct_def(from, tag)
     }

@@ -183,6 +183,8 @@ pub struct Api {
     convert_address: FxHashMap<String, ()>,
     containers: FxHashMap<String, ()>,
     lent: FxHashMap<String, ()>,
+    own: FxHashMap<String, ()>,
+    sets: FxHashMap<String, (String, Vec<String>)>,
     vessels: Vec<Vessel>,
     handover: FxHashMap<String, Option<GapCode>>,
     borrow: FxHashMap<String, Borrow>,
@@ -215,6 +217,8 @@ struct Raw {
     address: RawAddress,
     containers: RawContainers,
     lent: RawLent,
+    own: RawContainers,
+    sets: Vec<RawSets>,
     vessel: Vec<Vessel>,
     handover: Vec<RawHandover>,
     borrow: RawBorrow,
@@ -248,6 +252,12 @@ struct RawStore {
     from: usize,
     #[serde(default)]
     container: bool,
+}
+#[derive(Deserialize)]
+struct RawSets {
+    names: Vec<String>,
+    tag: String,
+    fields: Vec<String>,
 }
 #[derive(Deserialize)]
 struct RawIterate {
@@ -382,6 +392,12 @@ impl Api {
             convert_address: set(raw.address.convert),
             containers: set(raw.containers.tags),
             lent: set(raw.lent.fields),
+            own: set(raw.own.tags),
+            sets: raw
+                .sets
+                .into_iter()
+                .flat_map(|s| s.names.into_iter().map(move |n| (n, (s.tag.clone(), s.fields.clone()))))
+                .collect(),
             vessels: raw.vessel,
             handover: raw
                 .handover
@@ -460,6 +476,14 @@ impl Api {
     /// Pages stored in this field stay with whoever stored them.
     pub fn is_lent(&self, tag: &str, field: &str) -> bool {
         self.lent.contains_key(&format!("{tag}.{field}"))
+    }
+    /// A request that each user makes for itself: fields of it are joined within a folder only.
+    pub fn is_own(&self, tag: &str) -> bool {
+        self.own.contains_key(tag)
+    }
+    /// The struct whose fields the function sets, and the field by argument (empty: none).
+    pub fn sets(&self, name: &str) -> Option<(&str, &[String])> {
+        self.sets.get(name).map(|(tag, fields)| (tag.as_str(), fields.as_slice()))
     }
     /// All vessels.
     pub fn vessels(&self) -> &[Vessel] {

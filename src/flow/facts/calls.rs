@@ -79,9 +79,27 @@ impl<'a> Extract<'a> {
             }
             return Value::none();
         }
+        if let Some((tag, fields)) = self.api.sets(&name) {
+            let tag = self.own_tag(tag.into());
+            let mut of = Vec::new();
+            for (a, field) in args.iter().zip(fields) {
+                let v = self.eval(a, env);
+                if field.is_empty() {
+                    continue;
+                }
+                for p in &v.places {
+                    self.edge(Place::Field(tag.clone(), field.as_str().into()), p.clone(), span, true);
+                }
+                of.extend(v.places);
+            }
+            self.push(Fact::Use { of, kind: Borrow::Io, callee: name, at: span });
+            return Value::none();
+        }
         if let Some(gap) = self.api.handover(&name) {
             let values: Vec<Value> = args.iter().map(|a| self.eval(a, env)).collect();
             if let Some((v, page)) = self.api.fills(&name) {
+                // The position of the page differs between kernels.
+                let page = args.iter().position(|a| self.ty(a).page_depth() == Some(1)).unwrap_or(page);
                 let contents = Place::Field(v.tag.as_str().into(), v.field.as_str().into());
                 for p in values.get(page).map(|v| v.places.clone()).unwrap_or_default() {
                     self.edge(contents.clone(), p, span, false);

@@ -175,7 +175,7 @@ impl<'a> Extract<'a> {
             Some(t) => {
                 let ty = self.field_type(&t, name);
                 if ty.as_ref().is_none_or(|ty| self.may_carry(ty)) {
-                    Value::one(Place::Field(t, name.clone()))
+                    Value::one(Place::Field(self.own_tag(t), name.clone()))
                 } else {
                     Value::none()
                 }

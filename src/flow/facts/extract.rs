@@ -263,7 +263,7 @@ impl<'a> Extract<'a> {
                     continue;
                 }
                 for p in v.places {
-                    self.edge(Place::Field(tag.clone(), field.clone()), p, e.span, alias);
+                    self.edge(Place::Field(self.own_tag(tag.clone()), field.clone()), p, e.span, alias);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Types of expressions, as far as they tell which values can hold pages.
 
-use super::super::place::Place;
+use super::super::place::{OWN, Place};
 use super::extract::Extract;
 use crate::ast::{Base, BinOp, CType, Expr, ExprKind, StmtKind, UnOp};
 use crate::source::Name;
@@ -32,6 +32,11 @@ impl Extract<'_> {
             }
             _ => None,
         }
+    }
+
+    /// The tag by which a field is joined with others: of a request that each user makes for itself, with the folder.
+    pub(super) fn own_tag(&self, tag: Name) -> Name {
+        if self.api.is_own(&tag) { format!("{tag}{OWN}{}", self.scope.folder(self.file)).into() } else { tag }
     }
 
     pub(super) fn is_container(&self, ty: &CType) -> bool {
