@@ -266,7 +266,9 @@ impl Engine<'_> {
                                 Place::Def(..) => p.entry_param().is_some(),
                                 _ => params.iter().any(|q| matches!(&q.place, Place::Var(_, m) if m == name)),
                             };
-                            if is_param {
+                            // Forward, other callers matter only where the function stores pages for them.
+                            let theirs = !is_forward || reached.has(n | 1) || reached.has_number(n | 1);
+                            if is_param && theirs {
                                 out.insert(Demand::Callers(r, wide || self.is_api(r)));
                             }
                         }
