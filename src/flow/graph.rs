@@ -386,13 +386,7 @@ impl Graph {
     }
     /// The union of walks from each of the groups, none of which looks at more than `most` nodes. The pages of a
     /// `closed` function are not followed to its callers.
-    pub fn near(
-        &self,
-        groups: &[Vec<Node>],
-        forward: bool,
-        most: usize,
-        closed: &FxHashSet<FnId>,
-    ) -> Reached {
+    pub fn near(&self, groups: &[Vec<Node>], forward: bool, most: usize, closed: &FxHashSet<FnId>) -> Reached {
         let mut phase = vec![0; 2 * self.places.len()];
         let mut all = Reached {
             phase: vec![0; 2 * self.places.len()],

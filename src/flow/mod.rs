@@ -10,6 +10,7 @@ mod context;
 mod engine;
 pub mod facts;
 pub mod graph;
+mod guard;
 mod origin;
 pub mod place;
 mod release;

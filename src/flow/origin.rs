@@ -11,35 +11,54 @@ use super::place::Place;
 use crate::kernel::Api;
 use crate::source::{Loc, Name, Span};
 use crate::trace::Origin;
+use rustc_hash::FxHashSet;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that is no pin and that brings a page in.
 pub(super) struct OriginTable {
     /// By node: what, and where.
-    at: BTreeMap<Node, Vec<(Origin, bool)>>,
+    at: BTreeMap<Node, Vec<Origin>>,
     /// Results of calls, by node.
     calls: BTreeMap<Node, (FnId, Option<Name>, Span)>,
+    /// What pins store through.
+    pinned: FxHashSet<Node>,
 }
 
 impl OriginTable {
-    pub(super) fn new(e: &Engine, g: &Graph) -> Self {
-        let mut at: BTreeMap<Node, Vec<(Origin, bool)>> = BTreeMap::new();
+    /// `pins` is what the pages of all pins reach.
+    pub(super) fn new(e: &Engine, g: &Graph, pins: &Reached) -> Self {
+        let mut at: BTreeMap<Node, Vec<Origin>> = BTreeMap::new();
         let mut calls = BTreeMap::new();
+        let mut pinned = FxHashSet::default();
+        // Pages made of numbers that pins came to: those pages are the pins again.
+        let mut again = FxHashSet::default();
+        for fact in e.facts.iter().flat_map(|f| &f.facts) {
+            match fact {
+                Fact::Number { to, from, page: true, .. } if g.node(from).is_some_and(|n| pins.has_number(n)) => {
+                    again.extend(g.stored(to));
+                }
+                Fact::Pin { into: Some(p), .. } => pinned.extend(g.stored(p)),
+                _ => {}
+            }
+        }
         for (i, f) in e.facts.iter().enumerate() {
             let file = e.fns[i].file;
             for fact in &f.facts {
                 match fact {
                     Fact::Origin { into, what, counted, at: span } => {
-                        if let Some(n) = g.stored(into) {
-                            let o = Origin { what: what.clone(), at: Loc { file, span: *span } };
-                            at.entry(n).or_default().push((o, *counted));
+                        // Also a page without a reference of its own: that nobody drops one in this call is what we
+                        // would have to show.
+                        if let Some(n) = g.stored(into)
+                            && (*counted || !again.contains(&n))
+                        {
+                            at.entry(n).or_default().push(Origin { what: what.clone(), at: Loc { file, span: *span } });
                         }
                     }
                     // A page with a reference of its own, or one more: dropping it is not the business of the pin.
                     Fact::Extra { of, callee, at: span } => {
                         for n in of.iter().filter_map(|p| g.node(p)) {
                             let o = Origin { what: callee.clone(), at: Loc { file, span: *span } };
-                            at.entry(n).or_default().push((o, true));
+                            at.entry(n).or_default().push(o);
                         }
                     }
                     Fact::Call { callee, call, result, .. } => {
@@ -51,18 +70,34 @@ impl OriginTable {
                 }
             }
         }
-        Self { at, calls }
+        Self { at, calls, pinned }
     }
 
-    /// The origins that are no pins, counted ones and unknown ones. Pages without a reference of their own are left
-    /// out: dropping one would be a bug of the original, whatever the name of the call.
+    /// A field or global that is read here and that nobody whom we see stores to: where its pages come from is unknown.
+    fn never_stored(&self, g: &Graph, n: Node) -> Option<(FnId, Span)> {
+        let heap = match g.place(n) {
+            Place::Field(t, f) => Api::get().vessel(t, f).is_none(),
+            Place::Global(..) => true,
+            _ => false,
+        };
+        let (read, stored) = (n & !1, n | 1);
+        let fed = |of: Node| g.incoming(of).iter().any(|e| e.to / 2 != n / 2);
+        if !heap || self.pinned.contains(&stored) || fed(read) || fed(stored) || self.at.contains_key(&stored) {
+            return None;
+        }
+        g.outgoing(read).iter().find(|e| e.to / 2 != n / 2).map(|e| e.at)
+    }
+
+    /// The origins that are no pins, known and unknown ones.
     pub(super) fn of(&self, back: &Reached, e: &Engine, g: &Graph) -> Vec<Origin> {
         let mut out = BTreeSet::new();
         for &n in &back.order {
-            for (o, counted) in self.at.get(&n).into_iter().flatten() {
-                if *counted {
-                    out.insert((o.at, o.what.clone()));
-                }
+            for o in self.at.get(&n).into_iter().flatten() {
+                out.insert((o.at, o.what.clone()));
+            }
+            if let Some(at) = self.never_stored(g, n) {
+                let what = format!("unseen stores to {}", show(g.place(n)));
+                out.insert((Loc { file: e.fns[at.0.0 as usize].file, span: at.1 }, what.into()));
             }
             if let Some((f, callee, span)) = self.calls.get(&n) {
                 let file = e.fns[f.0 as usize].file;
@@ -122,6 +157,14 @@ fn unseen_caller(e: &Engine, g: &Graph, n: Node, p: &Place) -> Option<Origin> {
         let span = e.index.parsed(r).map_or(Span::default(), |f| f.name_span);
         Origin { what: format!("unseen caller of {name}").into(), at: Loc { file: r.file, span } }
     })
+}
+
+fn show(p: &Place) -> String {
+    match p {
+        Place::Field(t, f) => format!("{}.{f}", t.split('@').next().unwrap_or(t)),
+        Place::Global(_, n) => n.to_string(),
+        _ => String::new(),
+    }
 }
 
 fn makes_no_page(name: &str) -> bool {

@@ -5,7 +5,7 @@ use super::facts::{Fact, Facts};
 use super::graph::{Graph, Node, Reached};
 use super::origin::OriginTable;
 use super::place::Place;
-use super::{FnId, context, release};
+use super::{FnId, context, guard, release};
 use crate::ast::Function;
 use crate::index::{FnRef, Scope};
 use crate::kernel::{AcquireKind, Api, Borrow};
@@ -48,7 +48,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     drops.dedup_by_key(|d| (e.fns[d.fn_id.0 as usize].file, d.callee_span));
 
     let reached: Vec<Option<Reached>> = sites.par_iter().map(|s| s.node.map(|n| g.forward(&[n]))).collect();
-    let origins = OriginTable::new(e, g);
+    let origins = OriginTable::new(e, g, &forward);
     let dirties = dirty_calls(e, g);
     let mut dropping: Vec<FnId> = drops.iter().map(|d| d.fn_id).collect();
     dropping.sort_unstable();
@@ -65,7 +65,9 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
             .filter(|(i, _)| reached[*i].as_ref().is_some_and(|r| d.nodes.iter().any(|n| r.has(*n))))
             .map(|(i, _)| SiteId(i as u32))
             .collect();
-        let foreign = origins.of(&back, e, g);
+        let mut foreign = origins.of(&back, e, g);
+        let here: Vec<Span> = sites.iter().filter(|s| s.fn_id == d.fn_id).map(|s| s.what.call).collect();
+        foreign.retain(|o| o.at.file != file || !guard::overwritten(func, o.at.span, &here, d.call));
         let text = e.index.text(file);
         let api = Api::get().release(&d.callee);
         let same: Vec<(Dirty, Span)> = dirties
@@ -85,9 +87,12 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
             call: d.call,
             callee: d.callee.clone(),
             function: func.name.clone(),
-            pins,
             foreign: foreign.clone(),
-            guarded_by: None,
+            guarded_by: match pins.is_empty() {
+                true => None,
+                false => guard::guard(e, g, (e.fns[d.fn_id.0 as usize], func, d.call), &back, &foreign),
+            },
+            pins,
             dirty,
             dirty_when,
             shape: release::shape(func, d.call, api.is_some_and(|a| a.batch)),

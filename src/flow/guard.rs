@@ -1,0 +1,261 @@
+//! Guards: a flag that keeps pages which are no pins away from a release.
+//!
+//! `if (obj->from_user) put_page(…)` drops pins only, if every place that fills `obj` with other pages leaves the flag
+//! clear on all ways to its end, whatever it was before. All stores to the flag must be constants and must be in sight.
+//! The pages and the flag are taken to be of one object when they are fields of one struct, and stores to the flag have
+//! to go through the same expression in a function. Whether pins set the flag is not asked: if not, the release is dead
+//! for them, before and after a rewrite.
+
+use super::cfg::{Cfg, Elem};
+use super::engine::Engine;
+use super::graph::{Graph, Reached};
+use super::place::{OWN, Place, UNKNOWN_TAG};
+use super::release::{enclosing, plain};
+use crate::ast::{BinOp, Expr, ExprKind, Function, StmtKind, UnOp};
+use crate::index::{FnRef, Reach};
+use crate::program::Program;
+use crate::source::{FileId, Name, Span};
+use crate::trace::Origin;
+
+/// A condition on a field: `obj->flag`, or `obj->flag & MASK`, true or false.
+struct Test {
+    field: Name,
+    mask: Option<String>,
+    /// The release happens when the test is true.
+    wanted: bool,
+}
+
+/// What a store leaves in the flag.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// The release does not happen.
+    Closed,
+    /// The release happens.
+    Open,
+}
+
+/// The guard of a release that keeps all the `foreign` origins out, as written.
+pub(super) fn guard(
+    e: &Engine,
+    g: &Graph,
+    at: (FnRef, &Function, Span),
+    back: &Reached,
+    foreign: &[Origin],
+) -> Option<String> {
+    let (release, func, call) = at;
+    if foreign.is_empty() || !func.damage.is_empty() {
+        return None;
+    }
+    let text = e.index.text(release.file);
+    let mut tests = Vec::new();
+    for s in enclosing(&func.body, call) {
+        if let StmtKind::If { cond, then, els } = &s.kind {
+            if then.span.contains(call) {
+                conjuncts(func, &text, cond, true, &mut tests);
+            } else if els.as_ref().is_some_and(|e| e.span.contains(call)) {
+                conjuncts(func, &text, cond, false, &mut tests);
+            }
+        }
+    }
+    tests.into_iter().find(|(t, _)| keeps_out(e, g, release.file, t, back, foreign)).map(|(_, written)| written)
+}
+
+/// Whether a pin of this function lies on every way to the release, and on every way from the origin to it: then the
+/// release drops what the pin stored, not what was there before.
+pub(super) fn overwritten(func: &Function, origin: Span, pins: &[Span], call: Span) -> bool {
+    if pins.is_empty() || !func.damage.is_empty() || !func.span.contains(origin) {
+        return false;
+    }
+    let cfg = Cfg::new(func);
+    let holds = |n: u32, at: Span| span_of(&cfg.nodes[n as usize].elem).is_some_and(|s| s.contains(at));
+    let reaches = |from: Vec<u32>| {
+        let mut seen = vec![false; cfg.nodes.len()];
+        let mut work = from;
+        while let Some(n) = work.pop() {
+            if std::mem::replace(&mut seen[n as usize], true) || pins.iter().any(|p| holds(n, *p)) {
+                continue;
+            }
+            if holds(n, call) {
+                return true;
+            }
+            work.extend(&cfg.nodes[n as usize].succ);
+        }
+        false
+    };
+    let origins: Vec<u32> = (0..cfg.nodes.len() as u32).filter(|n| holds(*n, origin)).collect();
+    !origins.is_empty() && !reaches(vec![0]) && !reaches(origins)
+}
+
+/// What a node evaluates.
+fn span_of(e: &Elem) -> Option<Span> {
+    match e {
+        Elem::Expr(x) | Elem::Cond(x) | Elem::Return(Some(x)) => Some(x.span),
+        Elem::Decl(v) => v.init.as_ref().map(|x| x.span),
+        Elem::Iterate(_, args) => {
+            args.first().zip(args.last()).map(|(a, z)| Span { start: a.span.start, end: z.span.end })
+        }
+        Elem::Opaque(s) => Some(*s),
+        _ => None,
+    }
+}
+
+/// Splits a condition into tests that all hold when it is `value`.
+fn conjuncts(func: &Function, text: &[u8], cond: &Expr, value: bool, out: &mut Vec<(Test, String)>) {
+    match &cond.kind {
+        ExprKind::Binary(BinOp::And, a, b) if value => {
+            conjuncts(func, text, a, true, out);
+            conjuncts(func, text, b, true, out);
+        }
+        ExprKind::Binary(BinOp::Or, a, b) if !value => {
+            conjuncts(func, text, a, false, out);
+            conjuncts(func, text, b, false, out);
+        }
+        ExprKind::Unary(UnOp::Not, a) => conjuncts(func, text, a, !value, out),
+        _ => {
+            if let Some((field, mask)) = flag(func, text, cond, 0) {
+                let written = if value { plain(cond, text) } else { format!("!({})", plain(cond, text)) };
+                out.push((Test { field, mask, wanted: value }, written));
+            }
+        }
+    }
+}
+
+/// The field that an expression tests; a local that is set once stands for its value.
+fn flag(func: &Function, text: &[u8], e: &Expr, depth: u32) -> Option<(Name, Option<String>)> {
+    match &e.kind {
+        ExprKind::Field { name, .. } => Some((name.clone(), None)),
+        ExprKind::Binary(BinOp::BitAnd, a, b) => match (&a.kind, &b.kind) {
+            (ExprKind::Field { name, .. }, _) if constant(b) => Some((name.clone(), Some(plain(b, text)))),
+            (_, ExprKind::Field { name, .. }) if constant(a) => Some((name.clone(), Some(plain(a, text)))),
+            _ => None,
+        },
+        ExprKind::Ident(n) if depth == 0 => {
+            let mut values = Vec::new();
+            let mut taken = func.params.iter().any(|p| p.name == *n);
+            func.body.walk(&mut |s| {
+                if let StmtKind::Decl(vars) = &s.kind {
+                    values.extend(vars.iter().filter(|v| v.name == *n).filter_map(|v| v.init.as_ref()));
+                }
+            });
+            func.body.walk_exprs(&mut |x| match &x.kind {
+                ExprKind::Assign(None, l, r) if l.ident() == Some(n) => values.push(r),
+                ExprKind::Assign(Some(_), l, _) if l.ident() == Some(n) => taken = true,
+                ExprKind::IncDec { operand, .. } if operand.ident() == Some(n) => taken = true,
+                ExprKind::Unary(UnOp::AddrOf, a) if a.ident() == Some(n) => taken = true,
+                _ => {}
+            });
+            match values[..] {
+                [v] if !taken => flag(func, text, v, 1),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// A literal, or a name in capitals: a macro or an enumerator.
+fn constant(e: &Expr) -> bool {
+    match &e.kind {
+        ExprKind::Int { .. } => true,
+        ExprKind::Ident(n) => n.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'),
+        _ => false,
+    }
+}
+
+/// What the store of a constant leaves: for a test under a mask the mask itself, or 0.
+fn left(test: &Test, value: &Expr, text: &[u8]) -> Option<Left> {
+    let truth = match &value.kind {
+        ExprKind::Int { value: 0, .. } => false,
+        ExprKind::Int { .. } if test.mask.is_none() => true,
+        ExprKind::Ident(n) if &**n == "false" => false,
+        ExprKind::Ident(n) if &**n == "true" && test.mask.is_none() => true,
+        _ if constant(value) && test.mask.as_deref() == Some(plain(value, text).as_str()) => true,
+        _ => return None,
+    };
+    Some(if truth == test.wanted { Left::Open } else { Left::Closed })
+}
+
+fn keeps_out(e: &Engine, g: &Graph, from: FileId, test: &Test, back: &Reached, foreign: &[Origin]) -> bool {
+    // The struct of the flag holds the pages, too.
+    let home = back.order.iter().find_map(|n| match g.place(*n) {
+        Place::Field(tag, _) if !tag.starts_with(UNKNOWN_TAG) && !tag.contains(OWN) => {
+            let def = e.index.struct_def(from, tag)?;
+            let (home, _) = e.index.struct_item(from, tag)?;
+            def.fields.iter().any(|f| f.name == test.field).then_some(home)
+        }
+        _ => None,
+    });
+    let Some(home) = home else { return false };
+    let files = match e.index.struct_reach(home) {
+        Reach::File => vec![home],
+        Reach::Folder => {
+            e.index.tree.grep(&[&test.field], Some(&e.index.folder_files(home))).into_iter().map(|h| h.0).collect()
+        }
+        Reach::Tree => return false,
+    };
+    let users: Vec<FnRef> = files.iter().flat_map(|f| e.index.touching(*f, &test.field)).collect();
+    // Every store is a constant, and nobody takes the address.
+    let mut stores: Vec<(FnRef, Vec<(Span, String, Left)>)> = Vec::new();
+    for user in users {
+        let Some(func) = e.index.parsed(user) else { return false };
+        if !func.damage.is_empty() {
+            return false;
+        }
+        let text = e.index.text(user.file);
+        let mut found = Vec::new();
+        let mut known = true;
+        let is_flag = |x: &Expr| matches!(&x.kind, ExprKind::Field { name, .. } if *name == test.field);
+        func.body.walk_exprs(&mut |x| match &x.kind {
+            ExprKind::Assign(op, l, r) if is_flag(l) => match (op, left(test, r, &text), &l.kind) {
+                (None, Some(v), ExprKind::Field { base, .. }) => found.push((x.span, plain(base, &text), v)),
+                _ => known = false,
+            },
+            ExprKind::IncDec { operand, .. } if is_flag(operand) => known = false,
+            ExprKind::Unary(UnOp::AddrOf, a) if is_flag(a) => known = false,
+            ExprKind::InitList(items) => {
+                known &=
+                    !items.iter().any(|(d, _)| matches!(d, Some(crate::ast::Designator::Field(n)) if *n == test.field));
+            }
+            _ => {}
+        });
+        if !known {
+            return false;
+        }
+        stores.push((user, found));
+    }
+    foreign.iter().all(|o| closed_behind(e, o, &stores))
+}
+
+/// Whether each way through the origin ends with the flag closed.
+fn closed_behind(e: &Engine, o: &Origin, stores: &[(FnRef, Vec<(Span, String, Left)>)]) -> bool {
+    let here = stores.iter().find_map(|(f, s)| {
+        let func = e.index.parsed(*f).filter(|func| f.file == o.at.file && func.span.contains(o.at.span))?;
+        Some((func, s))
+    });
+    let Some((func, stores)) = here else { return false };
+    if stores.windows(2).any(|w| w[0].1 != w[1].1) {
+        return false;
+    }
+    let cfg = Cfg::new(&func);
+    // Per node, the possible states after it: bits 0 unknown, 1 closed, 2 open; three bits higher once the origin lies behind.
+    let mut after = vec![0u8; cfg.nodes.len()];
+    let mut work = vec![(0u32, 1u8)];
+    while let Some((n, state)) = work.pop() {
+        let span = span_of(&cfg.nodes[n as usize].elem);
+        let mut state = state;
+        if span.is_some_and(|s| s.contains(o.at.span)) {
+            state = (state | state >> 3) << 3 & 0b111_000;
+        }
+        for (_, _, v) in stores.iter().filter(|(at, ..)| span.is_some_and(|s| s.contains(*at))) {
+            let bit = if *v == Left::Closed { 0b010 } else { 0b100 };
+            state = if state & 0b111 != 0 { bit } else { 0 } | if state >> 3 != 0 { bit << 3 } else { 0 };
+        }
+        if state & !after[n as usize] != 0 {
+            after[n as usize] |= state;
+            let new = after[n as usize];
+            work.extend(cfg.nodes[n as usize].succ.iter().map(|s| (*s, new)));
+        }
+    }
+    // Reached at all, and nothing but closed.
+    after[cfg.exit as usize] >> 3 == 0b010
+}
