@@ -1,7 +1,8 @@
 //! Guards: a flag that keeps pages which are no pins away from a release.
 //!
 //! `if (obj->from_user) put_page(…)` drops pins only, if every place that fills `obj` with other pages leaves the flag
-//! clear on all ways to its end, whatever it was before. All stores to the flag must be constants and must be in sight.
+//! clear on all ways to its end, whatever it was before. All stores to the flag must be constants, or a parameter that
+//! the filling function branches on, and must be in sight.
 //! The pages and the flag are taken to be of one object when they are fields of one struct, and stores to the flag have
 //! to go through the same expression in a function. Whether pins set the flag is not asked: if not, the release is dead
 //! for them, before and after a rewrite.
@@ -16,6 +17,7 @@ use crate::index::{FnRef, Reach};
 use crate::program::Program;
 use crate::source::{FileId, Name, Span};
 use crate::trace::Origin;
+use std::collections::BTreeSet;
 
 /// A condition on a field: `obj->flag`, or `obj->flag & MASK`, true or false.
 struct Test {
@@ -26,12 +28,14 @@ struct Test {
 }
 
 /// What a store leaves in the flag.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Left {
     /// The release does not happen.
     Closed,
     /// The release happens.
     Open,
+    /// What this variable says, which nobody changes: the release happens if its truth is the value.
+    As(Name, bool),
 }
 
 /// The guard of a release that keeps all the `foreign` origins out, as written.
@@ -162,8 +166,22 @@ fn constant(e: &Expr) -> bool {
     }
 }
 
-/// What the store of a constant leaves: for a test under a mask the mask itself, or 0.
-fn left(test: &Test, value: &Expr, text: &[u8]) -> Option<Left> {
+/// What the store leaves: of a constant (for a test under a mask the mask itself, or 0), or of a parameter that is
+/// never changed.
+fn left(test: &Test, func: &Function, value: &Expr, text: &[u8]) -> Option<Left> {
+    if let ExprKind::Ident(n) = &value.kind
+        && test.mask.is_none()
+        && func.params.iter().any(|p| p.name == *n)
+    {
+        let mut changed = false;
+        func.body.walk_exprs(&mut |x| match &x.kind {
+            ExprKind::Assign(_, l, _) => changed |= l.ident() == Some(n),
+            ExprKind::IncDec { operand, .. } => changed |= operand.ident() == Some(n),
+            ExprKind::Unary(UnOp::AddrOf, a) => changed |= a.ident() == Some(n),
+            _ => {}
+        });
+        return (!changed).then(|| Left::As(n.clone(), test.wanted));
+    }
     let truth = match &value.kind {
         ExprKind::Int { value: 0, .. } => false,
         ExprKind::Int { .. } if test.mask.is_none() => true,
@@ -206,7 +224,7 @@ fn keeps_out(e: &Engine, g: &Graph, from: FileId, test: &Test, back: &Reached, f
         let mut known = true;
         let is_flag = |x: &Expr| matches!(&x.kind, ExprKind::Field { name, .. } if *name == test.field);
         func.body.walk_exprs(&mut |x| match &x.kind {
-            ExprKind::Assign(op, l, r) if is_flag(l) => match (op, left(test, r, &text), &l.kind) {
+            ExprKind::Assign(op, l, r) if is_flag(l) => match (op, left(test, &func, r, &text), &l.kind) {
                 (None, Some(v), ExprKind::Field { base, .. }) => found.push((x.span, plain(base, &text), v)),
                 _ => known = false,
             },
@@ -236,26 +254,86 @@ fn closed_behind(e: &Engine, o: &Origin, stores: &[(FnRef, Vec<(Span, String, Le
     if stores.windows(2).any(|w| w[0].1 != w[1].1) {
         return false;
     }
+    let variable = stores.iter().find_map(|s| match &s.2 {
+        Left::As(n, _) => Some(n.clone()),
+        _ => None,
+    });
+    if stores.iter().any(|s| matches!(&s.2, Left::As(n, _) if Some(n) != variable.as_ref())) {
+        return false;
+    }
     let cfg = Cfg::new(&func);
-    // Per node, the possible states after it: bits 0 unknown, 1 closed, 2 open; three bits higher once the origin lies behind.
-    let mut after = vec![0u8; cfg.nodes.len()];
-    let mut work = vec![(0u32, 1u8)];
-    while let Some((n, state)) = work.pop() {
-        let span = span_of(&cfg.nodes[n as usize].elem);
-        let mut state = state;
-        if span.is_some_and(|s| s.contains(o.at.span)) {
-            state = (state | state >> 3) << 3 & 0b111_000;
+    // Per node, the states that are possible on entry.
+    let mut before: Vec<BTreeSet<State>> = vec![BTreeSet::new(); cfg.nodes.len()];
+    let mut work = vec![(0u32, State::default())];
+    while let Some((n, mut state)) = work.pop() {
+        if !before[n as usize].insert(state) {
+            continue;
         }
+        let node = &cfg.nodes[n as usize];
+        let span = span_of(&node.elem);
+        state.behind |= span.is_some_and(|s| s.contains(o.at.span));
         for (_, _, v) in stores.iter().filter(|(at, ..)| span.is_some_and(|s| s.contains(*at))) {
-            let bit = if *v == Left::Closed { 0b010 } else { 0b100 };
-            state = if state & 0b111 != 0 { bit } else { 0 } | if state >> 3 != 0 { bit << 3 } else { 0 };
+            state.open = match v {
+                Left::Closed => Flag::Closed,
+                Left::Open => Flag::Open,
+                Left::As(_, wanted) => match state.truth {
+                    Some(t) if t == *wanted => Flag::Open,
+                    Some(_) => Flag::Closed,
+                    None => Flag::As(*wanted),
+                },
+            };
         }
-        if state & !after[n as usize] != 0 {
-            after[n as usize] |= state;
-            let new = after[n as usize];
-            work.extend(cfg.nodes[n as usize].succ.iter().map(|s| (*s, new)));
+        let tested = match node.elem {
+            Elem::Cond(c) => truth_of(c, variable.as_ref()),
+            _ => None,
+        };
+        for (i, &next) in node.succ.iter().enumerate() {
+            let mut state = state;
+            if let Some(plain) = tested
+                && node.succ.len() == 2
+            {
+                let truth = (i == 0) == plain;
+                if state.truth.is_some_and(|t| t != truth) {
+                    continue;
+                }
+                state.truth = Some(truth);
+                if let Flag::As(wanted) = state.open {
+                    state.open = if truth == wanted { Flag::Open } else { Flag::Closed };
+                }
+            }
+            work.push((next, state));
         }
     }
-    // Reached at all, and nothing but closed.
-    after[cfg.exit as usize] >> 3 == 0b010
+    let mut ends = before[cfg.exit as usize].iter().filter(|s| s.behind).peekable();
+    ends.peek().is_some() && ends.all(|s| s.open == Flag::Closed)
+}
+
+/// What is known on a way through a function.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct State {
+    /// The origin lies behind.
+    behind: bool,
+    /// Truth of the variable that the flag is set from.
+    truth: Option<bool>,
+    open: Flag,
+}
+
+/// The flag, as the release sees it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+enum Flag {
+    #[default]
+    Unknown,
+    Closed,
+    Open,
+    /// Open if the truth of the variable is this.
+    As(bool),
+}
+
+/// Whether the condition is the variable itself (true) or its negation (false).
+fn truth_of(cond: &Expr, variable: Option<&Name>) -> Option<bool> {
+    match &cond.kind {
+        ExprKind::Ident(n) if Some(n) == variable => Some(true),
+        ExprKind::Unary(UnOp::Not, a) => truth_of(a, variable).map(|t| !t),
+        _ => None,
+    }
 }
