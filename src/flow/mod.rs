@@ -14,6 +14,8 @@ mod guard;
 mod origin;
 pub mod place;
 mod release;
+mod search;
+mod steps;
 mod trace;
 
 pub use engine::analyse;

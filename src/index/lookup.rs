@@ -382,7 +382,8 @@ fn export_of(items: &Arc<FileItems>, name: &str) -> bool {
     })
 }
 
-fn contains_word(text: &[u8], word: &[u8]) -> bool {
+/// Whether the word occurs, not as a part of another.
+pub fn contains_word(text: &[u8], word: &[u8]) -> bool {
     memchr::memmem::find_iter(text, word).any(|i| {
         let before = i.checked_sub(1).and_then(|j| text.get(j));
         let after = text.get(i + word.len());

@@ -9,6 +9,7 @@ mod scope;
 mod seen;
 
 pub use lookup::Reach;
+pub use lookup::contains_word;
 pub use scope::{Scope, outer_tag};
 
 use crate::ast::{Function, StructDef};

@@ -6,8 +6,10 @@
 mod capabilities;
 pub mod dialect;
 pub mod prototypes;
+mod raw;
 
 use crate::trace::{Dirty, GapCode};
+use raw::Raw;
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use std::sync::OnceLock;
@@ -197,130 +199,6 @@ pub struct Api {
     acquire_names: Vec<String>,
     search_parts: Vec<String>,
     page_flags: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct RawSearch {
-    parts: Vec<String>,
-}
-#[derive(Deserialize)]
-struct Raw {
-    search: RawSearch,
-    acquire: Vec<Acquire>,
-    release: Vec<ReleaseFn>,
-    dirty: Vec<RawDirty>,
-    origin: RawOrigin,
-    fresh: RawFresh,
-    same: Vec<RawSame>,
-    store: Vec<RawStore>,
-    iterate: Vec<RawIterate>,
-    address: RawAddress,
-    containers: RawContainers,
-    lent: RawLent,
-    own: RawContainers,
-    sets: Vec<RawSets>,
-    vessel: Vec<Vessel>,
-    handover: Vec<RawHandover>,
-    borrow: RawBorrow,
-    reference: RawReference,
-    case: RawCase,
-    context: RawContext,
-}
-#[derive(Deserialize)]
-struct RawDirty {
-    name: String,
-    kind: String,
-}
-#[derive(Deserialize)]
-struct RawOrigin {
-    counted: Vec<String>,
-    uncounted: Vec<String>,
-}
-#[derive(Deserialize)]
-struct RawFresh {
-    names: Vec<String>,
-}
-#[derive(Deserialize)]
-struct RawSame {
-    names: Vec<String>,
-    arg: usize,
-}
-#[derive(Deserialize)]
-struct RawStore {
-    names: Vec<String>,
-    to: usize,
-    from: usize,
-    #[serde(default)]
-    container: bool,
-}
-#[derive(Deserialize)]
-struct RawSets {
-    names: Vec<String>,
-    tag: String,
-    fields: Vec<String>,
-}
-#[derive(Deserialize)]
-struct RawIterate {
-    names: Vec<String>,
-    over: usize,
-    cursor: usize,
-    #[serde(default)]
-    sg: bool,
-}
-#[derive(Deserialize)]
-struct RawAddress {
-    of_page: Vec<String>,
-    to_page: Vec<String>,
-    convert: Vec<String>,
-}
-#[derive(Deserialize)]
-struct RawLent {
-    fields: Vec<String>,
-}
-#[derive(Deserialize)]
-struct RawContainers {
-    tags: Vec<String>,
-}
-#[derive(Deserialize)]
-struct RawHandover {
-    names: Vec<String>,
-    gap: String,
-}
-#[derive(Deserialize)]
-struct RawBorrow {
-    page_flags: Vec<String>,
-    meta: Vec<String>,
-    read: Vec<String>,
-    write: Vec<String>,
-    map: Vec<String>,
-    io: Vec<String>,
-    none: Vec<String>,
-}
-#[derive(Deserialize)]
-struct RawReference {
-    extra: Vec<String>,
-}
-#[derive(Deserialize)]
-struct RawCase {
-    notifier: Vec<String>,
-    not_user_iter: Vec<String>,
-    copies: Vec<String>,
-}
-#[derive(Deserialize)]
-struct RawContext {
-    atomic_enter: Vec<String>,
-    atomic_leave: Vec<String>,
-    callback: Vec<RawCallback>,
-    fields: RawFields,
-}
-#[derive(Deserialize)]
-struct RawCallback {
-    names: Vec<String>,
-    arg: usize,
-}
-#[derive(Deserialize)]
-struct RawFields {
-    atomic: Vec<String>,
 }
 
 fn set(names: Vec<String>) -> FxHashMap<String, ()> {
