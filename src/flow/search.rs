@@ -1,0 +1,485 @@
+//! The searches that answer what a round asks for.
+//!
+//! Near ones first: the file, the folder, the files that see a header. The whole tree is searched a few times only, for
+//! all names at once. What a search brings to light is loaded; whether pages get there is not known here.
+
+use super::engine::{Demand, Engine};
+use super::place::{OWN, UNKNOWN_TAG};
+use crate::index::{FnRef, Reach, contains_word, outer_tag};
+use crate::kernel::{Api, Vessel};
+use crate::source::{FileId, Name};
+use crate::split::{As, ItemKind};
+use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A field or function named in more functions than this is not followed (a gap): `struct page *page` of a generic
+/// object.
+const MAX_FANOUT: usize = 250;
+
+/// Searches of the whole tree at most, after the one for the pins: each costs as much as a grep. With one, v5.2.1 loses
+/// the release of a wrapper whose own wrapper is declared in a header that everybody sees.
+const MAX_FAR: usize = 2;
+
+/// A folder with more files is not searched on behalf of a name that is known everywhere.
+const MAX_FOLDER: usize = 400;
+
+impl Engine<'_> {
+    /// Answers the demands: what they ask for is loaded. Tells whether anything new is known.
+    pub(super) fn satisfy(&mut self, demands: Vec<Demand>) -> bool {
+        self.search_near(&demands);
+        let known = self.targets.len();
+        let mut wanted: Vec<FnRef> = Vec::new();
+        let mut elsewhere: Vec<(FileId, Name)> = Vec::new();
+        let mut far_callers: Vec<FnRef> = Vec::new();
+        let mut far_fields: Vec<(Demand, Name, Name)> = Vec::new();
+        let mut wide_callers: Vec<(FnRef, Vec<FileId>)> = Vec::new();
+        let mut wide_fields: Vec<(Demand, Name, Arc<Vec<FileId>>)> = Vec::new();
+        let mut vessels = Vec::new();
+        for d in demands {
+            self.asked.insert(d.clone());
+            match &d {
+                Demand::Callers(f, wide) => match self.index.reach(*f) {
+                    Reach::File => {
+                        let found = self.callers_in(&[f.file], *f);
+                        self.take_callers(*f, found, &mut wanted);
+                    }
+                    Reach::Folder => {
+                        let files = self.index.folder_files(f.file);
+                        let name = self.index.name(*f);
+                        let files = self.naming_files(&files, &name);
+                        let found = self.callers_in(&files, *f);
+                        self.take_callers(*f, found, &mut wanted);
+                    }
+                    // The first search found all files that name an acquiring function.
+                    Reach::Tree if self.is_api(*f) => {
+                        let found = self.callers_in(&self.seeds.clone(), *f);
+                        self.take_callers(*f, found, &mut wanted);
+                    }
+                    Reach::Tree if *wide && let Some(files) = self.index.users(*f) => {
+                        wide_callers.push((*f, files));
+                    }
+                    Reach::Tree if *wide && self.far_passes < MAX_FAR => far_callers.push(*f),
+                    Reach::Tree => {
+                        let files = self.index.folder_files(f.file);
+                        if files.len() < MAX_FOLDER {
+                            let name = self.index.name(*f);
+                            let files = self.naming_files(&files, &name);
+                            let found = self.callers_in(&files, *f);
+                            self.take_callers(*f, found, &mut wanted);
+                        }
+                        self.refused.insert(Demand::Callers(*f, true));
+                    }
+                },
+                Demand::Definition(file, name, wide) => {
+                    let key = (*file, name.clone());
+                    if self.targets.contains_key(&key) {
+                        continue;
+                    }
+                    match self.index.definition_near(*file, name) {
+                        Some(r) => {
+                            self.targets.insert(key, Some(r));
+                            wanted.push(r);
+                        }
+                        None if *wide => elsewhere.push(key),
+                        None => {}
+                    }
+                }
+                Demand::Field(file, tag, field, wide) => {
+                    let (home, reach) = self.struct_home(*file, tag);
+                    if *wide
+                        && reach == Reach::Tree
+                        && let Some(files) = self.index.seen_by(home)
+                    {
+                        wide_fields.push((d.clone(), field.clone(), files));
+                        continue;
+                    }
+                    let far = if *wide && self.far_passes < MAX_FAR { Some(&mut far_fields) } else { None };
+                    self.field(*file, tag, field, &d, &mut wanted, far);
+                }
+                Demand::Vessel(v) => vessels.push(*v),
+                Demand::Global(owner, from, name) => {
+                    let files = match owner {
+                        Some(f) => vec![*f],
+                        None => self.naming_files(&self.index.folder_files(*from), name),
+                    };
+                    let found: Vec<FnRef> = files.iter().flat_map(|f| self.index.naming(*f, name)).collect();
+                    if found.len() > MAX_FANOUT {
+                        self.refused.insert(d.clone());
+                    } else {
+                        wanted.extend(found);
+                    }
+                }
+            }
+        }
+        self.satisfy_wide(wide_callers, wide_fields, &mut wanted);
+        let found = self.index.defined_elsewhere(&elsewhere);
+        let mut far: Vec<(FileId, Name)> = Vec::new();
+        for (key, found) in elsewhere.into_iter().zip(found) {
+            match found {
+                Some(found) => {
+                    wanted.extend(found);
+                    self.targets.insert(key, found);
+                }
+                None if self.far_passes < MAX_FAR => far.push(key),
+                None => {}
+            }
+        }
+        self.satisfy_far(far, far_callers, far_fields, vessels, &mut wanted);
+        self.load(wanted) || self.targets.len() != known
+    }
+
+    /// Questions that concern all files which see a header.
+    fn satisfy_wide(
+        &mut self,
+        callers: Vec<(FnRef, Vec<FileId>)>,
+        fields: Vec<(Demand, Name, Arc<Vec<FileId>>)>,
+        wanted: &mut Vec<FnRef>,
+    ) {
+        let names: Vec<Name> = callers.iter().map(|c| self.index.name(c.0)).collect();
+        // Words that are looked for in the same files are looked for together.
+        let mut sets: BTreeMap<&[FileId], BTreeSet<&str>> = BTreeMap::new();
+        for (c, name) in callers.iter().zip(&names) {
+            sets.entry(&c.1).or_default().insert(name);
+        }
+        for (_, field, files) in &fields {
+            sets.entry(files).or_default().insert(field);
+        }
+        let groups: Vec<(Vec<FileId>, Vec<&str>)> =
+            sets.iter().map(|(files, words)| (files.to_vec(), words.iter().copied().collect())).collect();
+        let mut found: FxHashMap<(usize, &str), Vec<FileId>> = FxHashMap::default();
+        for (i, ((_, words), hits)) in groups.iter().zip(self.index.tree.grep_groups(&groups)).enumerate() {
+            for (f, which) in hits {
+                for w in which {
+                    found.entry((i, words[w])).or_default().push(f);
+                }
+            }
+        }
+        let number = |files: &[FileId]| sets.keys().position(|s| *s == files).unwrap_or(usize::MAX);
+        let in_callers: Vec<Vec<FileId>> = callers
+            .iter()
+            .zip(&names)
+            .map(|(c, name)| found.get(&(number(&c.1), &**name)).cloned().unwrap_or_default())
+            .collect();
+        let in_fields: Vec<Vec<FileId>> = fields
+            .iter()
+            .map(|(_, field, files)| found.get(&(number(files), &**field)).cloned().unwrap_or_default())
+            .collect();
+        for ((f, _), files) in callers.iter().zip(&in_callers) {
+            let found = self.callers_in(files, *f);
+            self.take_callers(*f, found, wanted);
+        }
+        for ((d, field, _), files) in fields.iter().zip(in_fields) {
+            self.index.load(&files);
+            let found: Vec<FnRef> = files.iter().flat_map(|f| self.index.touching(*f, field)).collect();
+            if found.len() <= MAX_FANOUT {
+                wanted.extend(found);
+                continue;
+            }
+            // A field of a common name: where its struct is named as well.
+            let Demand::Field(file, tag, ..) = d else { continue };
+            let mut few: Vec<FileId> =
+                self.index.tree.grep(&[outer_tag(tag)], Some(&files)).iter().map(|h| h.0).collect();
+            few.push(*file);
+            few.sort_unstable();
+            few.dedup();
+            let found: Vec<FnRef> = few.iter().flat_map(|f| self.index.touching(*f, field)).collect();
+            if found.len() <= MAX_FANOUT {
+                wanted.extend(found);
+            } else {
+                self.refused.insert(d.clone());
+            }
+        }
+    }
+
+    /// Questions that concern the whole tree: one search for all of them.
+    fn satisfy_far(
+        &mut self,
+        far: Vec<(FileId, Name)>,
+        far_callers: Vec<FnRef>,
+        far_fields: Vec<(Demand, Name, Name)>,
+        vessels: Vec<u32>,
+        wanted: &mut Vec<FnRef>,
+    ) {
+        let mut needles: Vec<Name> = far.iter().map(|f| f.1.clone()).collect();
+        needles.extend(far_callers.iter().map(|f| self.index.name(*f)));
+        needles.extend(far_fields.iter().map(|f| Name::from(outer_tag(&f.1))));
+        let vessels: Vec<&Vessel> = vessels.iter().filter_map(|v| Api::get().vessels().get(*v as usize)).collect();
+        if needles.is_empty() && (vessels.is_empty() || self.far_passes > 0) {
+            self.open_vessels(&vessels, wanted);
+            return;
+        }
+        if self.far_passes == 0 {
+            // Few words, and known before anybody asks for them.
+            needles.extend(Api::get().vessels().iter().flat_map(|v| v.words.iter().map(|w| Name::from(w.as_str()))));
+        }
+        needles.sort();
+        needles.dedup();
+        self.far_passes += 1;
+        let words: Vec<&str> = needles.iter().map(|n| &**n).collect();
+        let hits = self.index.tree.grep(&words, None);
+        let mut files: FxHashMap<&str, Vec<FileId>> = FxHashMap::default();
+        for (f, which) in &hits {
+            for w in which {
+                files.entry(words[*w]).or_default().push(*f);
+            }
+        }
+        for w in Api::get().vessels().iter().flat_map(|v| &v.words) {
+            if let Some(found) = files.get(w.as_str()) {
+                self.with_vessels.entry(w.clone()).or_insert_with(|| found.clone());
+            }
+        }
+        self.open_vessels(&vessels, wanted);
+        let none = Vec::new();
+        for (file, name) in far {
+            let mut found = None;
+            for f in files.get(&*name).unwrap_or(&none) {
+                if let Some(items) = self.index.items(*f)
+                    && let Some(i) = items.function(&name)
+                    && !items.items[i as usize].is_static
+                {
+                    found = Some(FnRef { file: *f, item: i });
+                    break;
+                }
+            }
+            self.targets.insert((file, name), found);
+            wanted.extend(found);
+        }
+        for f in far_callers {
+            let name = self.index.name(f);
+            let in_files = files.get(&*name).unwrap_or(&none).clone();
+            self.refused.remove(&Demand::Callers(f, true));
+            let found = self.callers_in(&in_files, f);
+            self.take_callers(f, found, wanted);
+        }
+        for (d, tag, field) in far_fields {
+            self.far_fields.insert((tag.clone(), field.clone()));
+            let in_files = files.get(outer_tag(&tag)).unwrap_or(&none).clone();
+            self.far_tags.insert(outer_tag(&tag).into(), in_files.clone());
+            self.index.load(&in_files);
+            let found: Vec<FnRef> = in_files.iter().flat_map(|f| self.index.touching(*f, &field)).collect();
+            self.refused.retain(|r| !matches!(r, Demand::Field(_, t, n, _) if *t == tag && *n == field));
+            if found.len() > MAX_FANOUT {
+                self.refused.insert(d);
+            } else {
+                wanted.extend(found);
+            }
+        }
+    }
+
+    /// Loads the functions that release what is in these vessels.
+    fn open_vessels(&self, vessels: &[&Vessel], wanted: &mut Vec<FnRef>) {
+        for v in vessels {
+            let mut files: Vec<FileId> =
+                v.words.iter().filter_map(|w| self.with_vessels.get(w)).flatten().copied().collect();
+            files.sort_unstable();
+            files.dedup();
+            self.index.load(&files);
+            for f in files {
+                let touching = self.index.touching(f, &v.field);
+                let naming = v.words.iter().flat_map(|w| self.index.naming(f, w));
+                wanted.extend(naming.chain(touching).filter(|r| self.drops(*r)));
+            }
+        }
+    }
+
+    /// Whether the function calls something that drops a page reference.
+    fn drops(&self, f: FnRef) -> bool {
+        let drops = |c: &str| Api::get().release(c).is_some_and(|r| !r.other && !r.wrapper);
+        self.index.items(f.file).is_some_and(|items| items.calls_any(f.item, &drops))
+    }
+
+    /// Files of a folder that name the word. Answered by [`Engine::search_near`] in most cases.
+    fn naming_files(&mut self, folder: &[FileId], word: &Name) -> Vec<FileId> {
+        let (Some(&first), Some(&last)) = (folder.first(), folder.last()) else { return Vec::new() };
+        let key = ((first, last), word.clone());
+        if let Some(v) = self.near.get(&key) {
+            return v.clone();
+        }
+        let v: Vec<FileId> = self.index.tree.grep(&[word], Some(folder)).into_iter().map(|h| h.0).collect();
+        self.near.insert(key, v.clone());
+        v
+    }
+
+    /// Searches all folders that the demands concern for all their words at once, and splits what was found.
+    fn search_near(&mut self, demands: &[Demand]) {
+        let mut asked: BTreeMap<(FileId, FileId), (Vec<FileId>, BTreeSet<Name>)> = BTreeMap::new();
+        let mut ask = |files: Vec<FileId>, word: &Name| {
+            if let (Some(&a), Some(&z)) = (files.first(), files.last())
+                && !self.near.contains_key(&((a, z), word.clone()))
+            {
+                asked.entry((a, z)).or_insert_with(|| (files, BTreeSet::new())).1.insert(word.clone());
+            }
+        };
+        let mut folders = FxHashMap::default();
+        let mut folder = |f: FileId| -> Vec<FileId> {
+            folders.entry(self.index.folder(f)).or_insert_with(|| self.index.folder_files(f)).clone()
+        };
+        let mut definitions: Vec<(FileId, Name)> = Vec::new();
+        for d in demands {
+            match d {
+                Demand::Callers(f, wide) => match self.index.reach(*f) {
+                    Reach::File => {}
+                    Reach::Tree if *wide => {}
+                    _ => ask(folder(f.file), &self.index.name(*f)),
+                },
+                Demand::Definition(file, name, _) => definitions.push((*file, name.clone())),
+                Demand::Field(file, tag, field, wide) => match self.struct_home(*file, tag) {
+                    (_, Reach::File) => {}
+                    (home, Reach::Folder) => {
+                        ask(folder(home), field);
+                        ask(folder(*file), field);
+                    }
+                    (home, Reach::Tree) if *wide && self.index.seen_by(home).is_some() => {}
+                    (_, Reach::Tree) => {
+                        let near = folder(*file);
+                        if near.len() < MAX_FOLDER {
+                            ask(near, field);
+                        }
+                    }
+                },
+                Demand::Global(Some(_), ..) | Demand::Vessel(_) => {}
+                Demand::Global(None, from, name) => ask(folder(*from), name),
+            }
+        }
+        self.index.seek_definitions(&definitions);
+        let groups: Vec<(Vec<FileId>, Vec<&str>)> =
+            asked.values().map(|(files, words)| (files.clone(), words.iter().map(|w| &**w).collect())).collect();
+        let mut wanted = Vec::new();
+        for ((range, (_, words)), hits) in asked.iter().zip(self.index.tree.grep_groups(&groups)) {
+            for (i, w) in words.iter().enumerate() {
+                let found: Vec<FileId> = hits.iter().filter(|h| h.1.contains(&i)).map(|h| h.0).collect();
+                wanted.extend_from_slice(&found);
+                self.near.insert((*range, w.clone()), found);
+            }
+        }
+        wanted.sort_unstable();
+        wanted.dedup();
+        self.index.load(&wanted);
+    }
+
+    /// The file with the definition of the struct, and from how far its fields can be touched.
+    fn struct_home(&self, file: FileId, tag: &Name) -> (FileId, Reach) {
+        if tag.starts_with(UNKNOWN_TAG) {
+            return (file, Reach::File);
+        }
+        if tag.contains(OWN) {
+            return (file, Reach::Folder);
+        }
+        match self.index.struct_item(file, tag) {
+            Some((home, _)) => (home, self.index.struct_reach(home)),
+            None => (file, Reach::Folder),
+        }
+    }
+
+    /// Functions in these files that name the function, other than itself.
+    fn callers_in(&mut self, files: &[FileId], f: FnRef) -> Vec<FnRef> {
+        let name = self.index.name(f);
+        self.index.load(files);
+        let mut found = Vec::new();
+        for &file in files {
+            let Some(items) = self.index.items(file) else { continue };
+            // Another static function of that name: its callers are not ours.
+            if file != f.file
+                && let Some(i) = items.function(&name)
+                && items.items[i as usize].is_static
+            {
+                continue;
+            }
+            let calling = items.mentioning(&name, As::Call);
+            for r in self.index.naming(file, &name) {
+                if r == f {
+                    continue;
+                }
+                found.push(r);
+                if calling.binary_search(&r.item).is_ok() {
+                    self.targets.entry((file, name.clone())).or_insert(Some(f));
+                }
+            }
+            // Named outside of functions: an ops structure.
+            if items
+                .items
+                .iter()
+                .any(|it| it.kind == ItemKind::Variable && contains_word(it.span.of(&items.text), name.as_bytes()))
+            {
+                self.callback.insert(f);
+            }
+        }
+        found
+    }
+
+    fn take_callers(&mut self, f: FnRef, found: Vec<FnRef>, wanted: &mut Vec<FnRef>) {
+        self.callers.insert(f, found.len());
+        if found.len() > MAX_FANOUT {
+            self.refused.insert(Demand::Callers(f, true));
+        } else {
+            wanted.extend(found);
+        }
+    }
+
+    fn field(
+        &mut self,
+        file: FileId,
+        tag: &Name,
+        field: &Name,
+        d: &Demand,
+        wanted: &mut Vec<FnRef>,
+        far: Option<&mut Vec<(Demand, Name, Name)>>,
+    ) {
+        let (home, reach) = self.struct_home(file, tag);
+        match reach {
+            Reach::File => wanted.extend(self.index.touching(home, field)),
+            Reach::Folder => {
+                let mut files = self.naming_files(&self.index.folder_files(home), field);
+                files.extend(self.naming_files(&self.index.folder_files(file), field));
+                files.sort_unstable();
+                files.dedup();
+                let found: Vec<FnRef> = files.iter().flat_map(|f| self.index.touching(*f, field)).collect();
+                if found.len() > MAX_FANOUT {
+                    self.refused.insert(d.clone());
+                } else {
+                    wanted.extend(found);
+                }
+            }
+            Reach::Tree => {
+                // Also the folder of the file that asks: it may reach the field through another struct.
+                let folder = self.index.folder_files(file);
+                if folder.len() < MAX_FOLDER {
+                    let near = self.naming_files(&folder, field);
+                    let found: Vec<FnRef> = near.iter().flat_map(|f| self.index.touching(*f, field)).collect();
+                    if found.len() <= MAX_FANOUT {
+                        wanted.extend(found);
+                    } else {
+                        // A field of a common name: where its struct is named, and the file that asks.
+                        let mut few = self.naming_files(&folder, &Name::from(outer_tag(tag)));
+                        few.push(file);
+                        few.sort();
+                        few.dedup();
+                        let found: Vec<FnRef> = few.iter().flat_map(|f| self.index.touching(*f, field)).collect();
+                        if found.len() <= MAX_FANOUT {
+                            wanted.extend(found);
+                        }
+                    }
+                }
+                match far {
+                    // Asked before, from another file.
+                    _ if self.far_fields.contains(&(tag.clone(), field.clone())) => {}
+                    _ if self.far_tags.contains_key(outer_tag(tag)) => {
+                        self.far_fields.insert((tag.clone(), field.clone()));
+                        let files = self.far_tags.get(outer_tag(tag)).cloned().unwrap_or_default();
+                        let found: Vec<FnRef> = files.iter().flat_map(|f| self.index.touching(*f, field)).collect();
+                        if found.len() > MAX_FANOUT {
+                            self.refused.insert(d.clone());
+                        } else {
+                            wanted.extend(found);
+                        }
+                    }
+                    Some(far) => far.push((d.clone(), tag.clone(), field.clone())),
+                    None => {
+                        self.refused.insert(Demand::Field(file, tag.clone(), field.clone(), true));
+                    }
+                }
+            }
+        }
+    }
+}

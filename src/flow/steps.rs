@@ -1,0 +1,76 @@
+//! How a trace is told: the steps from a pin to a release, and the holders on the way.
+
+use super::FnId;
+use super::engine::Engine;
+use super::graph::{Graph, Node, Reached};
+use super::place::Place;
+use crate::ast::Function;
+use crate::source::{Loc, Span};
+use crate::trace::{Holder, HolderKind, Release, Step};
+use std::sync::Arc;
+
+/// The way from the pin to one release.
+pub(super) fn steps(e: &Engine, g: &Graph, r: &Reached, end: Node, rel: &Release, out: &mut Vec<Step>) {
+    for (from, to, (f, span)) in r.way(end).into_iter().rev() {
+        if span == Span::default() {
+            continue;
+        }
+        let file = e.fns[f.0 as usize].file;
+        let what = format!("{} -> {}", show(e, g, from), show(e, g, to));
+        let because = because(g, to);
+        let step = Step { at: Loc { file, span }, what, because };
+        if !out.iter().any(|s| s.at == step.at && s.what == step.what) {
+            out.push(step);
+        }
+    }
+    out.push(Step {
+        at: rel.at,
+        what: format!("{} drops the reference", rel.callee),
+        because: format!("in {}", rel.function),
+    });
+}
+
+fn because(g: &Graph, n: Node) -> String {
+    match g.place(n) {
+        Place::Field(t, f) if !t.starts_with('?') => format!("struct {t}, field {f}"),
+        _ => String::new(),
+    }
+}
+
+fn show(e: &Engine, g: &Graph, n: Node) -> String {
+    let name = |f: &FnId| e.index.name(e.fns[f.0 as usize]);
+    match g.place(n) {
+        Place::Field(t, f) if t.starts_with('?') => format!("field {f}"),
+        Place::Field(t, f) => field_name(t, f),
+        Place::Var(f, n) | Place::Def(f, n, _) => format!("{n} of {}()", name(f)),
+        Place::Global(_, n) => n.to_string(),
+        Place::Ret(f) => format!("result of {}()", name(f)),
+        Place::Call(..) => "value of the call".into(),
+    }
+}
+
+/// A field as a reader would write it; a struct without a tag is written as the field that it is the type of.
+fn field_name(tag: &str, field: &str) -> String {
+    format!("{}.{field}", tag.split('@').next().unwrap_or(tag))
+}
+
+pub(super) fn holder(e: &Engine, funcs: &[Option<Arc<Function>>], p: &Place) -> Option<Holder> {
+    Some(match p {
+        Place::Field(t, f) => {
+            if t.starts_with('?') {
+                return None;
+            }
+            Holder { text: field_name(t, f), kind: HolderKind::Field }
+        }
+        Place::Global(_, n) => Holder { text: n.to_string(), kind: HolderKind::Global },
+        Place::Var(f, n) => {
+            let func = funcs[f.0 as usize].as_ref()?;
+            let kind = match func.params.iter().any(|q| q.name == *n) {
+                true => HolderKind::Caller,
+                false => HolderKind::Local,
+            };
+            Holder { text: format!("{}:{n}", e.index.name(e.fns[f.0 as usize])), kind }
+        }
+        _ => return None,
+    })
+}

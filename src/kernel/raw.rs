@@ -1,0 +1,130 @@
+//! The table of the kernel's API as it stands in `api.toml`.
+//!
+//! Names and positions only; what they mean is in [`super::Api`].
+
+use super::{Acquire, ReleaseFn, Vessel};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+pub(super) struct RawSearch {
+    pub parts: Vec<String>,
+}
+#[derive(Deserialize)]
+pub(super) struct Raw {
+    pub search: RawSearch,
+    pub acquire: Vec<Acquire>,
+    pub release: Vec<ReleaseFn>,
+    pub dirty: Vec<RawDirty>,
+    pub origin: RawOrigin,
+    pub fresh: RawFresh,
+    pub same: Vec<RawSame>,
+    pub store: Vec<RawStore>,
+    pub iterate: Vec<RawIterate>,
+    pub address: RawAddress,
+    pub containers: RawContainers,
+    pub lent: RawLent,
+    pub own: RawContainers,
+    pub sets: Vec<RawSets>,
+    pub vessel: Vec<Vessel>,
+    pub handover: Vec<RawHandover>,
+    pub borrow: RawBorrow,
+    pub reference: RawReference,
+    pub case: RawCase,
+    pub context: RawContext,
+}
+#[derive(Deserialize)]
+pub(super) struct RawDirty {
+    pub name: String,
+    pub kind: String,
+}
+#[derive(Deserialize)]
+pub(super) struct RawOrigin {
+    pub counted: Vec<String>,
+    pub uncounted: Vec<String>,
+}
+#[derive(Deserialize)]
+pub(super) struct RawFresh {
+    pub names: Vec<String>,
+}
+#[derive(Deserialize)]
+pub(super) struct RawSame {
+    pub names: Vec<String>,
+    pub arg: usize,
+}
+#[derive(Deserialize)]
+pub(super) struct RawStore {
+    pub names: Vec<String>,
+    pub to: usize,
+    pub from: usize,
+    #[serde(default)]
+    pub container: bool,
+}
+#[derive(Deserialize)]
+pub(super) struct RawSets {
+    pub names: Vec<String>,
+    pub tag: String,
+    pub fields: Vec<String>,
+}
+#[derive(Deserialize)]
+pub(super) struct RawIterate {
+    pub names: Vec<String>,
+    pub over: usize,
+    pub cursor: usize,
+    #[serde(default)]
+    pub sg: bool,
+}
+#[derive(Deserialize)]
+pub(super) struct RawAddress {
+    pub of_page: Vec<String>,
+    pub to_page: Vec<String>,
+    pub convert: Vec<String>,
+}
+#[derive(Deserialize)]
+pub(super) struct RawLent {
+    pub fields: Vec<String>,
+}
+#[derive(Deserialize)]
+pub(super) struct RawContainers {
+    pub tags: Vec<String>,
+}
+#[derive(Deserialize)]
+pub(super) struct RawHandover {
+    pub names: Vec<String>,
+    pub gap: String,
+}
+#[derive(Deserialize)]
+pub(super) struct RawBorrow {
+    pub page_flags: Vec<String>,
+    pub meta: Vec<String>,
+    pub read: Vec<String>,
+    pub write: Vec<String>,
+    pub map: Vec<String>,
+    pub io: Vec<String>,
+    pub none: Vec<String>,
+}
+#[derive(Deserialize)]
+pub(super) struct RawReference {
+    pub extra: Vec<String>,
+}
+#[derive(Deserialize)]
+pub(super) struct RawCase {
+    pub notifier: Vec<String>,
+    pub not_user_iter: Vec<String>,
+    pub copies: Vec<String>,
+}
+#[derive(Deserialize)]
+pub(super) struct RawContext {
+    pub atomic_enter: Vec<String>,
+    pub atomic_leave: Vec<String>,
+    pub callback: Vec<RawCallback>,
+    pub fields: RawFields,
+}
+#[derive(Deserialize)]
+pub(super) struct RawCallback {
+    pub names: Vec<String>,
+    pub arg: usize,
+}
+#[derive(Deserialize)]
+pub(super) struct RawFields {
+    pub atomic: Vec<String>,
+}
