@@ -64,10 +64,11 @@ impl CType {
     pub fn depth(&self) -> usize {
         self.ptr as usize + self.dims.len()
     }
-    /// Indirection above a `struct page`: 1 is a page pointer, 2 an array of them; `None` for other types.
+    /// Indirection above a `struct page` or `struct folio`: 1 is a page pointer, 2 an array of them; `None` for other
+    /// types. One reference is meant, whatever the type it is held by.
     pub fn page_depth(&self) -> Option<usize> {
         match &self.base {
-            Base::Struct(t) if &**t == "page" && !self.function => Some(self.depth()),
+            Base::Struct(t) if matches!(&**t, "page" | "folio") && !self.function => Some(self.depth()),
             _ => None,
         }
     }

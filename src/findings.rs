@@ -3,6 +3,7 @@
 //! Only what the trace proves by itself is said: a false finding is worse than a missed one. Nothing here changes a
 //! verdict.
 
+use crate::kernel::Api;
 use crate::trace::{Custody, Dirty, PinTrace, Writes};
 use std::collections::BTreeSet;
 
@@ -14,6 +15,10 @@ pub fn of(c: &Custody, t: &PinTrace) -> Vec<String> {
     let mut found = BTreeSet::new();
     let site = c.sites.get(t.site.0 as usize);
     for r in t.releases.iter().filter_map(|r| c.releases.get(r.0 as usize)) {
+        // All bios are one place: the release may be of a bio that these pages never come to.
+        if r.foreign.iter().any(|o| Api::get().vessels().iter().any(|v| *v.what == *o.what)) {
+            continue;
+        }
         match r.dirty {
             // The page lock may be taken by somebody that we do not see only where it is seen to be taken.
             Dirty::SetPageDirty if !r.context.page_locked => found.insert("GUP006"),

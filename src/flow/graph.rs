@@ -122,9 +122,11 @@ struct Extent<'a> {
     most: usize,
     /// Functions whose callers are not entered.
     closed: Option<&'a FxHashSet<FnId>>,
+    /// A function, and the statements of it that come too early to see the pages: no page is copied there.
+    early: Option<(FnId, &'a dyn Fn(Span) -> bool)>,
 }
 
-const EVERYWHERE: Extent = Extent { start: FREE, inside: false, most: usize::MAX, closed: None };
+const EVERYWHERE: Extent = Extent { start: FREE, inside: false, most: usize::MAX, closed: None, early: None };
 
 /// The graph.
 ///
@@ -301,7 +303,7 @@ impl Graph {
     fn summaries(&mut self, facts: &[Arc<Facts>]) {
         // One table for all walks, cleaned after each: a new one a walk costs more than the walk.
         let mut phase = vec![0; 2 * self.places.len()];
-        let within = Extent { start: BOUND, inside: true, most: 400, closed: None };
+        let within = Extent { start: BOUND, inside: true, most: 400, ..EVERYWHERE };
         // Last loaded first: mostly callees before their callers, so that what a callee hands on is known.
         for (i, f) in facts.iter().enumerate().rev() {
             let mut add = Vec::new();
@@ -380,6 +382,12 @@ impl Graph {
     pub fn forward(&self, from: &[Node]) -> Reached {
         self.walk(vec![0; 2 * self.places.len()], from, true, EVERYWHERE)
     }
+    /// Where the pages of a pin in function `f` can get to. `early` tells of a place in that function whether it cannot
+    /// be reached after the pin.
+    pub fn forward_after(&self, from: Node, f: FnId, early: &dyn Fn(Span) -> bool) -> Reached {
+        let extent = Extent { early: Some((f, early)), ..EVERYWHERE };
+        self.walk(vec![0; 2 * self.places.len()], &[from], true, extent)
+    }
     /// Where pages in these nodes can come from.
     pub fn backward(&self, from: &[Node]) -> Reached {
         self.walk(vec![0; 2 * self.places.len()], from, false, EVERYWHERE)
@@ -447,6 +455,17 @@ impl Graph {
             let closed = extent.closed.is_some_and(|c| self.place(n).function().is_some_and(|f| c.contains(&f)));
             for e in edges {
                 if closed && e.via == leave {
+                    continue;
+                }
+                // A page that is copied out of a local before the pin. A copied pointer to an array (read to read) still
+                // shows what is stored later, and what is stored through it goes where the local pointed to.
+                if let Some((f, early)) = extent.early
+                    && e.at.0 == f
+                    && (n % 2, e.to % 2) == (0, 1)
+                    && self.place(n).function() == Some(f)
+                    && e.at.1 != Span::default()
+                    && early(e.at.1)
+                {
                     continue;
                 }
                 let turned = match (e.turn, number == forward) {

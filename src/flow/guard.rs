@@ -91,7 +91,7 @@ pub(super) fn overwritten(func: &Function, origin: Span, pins: &[Span], call: Sp
 }
 
 /// What a node evaluates.
-fn span_of(e: &Elem) -> Option<Span> {
+pub(super) fn span_of(e: &Elem) -> Option<Span> {
     match e {
         Elem::Expr(x) | Elem::Cond(x) | Elem::Return(Some(x)) => Some(x.span),
         Elem::Decl(v) => v.init.as_ref().map(|x| x.span),

@@ -50,7 +50,12 @@ pub(super) fn shape(func: &Function, call: Span, batch: bool) -> Shape {
 
 /// How the page is dirtied before the release, and under which condition. `dirties` are the dirty calls on the same
 /// page in the function: callee and place.
-pub(super) fn dirty(func: &Function, text: &[u8], call: Span, dirties: &[(Dirty, Span)]) -> (Dirty, String) {
+pub(super) fn dirty(
+    func: &Function,
+    text: &[u8],
+    call: Span,
+    dirties: &[(Dirty, Span)],
+) -> (Dirty, String, Option<Span>) {
     let around = enclosing(&func.body, call);
     // The innermost loop body, or else the innermost block, is where "the same page" is dirtied.
     let region = around
@@ -82,7 +87,7 @@ pub(super) fn dirty(func: &Function, text: &[u8], call: Span, dirties: &[(Dirty,
         dirties.iter().rev().find(|(_, at)| before(*at))
     };
     let Some((kind, at)) = inner.or_else(earlier) else {
-        return (Dirty::None, String::new());
+        return (Dirty::None, String::new(), None);
     };
     let mut when = Vec::new();
     for s in enclosing(&func.body, *at) {
@@ -98,7 +103,23 @@ pub(super) fn dirty(func: &Function, text: &[u8], call: Span, dirties: &[(Dirty,
             }
         }
     }
-    (*kind, when.join(" && "))
+    (*kind, when.join(" && "), Some(*at))
+}
+
+/// The condition under which a call like `unpin_user_pages_dirty_lock(pages, n, make_dirty)` dirties: its third argument;
+/// `None` if it always does.
+pub(super) fn make_dirty(func: &Function, text: &[u8], call: Span) -> Option<String> {
+    let mut found = None;
+    func.body.walk_exprs(&mut |x| {
+        if x.span == call
+            && let Some((_, [_, _, make])) = x.call()
+            && !matches!(make.kind, ExprKind::Int { value: 1, .. })
+            && make.ident().is_none_or(|n| &**n != "true")
+        {
+            found = Some(plain(make, text));
+        }
+    });
+    found
 }
 
 /// Which branch of an `if` holds a place.
@@ -146,8 +167,8 @@ fn balanced(s: &str) -> bool {
 }
 
 /// The path of the release, as a reader would name it. `result` is the variable that took the count of a pin in the
-/// same function.
-pub(super) fn when(func: &Function, text: &[u8], call: Span, result: Option<&str>) -> When {
+/// same function, and whether that is of one page only: a part of it is nothing.
+pub(super) fn when(func: &Function, text: &[u8], call: Span, result: Option<&str>, single: bool) -> When {
     let around = enclosing(&func.body, call);
     let counted = |c: &Expr| result.is_some_and(|r| !r.is_empty() && plain(c, text).contains(r));
     for s in around.iter().rev() {
@@ -155,11 +176,14 @@ pub(super) fn when(func: &Function, text: &[u8], call: Span, result: Option<&str
         if cond.span.end > call.start {
             continue;
         }
-        if counted(cond) {
+        if counted(cond) && !single {
             return When::Partial;
         }
         let taken = if then.span.contains(call) { Some(&**then) } else { els.as_deref() };
         let c = plain(cond, text);
+        if counted(cond) && single {
+            return if taken.is_some_and(fails) { When::Error } else { When::Normal };
+        }
         if taken.is_some_and(fails) || ["ret", "err", "error", "rc", "res", "retval"].iter().any(|w| word(&c, w)) {
             return When::Error;
         }
@@ -176,14 +200,14 @@ pub(super) fn when(func: &Function, text: &[u8], call: Span, result: Option<&str
                     let empty = zeroed_before(list, s, text, result);
                     let jumps = empty || before.is_some_and(leaves);
                     if jumps && all_jumps(func, n, &counted) {
-                        path = When::Partial;
+                        path = if single { When::Error } else { When::Partial };
                         before = Some(s);
                         continue;
                     }
                     let named = ["err", "fail", "unpin", "undo", "unwind", "bad"].iter().any(|w| n.contains(w));
                     path = if jumps || named { When::Error } else { When::Normal };
                 }
-                StmtKind::If { cond, then, els: None } if leaves(then) && !fails(then) && counted(cond) => {
+                StmtKind::If { cond, then, els: None } if leaves(then) && !fails(then) && counted(cond) && !single => {
                     path = When::Partial;
                 }
                 _ => {}

@@ -1,8 +1,10 @@
 //! From the finished graph to traces: sites, releases, gaps, holders and the steps between them.
 
+use super::cfg::Cfg;
 use super::engine::{Demand, Engine, Reach2, implements_api};
 use super::facts::{Fact, Facts};
 use super::graph::{Graph, Node, Reached};
+use super::guard::span_of;
 use super::origin::OriginTable;
 use super::place::Place;
 use super::steps::{holder, steps};
@@ -48,7 +50,15 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     drops.sort_by_key(|d| (e.fns[d.fn_id.0 as usize].file, d.callee_span));
     drops.dedup_by_key(|d| (e.fns[d.fn_id.0 as usize].file, d.callee_span));
 
-    let reached: Vec<Option<Reached>> = sites.par_iter().map(|s| s.node.map(|n| g.forward(&[n]))).collect();
+    let reached: Vec<Option<Reached>> = sites
+        .par_iter()
+        .map(|s| {
+            let n = s.node?;
+            let late = funcs[s.fn_id.0 as usize].as_ref().map(|f| after(f, s.what.call)).unwrap_or_default();
+            let early = |at: Span| !late.is_empty() && !late.iter().any(|l| l.start < at.end && at.start < l.end);
+            Some(g.forward_after(n, s.fn_id, &early))
+        })
+        .collect();
     let origins = OriginTable::new(e, g, &forward);
     let dirties = dirty_calls(e, g);
     let mut dropping: Vec<FnId> = drops.iter().map(|d| d.fn_id).collect();
@@ -78,11 +88,18 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
             .filter(|(nodes, ..)| nodes.iter().any(|n| d.nodes.contains(n)))
             .map(|(_, k, s)| (*k, *s))
             .collect();
-        let (mut dirty, dirty_when) = release::dirty(func, &text, d.call, &same);
+        let (mut dirty, mut dirty_when, dirtied_at) = release::dirty(func, &text, d.call, &same);
         if let Some(k) = api.map(|a| a.dirty()).filter(|k| *k != Dirty::None) {
             dirty = k;
+            match release::make_dirty(func, &text, d.call).as_deref() {
+                Some("0" | "false") => dirty = Dirty::None,
+                Some(c) => dirty_when = c.to_string(),
+                None => {}
+            }
         }
-        let result = sites.iter().find(|s| s.fn_id == d.fn_id).and_then(|s| s.what.result.clone());
+        let own = sites.iter().find(|s| s.fn_id == d.fn_id).map(|s| &s.what);
+        let result = own.and_then(|s| s.result.clone());
+        let single = own.is_some_and(|s| s.count.as_ref().is_none_or(|c| &*c.0 == "1"));
         Some(Release {
             at: Loc { file, span: d.callee_span },
             call: d.call,
@@ -97,10 +114,11 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
             dirty,
             dirty_when,
             shape: release::shape(func, d.call, api.is_some_and(|a| a.batch)),
-            when: release::when(func, &text, d.call, result.as_deref()),
+            when: release::when(func, &text, d.call, result.as_deref(), single),
             context: Context {
                 may_be_atomic: context::lock_held(func, d.call) || called.get(&d.fn_id).copied().unwrap_or(false),
-                page_locked: context::page_lock_held(func, d.call),
+                page_locked: context::page_lock_held(func, d.call)
+                    || dirtied_at.is_some_and(|at| context::page_lock_held(func, at)),
             },
             damaged: !func.damage.is_empty(),
         })
@@ -115,6 +133,25 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
         .map(|(i, s)| trace(e, g, &funcs, &nodes, SiteId(i as u32), s, reached[i].as_ref(), &releases, &drops))
         .collect();
     Custody { sites: sites.into_iter().map(|s| s.what).collect(), releases, traces, damaged: e.index.damaged() }
+}
+
+/// What a function may evaluate after a call, the call's own expression included; empty if that is not known.
+fn after(func: &Function, call: Span) -> Vec<Span> {
+    if !func.damage.is_empty() {
+        return Vec::new();
+    }
+    let cfg = Cfg::new(func);
+    let of = |n: u32| span_of(&cfg.nodes[n as usize].elem);
+    let mut work: Vec<u32> = (0..cfg.nodes.len() as u32).filter(|n| of(*n).is_some_and(|s| s.contains(call))).collect();
+    let mut seen = vec![false; cfg.nodes.len()];
+    let mut out = Vec::new();
+    while let Some(n) = work.pop() {
+        if !std::mem::replace(&mut seen[n as usize], true) {
+            out.extend(of(n));
+            work.extend(&cfg.nodes[n as usize].succ);
+        }
+    }
+    out
 }
 
 fn collect_sites(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>]) -> Vec<Site> {

@@ -101,7 +101,13 @@ impl<'a> Extract<'a> {
                 // The position of the page differs between kernels.
                 let page = args.iter().position(|a| self.ty(a).page_depth() == Some(1)).unwrap_or(page);
                 let contents = Place::Field(v.tag.as_str().into(), v.field.as_str().into());
-                for p in values.get(page).map(|v| v.places.clone()).unwrap_or_default() {
+                let pages = values.get(page).map(|v| v.places.clone()).unwrap_or_default();
+                // `get_page(page)` before it: a reference of its own is given away, the pin stays here.
+                if !pages.is_empty() && self.extra.contains(&pages.iter().cloned().collect()) {
+                    self.push(Fact::Handover { of: pages, gap: None, callee: name, at: span });
+                    return Value::none();
+                }
+                for p in pages {
                     self.edge(contents.clone(), p, span, false);
                 }
             }
@@ -121,6 +127,9 @@ impl<'a> Extract<'a> {
         }
         if self.api.is_extra_reference(&name) {
             let of = args.iter().map(|a| self.eval(a, env)).fold(Value::none(), Value::join).places;
+            if of.iter().all(|p| matches!(p, Place::Def(..))) {
+                self.extra.push(of.iter().cloned().collect());
+            }
             self.push(Fact::Extra { of, callee: name, at: span });
             return Value::none();
         }

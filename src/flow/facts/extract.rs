@@ -30,6 +30,8 @@ pub(super) struct Extract<'a> {
     pub(super) numbers: bool,
     pub(super) emit: bool,
     pub(super) facts: Vec<Fact>,
+    /// Pages that one more reference was taken of, in the order of the function.
+    pub(super) extra: Vec<BTreeSet<Place>>,
 }
 /// Extracts the facts of `func`.
 pub fn extract(f: FnId, file: FileId, func: &Function, scope: &dyn Scope) -> Facts {
@@ -52,8 +54,19 @@ pub fn extract(f: FnId, file: FileId, func: &Function, scope: &dyn Scope) -> Fac
         }
     });
     let numbers = scope.makes_pages_of_numbers(file);
-    let mut x =
-        Extract { f, file, func, scope, api: Api::get(), locals, tracked, numbers, emit: false, facts: Vec::new() };
+    let mut x = Extract {
+        f,
+        file,
+        func,
+        scope,
+        api: Api::get(),
+        locals,
+        tracked,
+        numbers,
+        emit: false,
+        facts: Vec::new(),
+        extra: Vec::new(),
+    };
     x.find_slots();
     for world in worlds(&func.body) {
         x.run(&world);
