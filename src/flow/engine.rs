@@ -211,7 +211,14 @@ impl Engine<'_> {
                 {
                     all.push(n);
                     let plain = Api::get().acquire(api).is_some_and(|a| {
-                        matches!(a.kind, AcquireKind::Gup | AcquireKind::Pin | AcquireKind::Dump | AcquireKind::Iter)
+                        matches!(
+                            a.kind,
+                            AcquireKind::Gup
+                                | AcquireKind::Pin
+                                | AcquireKind::Dump
+                                | AcquireKind::Iter
+                                | AcquireKind::Vector
+                        )
                     });
                     if plain && !inside {
                         pins.push(vec![n]);

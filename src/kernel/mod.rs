@@ -393,10 +393,11 @@ impl Api {
     }
     /// What the callee does with a page that it neither keeps nor drops.
     pub fn borrow(&self, name: &str) -> Option<Borrow> {
-        // `SetPageFoo`: the prefix, then a capital.
+        // `SetPageFoo`: the prefix, then a capital; `folio_test_foo`: the prefix ends in `_`.
         let flag = || {
             self.page_flags.iter().any(|p| {
-                name.strip_prefix(p.as_str()).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
+                name.strip_prefix(p.as_str())
+                    .is_some_and(|rest| p.ends_with('_') || rest.starts_with(|c: char| c.is_ascii_uppercase()))
             })
         };
         self.borrow.get(name).copied().or_else(|| flag().then_some(Borrow::Meta))

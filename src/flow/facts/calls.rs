@@ -4,7 +4,7 @@ use super::super::place::Place;
 use super::extract::{Env, Extract, Value};
 use super::{Arg, Fact};
 use crate::ast::{Base, Expr, ExprKind, UnOp};
-use crate::kernel::Borrow;
+use crate::kernel::{AcquireKind, Borrow};
 use crate::source::{Name, Span};
 use std::collections::BTreeSet;
 
@@ -215,7 +215,7 @@ impl<'a> Extract<'a> {
         } else {
             Value::none()
         };
-        if acq.kind == crate::kernel::AcquireKind::Iter {
+        if matches!(acq.kind, AcquireKind::Iter | AcquireKind::Vector) {
             // Its own body is followed too: what it stores is not only pins.
             self.plain_call(Some(name.clone()), span, args, env);
         }
