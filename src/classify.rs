@@ -446,7 +446,12 @@ fn convertible(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, St
     if t.releases.is_empty() {
         return (Verdict::Assist, Reason::NoRelease, "No release of the pages was found.".into());
     }
-    if let Some(u) = t.uses.iter().find(|u| u.kind == UseKind::ExtraReference) {
+    let converted = |n: &Name| api.release(n).is_some_and(|r| r.converted);
+    let all_converted = t.releases.iter().all(|r| converted(&c.releases[r.0 as usize].callee));
+    // Where pins are counted apart, a plain reference beside them is no business of theirs.
+    if let Some(u) = t.uses.iter().find(|u| u.kind == UseKind::ExtraReference)
+        && !all_converted
+    {
         let s = format!("{}() takes another reference on a pinned page ({}).", u.callee, place(index, u.at));
         return (Verdict::Assist, Reason::MixedOrigin, s);
     }
@@ -463,8 +468,7 @@ fn convertible(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, St
             return (Verdict::Assist, Reason::Damaged, format!("{}() could not be parsed whole.", r.function));
         }
     }
-    let converted = |n: &Name| api.release(n).is_some_and(|r| r.converted);
-    if t.releases.iter().all(|r| converted(&c.releases[r.0 as usize].callee)) {
+    if all_converted {
         return (Verdict::Leave, Reason::AlreadyConverted, "The pages are already released by the new call.".into());
     }
     let n = t.releases.len();

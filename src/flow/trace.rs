@@ -54,7 +54,14 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
         .par_iter()
         .map(|s| {
             let n = s.node?;
-            let late = funcs[s.fn_id.0 as usize].as_ref().map(|f| after(f, s.what.call)).unwrap_or_default();
+            // The same part of the same array, pinned again: what was there before is gone.
+            let again: Vec<Span> = sites
+                .iter()
+                .filter(|o| o.fn_id == s.fn_id && o.what.call != s.what.call && same_array(&o.what, &s.what))
+                .map(|o| o.what.call)
+                .collect();
+            let func = funcs[s.fn_id.0 as usize].as_ref();
+            let late = func.map(|f| after(f, s.what.call, &again)).unwrap_or_default();
             let early = |at: Span| !late.is_empty() && !late.iter().any(|l| l.start < at.end && at.start < l.end);
             Some(g.forward_after(n, s.fn_id, &early))
         })
@@ -135,8 +142,16 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     Custody { sites: sites.into_iter().map(|s| s.what).collect(), releases, traces, damaged: e.index.damaged() }
 }
 
-/// What a function may evaluate after a call, the call's own expression included; empty if that is not known.
-fn after(func: &Function, call: Span) -> Vec<Span> {
+/// Whether two pins fill an array by the same name from its start, and with the same count.
+fn same_array(a: &PinSite, b: &PinSite) -> bool {
+    let text = |p: &Option<(String, Span)>| p.as_ref().map(|p| p.0.clone());
+    let plain = |p: &str| p.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    text(&a.pages).is_some_and(|p| plain(&p)) && text(&a.pages) == text(&b.pages) && text(&a.count) == text(&b.count)
+}
+
+/// What a function may evaluate after a call and before the calls of `ends`, the call's own expression included; empty
+/// if that is not known.
+fn after(func: &Function, call: Span, ends: &[Span]) -> Vec<Span> {
     if !func.damage.is_empty() {
         return Vec::new();
     }
@@ -148,6 +163,9 @@ fn after(func: &Function, call: Span) -> Vec<Span> {
     while let Some(n) = work.pop() {
         if !std::mem::replace(&mut seen[n as usize], true) {
             out.extend(of(n));
+            if of(n).is_some_and(|s| !s.contains(call) && ends.iter().any(|e| s.contains(*e))) {
+                continue;
+            }
             work.extend(&cfg.nodes[n as usize].succ);
         }
     }
