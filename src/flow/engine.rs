@@ -324,7 +324,8 @@ impl Engine<'_> {
         out.into_iter().filter(|d| !self.asked.contains(d)).collect()
     }
 
-    /// What nobody asked for, because it is too far from a pin or because the rounds ended: a gap where pages get there.
+    /// What nobody asked for, because it is too far from a pin or because the rounds ended: a gap where pages get
+    /// there.
     fn leave_the_rest(&mut self, g: &Graph) {
         let everywhere = self.reach(g, usize::MAX);
         for d in self.demands(g, &everywhere) {

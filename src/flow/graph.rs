@@ -457,8 +457,8 @@ impl Graph {
                 if closed && e.via == leave {
                     continue;
                 }
-                // A page that is copied out of a local before the pin. A copied pointer to an array (read to read) still
-                // shows what is stored later, and what is stored through it goes where the local pointed to.
+                // A page that is copied out of a local before the pin. A copied pointer to an array (read to read)
+                // still shows what is stored later, and what is stored through it goes where the local pointed to.
                 if let Some((f, early)) = extent.early
                     && e.at.0 == f
                     && (n % 2, e.to % 2) == (0, 1)

@@ -27,6 +27,14 @@ struct Test {
     wanted: bool,
 }
 
+/// A store to the flag.
+struct Store {
+    at: Span,
+    /// The object whose flag it is, as written.
+    object: String,
+    leaves: Left,
+}
+
 /// What a store leaves in the flag.
 #[derive(Clone, PartialEq, Eq)]
 enum Left {
@@ -213,7 +221,7 @@ fn keeps_out(e: &Engine, g: &Graph, from: FileId, test: &Test, back: &Reached, f
     };
     let users: Vec<FnRef> = files.iter().flat_map(|f| e.index.touching(*f, &test.field)).collect();
     // Every store is a constant, and nobody takes the address.
-    let mut stores: Vec<(FnRef, Vec<(Span, String, Left)>)> = Vec::new();
+    let mut stores: Vec<(FnRef, Vec<Store>)> = Vec::new();
     for user in users {
         let Some(func) = e.index.parsed(user) else { return false };
         if !func.damage.is_empty() {
@@ -225,7 +233,9 @@ fn keeps_out(e: &Engine, g: &Graph, from: FileId, test: &Test, back: &Reached, f
         let is_flag = |x: &Expr| matches!(&x.kind, ExprKind::Field { name, .. } if *name == test.field);
         func.body.walk_exprs(&mut |x| match &x.kind {
             ExprKind::Assign(op, l, r) if is_flag(l) => match (op, left(test, &func, r, &text), &l.kind) {
-                (None, Some(v), ExprKind::Field { base, .. }) => found.push((x.span, plain(base, &text), v)),
+                (None, Some(v), ExprKind::Field { base, .. }) => {
+                    found.push(Store { at: x.span, object: plain(base, &text), leaves: v })
+                }
                 _ => known = false,
             },
             ExprKind::IncDec { operand, .. } if is_flag(operand) => known = false,
@@ -245,20 +255,20 @@ fn keeps_out(e: &Engine, g: &Graph, from: FileId, test: &Test, back: &Reached, f
 }
 
 /// Whether each way through the origin ends with the flag closed.
-fn closed_behind(e: &Engine, o: &Origin, stores: &[(FnRef, Vec<(Span, String, Left)>)]) -> bool {
+fn closed_behind(e: &Engine, o: &Origin, stores: &[(FnRef, Vec<Store>)]) -> bool {
     let here = stores.iter().find_map(|(f, s)| {
         let func = e.index.parsed(*f).filter(|func| f.file == o.at.file && func.span.contains(o.at.span))?;
         Some((func, s))
     });
     let Some((func, stores)) = here else { return false };
-    if stores.windows(2).any(|w| w[0].1 != w[1].1) {
+    if stores.windows(2).any(|w| w[0].object != w[1].object) {
         return false;
     }
-    let variable = stores.iter().find_map(|s| match &s.2 {
+    let variable = stores.iter().find_map(|s| match &s.leaves {
         Left::As(n, _) => Some(n.clone()),
         _ => None,
     });
-    if stores.iter().any(|s| matches!(&s.2, Left::As(n, _) if Some(n) != variable.as_ref())) {
+    if stores.iter().any(|s| matches!(&s.leaves, Left::As(n, _) if Some(n) != variable.as_ref())) {
         return false;
     }
     let cfg = Cfg::new(&func);
@@ -272,8 +282,8 @@ fn closed_behind(e: &Engine, o: &Origin, stores: &[(FnRef, Vec<(Span, String, Le
         let node = &cfg.nodes[n as usize];
         let span = span_of(&node.elem);
         state.behind |= span.is_some_and(|s| s.contains(o.at.span));
-        for (_, _, v) in stores.iter().filter(|(at, ..)| span.is_some_and(|s| s.contains(*at))) {
-            state.open = match v {
+        for store in stores.iter().filter(|x| span.is_some_and(|s| s.contains(x.at))) {
+            state.open = match &store.leaves {
                 Left::Closed => Flag::Closed,
                 Left::Open => Flag::Open,
                 Left::As(_, wanted) => match state.truth {

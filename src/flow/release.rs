@@ -106,8 +106,8 @@ pub(super) fn dirty(
     (*kind, when.join(" && "), Some(*at))
 }
 
-/// The condition under which a call like `unpin_user_pages_dirty_lock(pages, n, make_dirty)` dirties: its third argument;
-/// `None` if it always does.
+/// The condition under which a call like `unpin_user_pages_dirty_lock(pages, n, make_dirty)` dirties: its third
+/// argument; `None` if it always does.
 pub(super) fn make_dirty(func: &Function, text: &[u8], call: Span) -> Option<String> {
     let mut found = None;
     func.body.walk_exprs(&mut |x| {

@@ -66,8 +66,8 @@ pub fn scenario(name: &str) -> Result<&'static Scenario, UserError> {
     })
 }
 
-/// Explores a scenario with some knobs set otherwise (`knob=value`). Its variants are explored only with the settings of
-/// the scenario itself: their titles say what they change, and speak of nothing else.
+/// Explores a scenario with some knobs set otherwise (`knob=value`). Its variants are explored only with the settings
+/// of the scenario itself: their titles say what they change, and speak of nothing else.
 ///
 /// # Errors
 /// An unknown scenario, knob or value; the message lists the valid ones.

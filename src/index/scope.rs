@@ -54,8 +54,8 @@ impl Index {
     }
 }
 
-/// The tag that stands in the source: of a struct without a tag (`OUTER.FIELD@START-END`), the struct around it; without
-/// the folder of `TAG@/FOLDER/`.
+/// The tag that stands in the source: of a struct without a tag (`OUTER.FIELD@START-END`), the struct around it;
+/// without the folder of `TAG@/FOLDER/`.
 pub fn outer_tag(tag: &str) -> &str {
     tag.split(['.', '@']).next().unwrap_or(tag)
 }

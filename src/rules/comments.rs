@@ -8,8 +8,8 @@ use super::style::{fits, indent_of, line_end, line_start};
 use super::{Change, Form, Rewrite, Scene};
 use crate::source::Span;
 
-/// Words before a name with which a comment compares, or tells how the kernel behaves: it speaks of the function itself,
-/// not of a call of the code at hand.
+/// Words before a name with which a comment compares, or tells how the kernel behaves: it speaks of the function
+/// itself, not of a call of the code at hand.
 const COMPARING: [&str; 14] =
     ["as", "like", "unlike", "than", "see", "cf", "cf.", "also", "force", "forces", "forcing", "make", "makes", "let"];
 /// Words before a name with which a comment says that the code calls it.

@@ -368,7 +368,8 @@ pub fn assemble(scene: &Scene, chosen: &[&Rewrite]) -> Option<Assembled> {
     Some(Assembled { edits: changes.into_iter().map(edit).collect(), used, notes })
 }
 
-/// What the comments of a file need once the functions of a plan in it are rewritten: edits, and sentences for a person.
+/// What the comments of a file need once the functions of a plan in it are rewritten: edits, and sentences for a
+/// person.
 pub fn file_comments(scenes: &[&Scene], edits: &[Edit]) -> (Vec<Edit>, Vec<String>) {
     old_name::file(scenes, edits)
 }

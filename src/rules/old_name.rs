@@ -4,8 +4,8 @@
 //! In a function that no longer calls `put_page()` (or `release_pages()`, or the `get_user_pages*()` that became its
 //! twin), the name changes too in the comment above the function, in the comments of its body, and in its strings: a
 //! debug message that says which call failed. When no code of the file calls the old name any more, the comments
-//! of its other functions follow: those that name that very pinning call, or say that the old function is called. A line `FIXME` or `TODO` directly above what was rewritten that
-//! asks for the right reference counting function goes.
+//! of its other functions follow: those that name that very pinning call, or say that the old function is called. A
+//! line `FIXME` or `TODO` directly above what was rewritten that asks for the right reference counting function goes.
 //!
 //! # Why
 //! A comment that says "before put_page() is called" is wrong afterwards, and reviewers ask for it.

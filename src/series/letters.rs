@@ -89,8 +89,9 @@ fn to_the_lists(patches: &[Patch]) -> Recipients {
     who
 }
 
-/// One Message-Id a mail, as `git format-patch --thread` would make them, but out of the content instead of the clock: a
-/// rerun gives the same ones, and another version of the series gives others. b4 reads no mailbox without them.
+/// One Message-Id a mail, as `git format-patch --thread` would make them, but out of the content instead of the
+/// clock: a rerun gives the same ones, and another version of the series gives others. b4 reads no mailbox without
+/// them.
 fn ids(mails: &[Mail], email: &str) -> Vec<String> {
     // FNV-1a, 64 bits.
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
