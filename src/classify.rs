@@ -425,6 +425,15 @@ fn case_of(c: &Custody, t: &PinTrace, site: &PinSite, index: &Index) -> (u8, Str
 /// Whether everything that custody can tell allows a conversion.
 fn convertible(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, String) {
     let api = Api::get();
+    let converted = |n: &Name| api.release(n).is_some_and(|r| r.converted);
+    let all_converted =
+        !t.releases.is_empty() && t.releases.iter().all(|r| converted(&c.releases[r.0 as usize].callee));
+    let pinned =
+        c.sites.get(t.site.0 as usize).and_then(|s| api.acquire(&s.api)).is_some_and(|a| a.kind == AcquireKind::Pin);
+    if pinned && all_converted && !t.gaps.is_empty() {
+        let s = "A pin, and every release that was found is the one for pins. Where the trace ends in a gap, nothing is known.";
+        return (Verdict::Leave, Reason::AlreadyConverted, s.into());
+    }
     if let Some(g) = t.gaps.iter().find(|g| g.code != GapCode::NoRelease) {
         let s = match g.code {
             GapCode::UnknownCallee => format!("The pages go to {}(), which was not found.", g.detail),
@@ -446,8 +455,6 @@ fn convertible(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, St
     if t.releases.is_empty() {
         return (Verdict::Assist, Reason::NoRelease, "No release of the pages was found.".into());
     }
-    let converted = |n: &Name| api.release(n).is_some_and(|r| r.converted);
-    let all_converted = t.releases.iter().all(|r| converted(&c.releases[r.0 as usize].callee));
     // Where pins are counted apart, a plain reference beside them is no business of theirs.
     if let Some(u) = t.uses.iter().find(|u| u.kind == UseKind::ExtraReference)
         && !all_converted

@@ -38,7 +38,7 @@ pub fn answer(config: &Config, custody: &Custody, q: &Question<'_>) -> ProofReco
             DirtyPolicy::Strict => Policy::StrictDirty,
         },
         // The largest proof that holds on v5.2.1 takes about 1100 runs.
-        budget: Budget { runs: 1500, total: 2500, steps: 4000 },
+        budget: Budget { runs: 1500, total: 1700, steps: 4000 },
         changed,
     };
     let proof = prove::prove(&task);

@@ -401,6 +401,10 @@ fn gaps(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>], nodes: &[Vec<Vec
                     if through.as_ref().is_some_and(|t| e.target(id, t).is_some()) {
                         continue;
                     }
+                    // `sg_dma_len(sg) = n`: a member beside the page.
+                    if through.as_ref().is_some_and(|t| Api::get().borrow(t) == Some(Borrow::None)) {
+                        continue;
+                    }
                     let code = if *bytes { GapCode::Cast } else { GapCode::UnknownStore };
                     add(*at, code, sites::one_line(*at, &text()));
                 }
