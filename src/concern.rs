@@ -20,6 +20,8 @@ pub struct Kernel {
     pub reclaim_asks: bool,
     /// ext4 warns of a dirty page without buffers (v6.1 fs/ext4/inode.c).
     pub ext4_tolerates: bool,
+    /// ext4 stops there (v5.2 fs/ext4/inode.c, through page_buffers()).
+    pub ext4_stops: bool,
     /// A writable long-term pin of a shared file mapping is refused (v6.12 mm/gup.c).
     pub refuses_files: bool,
 }
@@ -30,13 +32,16 @@ impl Kernel {
         let count = |path: &str, word: &str| {
             read(path).map_or(0, |text| memchr::memmem::find_iter(&text, word.as_bytes()).count())
         };
+        let ext4 = "fs/ext4/inode.c";
+        let tolerates = count(ext4, "does not have buffers attached") > 0;
         Self {
             copies_at_fork: ["include/linux/mm.h", "mm/memory.c"].iter().any(|p| count(p, "needs_cow_for_dma") > 0),
             unshares: ["include/linux/mm.h", "mm/internal.h", "mm/gup.c"]
                 .iter()
                 .any(|p| count(p, "gup_must_unshare") > 0),
             reclaim_asks: count("mm/vmscan.c", "maybe_dma_pinned(") > 1,
-            ext4_tolerates: count("fs/ext4/inode.c", "does not have buffers attached") > 0,
+            ext4_tolerates: tolerates,
+            ext4_stops: !tolerates && count(ext4, "page_buffers(") > 0,
             refuses_files: count("mm/gup.c", "vma_needs_dirty_tracking") > 0,
         }
     }
@@ -204,6 +209,9 @@ pub fn of(site: &SiteRecord, dialect: &str, kernel: &Kernel, longterm: LongTerm)
                 format!("{tense} does not reclaim a pinned page; a machine with too many buffers still strips it")
             }
             "no-buffers" if kernel.ext4_tolerates => "ext4 of this kernel warns instead: see lost-data".into(),
+            "lost-data" if kernel.ext4_stops => {
+                "ext4 of this kernel stops at a BUG_ON() instead: see no-buffers".into()
+            }
             "lost-data" if kernel.reclaim_asks && pinned => {
                 format!("{tense} does not reclaim a pinned page; a machine with too many buffers still strips it")
             }

@@ -61,7 +61,7 @@ pub enum Command {
         /// List the scenarios.
         #[arg(long)]
         list: bool,
-        /// Play it with a knob set otherwise.
+        /// Play it with a knob set otherwise; each knob once.
         #[arg(long, value_name = "KNOB=VALUE")]
         set: Vec<String>,
         /// Say which hazards a site of a tree has, and what its conversion changes about them.

@@ -22,7 +22,7 @@ pub fn print(all: &[Concerns], style: &Style, out: &mut dyn Write) -> io::Result
         if c.concerns.is_empty() {
             writeln!(out, "\nNo scenario applies.")?;
         } else {
-            writeln!(out, "\n{}", style.paint(Paint::Bold, "what can happen to a file page of this site"))?;
+            writeln!(out, "\n{}", style.paint(Paint::Bold, "what can happen to a page of this site"))?;
         }
         for k in &c.concerns {
             writeln!(out, "  {}", style.paint(Paint::Cyan, &format!("{}: {}", k.scenario, k.title)))?;
@@ -30,12 +30,10 @@ pub fn print(all: &[Concerns], style: &Style, out: &mut dyn Write) -> io::Result
             if !k.closed.is_empty() {
                 fact("  but", &k.closed, style, out)?;
             }
-            let (with, without) = (k.with_tracking.join("; "), k.without.join("; "));
-            if !with.is_empty() {
-                fact("  would be closed, with pins tracked, by", &with, style, out)?;
-            }
-            if !without.is_empty() {
-                fact("  would be closed, without tracking, by", &without, style, out)?;
+            // Cures that are there already need no others.
+            let cures = [("with pins tracked", &k.with_tracking), ("without tracking", &k.without)];
+            for (how, cures) in cures.iter().filter(|(_, c)| !c.is_empty() && k.closed.is_empty()) {
+                fact("  would be closed by", &format!("{how}: {}", cures.join("; ")), style, out)?;
             }
         }
         writeln!(out)?;

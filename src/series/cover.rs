@@ -32,15 +32,18 @@ pub fn body(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &F
     paragraphs.extend(without_mmu(&each));
     paragraphs.extend([proofs(facts), repeat(frame)]);
     let mut out = text::body(&paragraphs);
-    let calm = "These patches only rename calls, or put one call in the place of a loop or a test; nothing is different at run time:";
-    let other = match facts.new_acquires.is_empty() {
-        true => "These patches also change how pages are marked dirty or released, and say so:",
-        false => "These patches change what happens at run time, and say how:",
+    let calm = match facts.new_acquires.is_empty() {
+        true => {
+            "These patches only rename calls, or put one call in the place of a loop or a test; nothing is different at \
+             run time:"
+        }
+        false => "These patches take pins where references were taken, and change nothing else at run time:",
     };
+    let other = "These patches also change how pages are marked dirty or released, and say so:";
     for (title, wanted) in [(calm, true), (other, false)] {
         let mut lines = String::new();
         for ((number, patch), facts) in (1..).zip(patches).zip(&each) {
-            if !patch.plans.is_empty() && facts.only_renames() == wanted {
+            if !patch.plans.is_empty() && facts.calm() == wanted {
                 for s in &facts.sites {
                     let site = format!("{}:{} {}()", s.path, s.line, s.function);
                     lines.push_str(&text::wrap(&site, LIST, &format!("  {number:02} "), "       "));
@@ -189,8 +192,15 @@ fn left(analysis: &Analysis) -> String {
     let mut apis: Vec<(&str, usize)> = by_api.into_iter().collect();
     apis.sort_by_key(|(name, n)| (Reverse(*n), *name));
     let apis: Vec<String> = apis.into_iter().map(|(name, n)| format!("{n} by {name}")).collect();
+    let pins = apis.iter().any(|a| a.ends_with("pin_user_pages*()"));
     let mut out = text::wrap(
-        &format!("Not in this series: {} that take references to pages, {}.", count(total, "other place"), list(&apis)),
+        &format!(
+            "Not in this series: {} that {} references to pages, {}.{}",
+            count(total, "other place"),
+            if total == 1 { "takes" } else { "take" },
+            list(&apis),
+            if pins { " Those by pin_user_pages*() pin already." } else { "" }
+        ),
         text::BODY,
         "",
         "",

@@ -137,6 +137,11 @@ impl<'a> Facts<'a> {
         self.same_behaviour() && self.new_acquires.is_empty()
     }
 
+    /// No more than the names of calls and the kind of reference are different.
+    pub fn calm(&self) -> bool {
+        self.proved && self.notes.is_empty() && self.refinements.iter().all(|r| is_form(r) || r == "R9")
+    }
+
     /// A page that was marked dirty in a wrong way is marked in the right one.
     pub fn fixes_dirtying(&self) -> bool {
         ["R1", "R3", "R8"].iter().any(|r| self.refinements.contains(*r))

@@ -56,8 +56,8 @@ pub fn groups(plans: &[HandedPlan], grouping: Grouping, maintainers: &Maintainer
     groups
 }
 
-/// Splits each group into plans that only rename and plans that change what happens, so that a maintainer can take the
-/// first without thinking about the second. Plans never depend on each other, so any order is bisectable.
+/// Splits each group into plans that only rename and plans that change more, so that a maintainer can take the first
+/// without thinking about the second. Plans never depend on each other, so any order is bisectable.
 pub fn apart(groups: Vec<Group>, renames: &dyn Fn(usize) -> bool) -> Vec<Group> {
     let halves = groups.into_iter().flat_map(|g| {
         let (calm, other): (Group, Group) = g.into_iter().partition(|&plan| renames(plan));
@@ -95,7 +95,7 @@ pub fn prefix(paths: &[String], grouping: Grouping, maintainers: &Maintainers) -
     };
     let loose = homes.iter().all(|h| h.loose) && !stem.is_empty();
     // No entry names the folder itself: it is a place, not a subject.
-    if loose && roof.is_empty() {
+    if loose && !homes.iter().any(|h| h.named) {
         return stem;
     }
     let mut words: Vec<String> = Vec::new();

@@ -40,6 +40,8 @@ pub struct Home {
     pub roof: String,
     /// The pattern names files, not a folder: `fs/*`, `drivers/scsi/st.*`.
     pub loose: bool,
+    /// An entry names the folder in which such a file stands.
+    pub named: bool,
 }
 
 impl Maintainers {
@@ -119,6 +121,7 @@ impl Maintainers {
             folder,
             roof: roof.map(|p| p.join("/")).unwrap_or_default(),
             loose: !glob.folder,
+            named: self.covered(&parts[..depth]),
         }
     }
 
@@ -210,6 +213,12 @@ THE REST\nF:\t*\nF:\t*/\n";
         is("drivers/birch/pine/deep/a.c", "BIRCH DRIVERS", "drivers/birch/pine", "drivers/birch");
         // One that is a roof itself is gone through.
         is("drivers/birch/hw/willow/deep/a.c", "BIRCH DRIVERS", "drivers/birch/hw/willow", "drivers/birch");
+        let m = Maintainers::parse(b"A\nF:\tfs/*\n\nB\nF:\tdrivers/fir/\n\nC\nF:\tdrivers/fir/cone*\n", &|_| false);
+        let m = m.expect("entries");
+        let loose = |path: &str| (m.home(path).loose, m.home(path).named);
+        assert_eq!(loose("fs/exec.c"), (true, false));
+        assert_eq!(loose("drivers/fir/cone-a.c"), (true, true));
+        assert_eq!(loose("drivers/fir/a.c"), (false, true));
         is("drivers/elm/deep/a.c", "ELM ALONE", "drivers/elm", "");
         is("fs/a.c", "FILES", "fs", "");
     }

@@ -113,6 +113,7 @@ pub fn below(facts: &Facts<'_>) -> String {
         ));
     }
     for caution in facts.cautions.iter().filter(|c| !facts::is_mmu(c)) {
+        let caution = caution.strip_prefix("The ").map_or_else(|| caution.clone(), |rest| format!("the {rest}"));
         out.push(format!("[ To be checked before sending: {caution} ]"));
     }
     out.extend(kept(facts));
@@ -140,6 +141,8 @@ fn kept(facts: &Facts<'_>) -> Vec<String> {
         }
     }
     never.dedup();
+    // Where pins are counted, a caution says so already.
+    never.retain(|f| !facts.cautions.iter().any(|c| c.contains(f.as_str()) && c.contains("no release dirties")));
     if !never.is_empty() {
         let (asks, which) = if never.len() == 1 { ("asks", "it gets") } else { ("ask", "they get") };
         out.push(format!(

@@ -337,7 +337,7 @@ fn patches(
         Facts::of(analysis, &plans)
     };
     if options.grouping != Grouping::File {
-        groups = group::apart(groups, &|plan| facts_of(&vec![plan]).only_renames());
+        groups = group::apart(groups, &|plan| facts_of(&vec![plan]).calm());
     }
     if options.easy_first {
         groups.sort_by_cached_key(|g| {
