@@ -176,6 +176,12 @@ fn decide_group(
     if let Some((reason, text)) = counted.then(|| tracked::obstacle(program, custody, group)).flatten() {
         return Decision::assist(reason, text);
     }
+    if counted && dialect.capabilities().pin_leaves_holes {
+        let text = "pin_user_pages*() of this tree counts memory without struct page as pinned and leaves its entry of \
+                    the array unwritten, where get_user_pages*() fails: whoever maps such memory would make the code \
+                    use and release a page that is not there.";
+        return Decision::assist(Reason::PinHoles, text);
+    }
     let skipped = |i: usize| counted && custody.traces[i].reason == Reason::AlreadyConverted;
     let sites: Vec<&PinSite> = group.iter().filter(|&&i| !skipped(i)).filter_map(|&i| custody.sites.get(i)).collect();
     let numbers: BTreeSet<ReleaseId> = group.iter().flat_map(|&i| custody.traces[i].releases.iter().copied()).collect();

@@ -327,6 +327,8 @@ pub enum Reason {
     OtherMm,
     /// Pins are counted apart, and whether the CPU writes the page depends on the caller.
     CallersDecide,
+    /// The pinning calls of this tree count memory without `struct page` and leave its entry unwritten.
+    PinHoles,
 }
 
 impl Reason {
@@ -357,6 +359,7 @@ impl Reason {
         Reason::LosesDirty,
         Reason::OtherMm,
         Reason::CallersDecide,
+        Reason::PinHoles,
     ];
     /// Stable spelling.
     pub fn code(self) -> &'static str {
@@ -386,6 +389,7 @@ impl Reason {
             Reason::LosesDirty => "loses-dirty",
             Reason::OtherMm => "other-mm",
             Reason::CallersDecide => "callers-decide",
+            Reason::PinHoles => "pin-holes",
         }
     }
 }

@@ -243,4 +243,18 @@ get_user_pages(). One name in the helper cannot be right for both: split the
 helper, or judge every caller by hand.
 ",
     ),
+    page(
+        "pin-holes",
+        "a pin of this tree can leave entries of the array unwritten",
+        "\
+follow_pfn_pte() of v5.7 and v5.10 (mm/gup.c) refuses memory without struct
+page for FOLL_GET only. With FOLL_PIN it answers -EEXIST, and
+__get_user_pages() goes on to the next page: the entry counts as pinned and is
+never written. get_user_pages*() fails there. Who maps such memory (VM_MIXEDMAP
+of a file system without struct page) would make the caller use what was in the
+array before, and unpin it. Trees in which -EEXIST ends the loop (v6.1) are not
+concerned. Before a conversion here, clear the array and test each entry, or
+take over the fix of mm/gup.c.
+",
+    ),
 ];
