@@ -144,6 +144,19 @@ fn the_letter_of_2019_is_refused_where_pins_are_counted() {
 }
 
 #[test]
+fn nothing_converts_where_a_pin_leaves_holes() {
+    let tree = Tree::of("mini-6.1");
+    assert!(tree.run(&["convert"]).succeeds().out.contains("pin_user_pages"));
+    // Refuses memory without struct page for plain references only, as v5.7 does.
+    let gup = tree.read("mm/gup.c");
+    let holes = gup.replace("return flags ? -EEXIST : -EFAULT;", "return flags & FOLL_GET ? -EFAULT : -EEXIST;");
+    assert_ne!(gup, holes);
+    tree.write("mm/gup.c", &holes);
+    assert_eq!(tree.run(&["convert"]).succeeds().out, "");
+    assert!(tree.run(&["scan"]).succeeds().out.contains("pin-holes"));
+}
+
+#[test]
 fn wrong_arguments_are_refused() {
     let tree = Tree::empty();
     for args in [&["frobnicate"][..], &["scan", "--format", "xml"], &["scan", "-j", "0"], &["scan", "-q", "-v"], &[]] {
