@@ -49,6 +49,9 @@ pub fn of(root: &Path, files: &[String]) -> Result<Recipients, String> {
         .args(files.iter().flat_map(|f| ["-f", f.as_str()]))
         .current_dir(root)
         .env("LC_ALL", "C")
+        // The script walks hashes: entries of the same rank would come in another order each time.
+        .env("PERL_HASH_SEED", "0")
+        .env("PERL_PERTURB_KEYS", "0")
         .stdin(Stdio::null())
         .output()
         .map_err(|e| format!("perl does not run: {e}"))?;
