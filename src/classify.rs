@@ -410,7 +410,8 @@ fn case_of(c: &Custody, t: &PinTrace, site: &PinSite, index: &Index) -> (u8, Str
         }
     }
     if let Some(u) = t.uses.iter().find(|u| u.kind == UseKind::Io) {
-        let long = !t.local;
+        // Dropped within the call that pins, or when a transfer is done: CASE 1, wherever they were kept meanwhile.
+        let long = !t.local && (t.releases.is_empty() || crate::entries::outlives(index, c, t).is_some());
         return (if long { 2 } else { 1 }, format!("{}()", u.callee));
     }
     if let Some(u) = t.uses.iter().find(|u| matches!(u.kind, UseKind::Write | UseKind::Map | UseKind::Read)) {

@@ -73,6 +73,12 @@ pub fn decide(program: &dyn Program, dialect: &Dialect, custody: &Custody, prove
     let mut outcomes: Vec<Outcome> = custody.traces.iter().map(Outcome::of_trace).collect();
     for (outcome, trace) in outcomes.iter_mut().zip(&custody.traces) {
         outcome.findings = findings::of(custody, trace);
+        if dialect.kind == DialectKind::PinUserPages
+            && let Some(site) = custody.sites.get(trace.site.0 as usize)
+            && tracked::long_term(program, custody, site, trace).is_some()
+        {
+            outcome.findings.push(findings::LONG.to_string());
+        }
     }
     let groups = groups(custody);
     let decided: Vec<(Vec<usize>, Decision)> = groups
@@ -218,7 +224,6 @@ fn target(dialect: &Dialect) -> Target {
         dirty_arity: dialect.dirty_arity,
         has_dirty_unlocked: dialect.has_dirty_unlocked,
         available: dialect.available.clone(),
-        mmu_only_batch: dialect.batch_needs_mmu,
         unpin: dialect.kind == DialectKind::PinUserPages,
     }
 }

@@ -8,7 +8,11 @@ use crate::trace::{Custody, Dirty, PinTrace, Writes};
 use std::collections::BTreeSet;
 
 /// Codes that [`of`] may give, ascending.
-pub const CODES: &[&str] = &["GUP006", "GUP007", "GUP012"];
+pub const CODES: &[&str] = &["GUP006", "GUP007", "GUP012", "GUP017"];
+
+/// The pages outlive the call that pins them, and the pin does not ask for that ([`crate::decide`] gives it, where pins
+/// are counted apart).
+pub const LONG: &str = "GUP017";
 
 /// The findings of one trace, ascending.
 pub fn of(c: &Custody, t: &PinTrace) -> Vec<String> {

@@ -25,8 +25,6 @@ pub struct Target {
     pub has_dirty_unlocked: bool,
     /// Names that are declared and defined in the tree. Nothing else is ever emitted.
     pub available: BTreeSet<String>,
-    /// The array functions are linked only with `CONFIG_MMU` (`v5.2 mm/Makefile`); `put_user_page()` is an inline.
-    pub mmu_only_batch: bool,
     /// `unpin_user_page*()` instead of `put_user_page*()`; the acquiring calls are a part of the plans.
     pub unpin: bool,
 }
@@ -39,7 +37,6 @@ impl Target {
             dirty_arity: 2,
             has_dirty_unlocked: true,
             available: names.iter().map(|s| s.to_string()).collect(),
-            mmu_only_batch: false,
             unpin: false,
         }
     }
@@ -58,7 +55,6 @@ impl Target {
             dirty_arity: 3,
             has_dirty_unlocked: false,
             available: names.iter().chain(pinning).map(|s| s.to_string()).collect(),
-            mmu_only_batch: false,
             unpin: true,
         }
     }

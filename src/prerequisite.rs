@@ -111,6 +111,82 @@ void put_user_pages_dirty_lock(struct page **pages, unsigned long npages)
 EXPORT_SYMBOL(put_user_pages_dirty_lock);
 ";
 
+/// Subject of the patch that adds the array functions where there is no MMU.
+pub const NOMMU_SUBJECT: &str = "mm/nommu: add put_user_pages*()";
+/// Paragraphs of its body.
+pub const NOMMU_BODY: [&str; 2] = [
+    "put_user_page() is an inline, but the functions that release an array of pages are built only with CONFIG_MMU, \
+     while get_user_pages() has a version without it. Code that is built for both cannot call them.",
+    "Add them to mm/nommu.c. There is no user yet, and no change at run time.",
+];
+const NOMMU: &str = "mm/nommu.c";
+
+/// The edits that add the array functions of the dialect to mm/nommu.c; none where it has them, or where there is no
+/// such file.
+pub fn nommu_edits(index: &Index, dialect: &Dialect) -> Vec<Edit> {
+    let Some(file) = index.tree.lookup(NOMMU) else { return vec![] };
+    let text = index.text(file);
+    let items = split(&text);
+    let has = |f: &str| items.iter().any(|i| i.kind == ItemKind::Function && &*i.name == f);
+    let body = |f: &&str| match *f {
+        "put_user_pages" => PLAIN.to_string(),
+        "put_user_pages_dirty" => dirtying("put_user_pages_dirty", "set_page_dirty", false),
+        _ => dirtying("put_user_pages_dirty_lock", "set_page_dirty_lock", dialect.dirty_arity == 3),
+    };
+    let with: String = dialect.arrays().iter().filter(|f| !has(f)).map(body).collect();
+    if with.is_empty() {
+        return vec![];
+    }
+    vec![insertion(file, behind_get_user_pages(&text), &with)]
+}
+
+const PLAIN: &str = "
+/*
+ * release pages that get_user_pages*() returned
+ */
+void put_user_pages(struct page **pages, unsigned long npages)
+{
+\tunsigned long i;
+
+\tfor (i = 0; i < npages; i++)
+\t\tput_user_page(pages[i]);
+}
+EXPORT_SYMBOL(put_user_pages);
+";
+
+fn dirtying(name: &str, dirty: &str, asks: bool) -> String {
+    let (parameter, test) = if asks { (", bool make_dirty", "make_dirty && ") } else { ("", "") };
+    let mut head = format!("void {name}(struct page **pages, unsigned long npages{parameter})");
+    if head.len() > 80 {
+        let indent = format!("{}{}", "\t".repeat((name.len() + 6) / 8), " ".repeat((name.len() + 6) % 8));
+        head = head.replace(", bool", &format!(",\n{indent}bool"));
+    }
+    format!(
+        "
+/*
+ * mark such pages dirty, and release them
+ */
+{head}
+{{
+\tunsigned long i;
+
+\tfor (i = 0; i < npages; i++) {{
+\t\tif ({test}!PageDirty(compound_head(pages[i])))
+\t\t\t{dirty}(compound_head(pages[i]));
+\t\tput_user_page(pages[i]);
+\t}}
+}}
+EXPORT_SYMBOL({name});
+"
+    )
+}
+
+/// Behind the last export of an acquiring function, or at the end of the file.
+fn behind_get_user_pages(text: &[u8]) -> u32 {
+    let at = memchr::memmem::rfind(text, b"\nEXPORT_SYMBOL(get_user_pages");
+    at.map_or(text.len() as u32, |i| line_end(text, i as u32 + 1))
+}
+
 /// Lets the dialect be what it is on top of the prerequisite; whether the tree needs it.
 pub fn assume(dialect: &mut Dialect, index: &Index) -> bool {
     let Some(file) = body_file(index) else { return false };

@@ -4,6 +4,7 @@
 //! were asked for. It knows nothing of flags, formats or terminals.
 
 mod handed;
+pub mod mmu;
 
 use crate::classify;
 use crate::config::{Config, DialectKind, Policy};
@@ -71,6 +72,8 @@ pub struct Found {
     pub coverage: Coverage,
     /// What the tree needs before any rewrite.
     pub prerequisite: Vec<Edit>,
+    /// Which rewrites would not link without an MMU.
+    pub nommu: mmu::Nommu,
 }
 
 /// Runs all hops over a tree.
@@ -110,7 +113,7 @@ fn hops(config: &Config, mut detected: Detected) -> Result<(Detected, Found), Us
     let files = tree.len() as u32;
     let index = Index::new(tree, detected.prototypes.clone());
     let needed = config.with_prerequisite && config.dialect.is_none();
-    let prerequisite = match needed && prerequisite::assume(&mut detected.dialect, &index) {
+    let mut prerequisite = match needed && prerequisite::assume(&mut detected.dialect, &index) {
         true => prerequisite::edits(&index)?,
         false => Vec::new(),
     };
@@ -118,8 +121,20 @@ fn hops(config: &Config, mut detected: Detected) -> Result<(Detected, Found), Us
     clock.lap("flow");
     classify::classify(&mut custody, &index, config.policy);
     clock.lap("classify");
-    let outcomes = decide::decide(&index, &detected.dialect, &custody, &|q| proof::answer(config, &custody, q));
+    let mut outcomes = decide::decide(&index, &detected.dialect, &custody, &|q| proof::answer(config, &custody, q));
     clock.lap("plan and prove");
+    let mut nommu = mmu::Nommu::default();
+    if detected.dialect.batch_needs_mmu {
+        nommu = mmu::unlinked(config, &index, &detected.dialect, &outcomes);
+        if config.with_prerequisite && prerequisite.is_empty() && !nommu.is_empty() {
+            prerequisite = prerequisite::nommu_edits(&index, &detected.dialect);
+            if !prerequisite.is_empty() {
+                nommu = mmu::Nommu::added();
+            }
+        }
+        nommu.tell(&mut outcomes);
+        clock.lap("without MMU");
+    }
     let coverage = Coverage {
         files,
         candidates: seeds.len() as u32,
@@ -128,7 +143,7 @@ fn hops(config: &Config, mut detected: Detected) -> Result<(Detected, Found), Us
         skipped: index.tree.skipped().to_vec(),
         ..Coverage::default()
     };
-    Ok((detected, Found { program: Box::new(index), custody, outcomes, coverage, prerequisite }))
+    Ok((detected, Found { program: Box::new(index), custody, outcomes, coverage, prerequisite, nommu }))
 }
 
 /// Time per hop on stderr, for `cargo xtask bench`: only when the environment asks for it.
@@ -151,7 +166,7 @@ impl Clock {
 
 /// From verdicts to records and changed files.
 pub fn finish(config: &Config, detected: &Detected, found: Found) -> Analysis {
-    let Found { program, custody, outcomes, coverage, prerequisite } = found;
+    let Found { program, custody, outcomes, coverage, prerequisite, nommu } = found;
     let kept = program;
     let program = &*kept;
     let frame = Frame { tree: config.tree_name.clone(), dialect: detected.dialect.kind.code().to_string(), coverage };
@@ -161,6 +176,7 @@ pub fn finish(config: &Config, detected: &Detected, found: Found) -> Analysis {
     if detected.dialect.kind == DialectKind::None && config.dialect.is_none() {
         notes.push("the tree has neither put_user_page() nor unpin_user_page(): nothing can be rewritten".into());
     }
+    notes.extend(nommu.note());
     let changes = handed::changes(program, &edits);
     let (mut leading, mut together) = (Vec::new(), changes.clone());
     if converted > 0
@@ -172,8 +188,11 @@ pub fn finish(config: &Config, detected: &Detected, found: Found) -> Analysis {
             None => notes.push("a rewrite overlaps the prerequisite: apply that first".into()),
         }
         leading.push(Leading {
-            subject: prerequisite::SUBJECT.to_string(),
-            body: prerequisite::BODY.iter().map(|s| s.to_string()).collect(),
+            subject: if nommu.added { prerequisite::NOMMU_SUBJECT } else { prerequisite::SUBJECT }.to_string(),
+            body: if nommu.added { &prerequisite::NOMMU_BODY[..] } else { &prerequisite::BODY[..] }
+                .iter()
+                .map(|s| s.to_string())
+                .collect(),
             changes: handed::changes(program, &first),
         });
     }

@@ -463,3 +463,85 @@ fn a_closed_pipe_is_no_error() {
     let ran = Ran::of(child.wait_with_output().expect("it ends"));
     assert!(ran.code == 0 && !ran.err.contains("panicked") && !ran.err.contains("error:"), "{}", ran.err);
 }
+
+/// The build files of a tree with one architecture that has an MMU, one that may have none, and drivers of each kind.
+fn without_mmu(tree: &Tree) {
+    for (path, text) in [
+        ("Kconfig", "source \"arch/$(SRCARCH)/Kconfig\"\nsource \"drivers/Kconfig\"\n"),
+        ("arch/wet/Kconfig", "config WET\n\tdef_bool y\n\nconfig MMU\n\tdef_bool y\n"),
+        ("arch/dry/Kconfig", "config MMU\n\tbool \"Paged memory\"\n\tdefault y\n"),
+        (
+            "drivers/Kconfig",
+            "config KESTREL\n\ttristate \"Kestrel\"\n\nmenu \"Displays\"\n\tdepends on WET || MMU\n\n\
+             config FERNFB\n\ttristate \"Fern\"\n\nendmenu\n",
+        ),
+        ("drivers/Makefile", "obj-y += misc/ video/ net/\n"),
+        ("drivers/misc/Makefile", "obj-$(CONFIG_KESTREL) += kestrels.o\nkestrels-y := kestrel.o\n"),
+        ("drivers/video/Makefile", "obj-$(CONFIG_FERNFB) += fernfb.o\n"),
+        ("mm/Makefile", "mmu-y := nommu.o\nmmu-$(CONFIG_MMU) := gup.o\nobj-y := $(mmu-y)\n"),
+        (
+            "mm/nommu.c",
+            "#include <linux/mm.h>\n\nlong get_user_pages(unsigned long start)\n{\n\treturn 0;\n}\n\
+             EXPORT_SYMBOL(get_user_pages);\n\nint last;\n",
+        ),
+    ] {
+        tree.write(path, text);
+    }
+}
+
+#[test]
+fn array_functions_that_need_an_mmu_are_said_where_there_may_be_none() {
+    let tree = Tree::of("mini-5.2");
+    let ran = tree.run(&["scan", "--format", "jsonl"]);
+    assert!(!ran.out.contains("CONFIG_MMU") && !ran.err.contains("CONFIG_MMU"), "{}", ran.err);
+
+    without_mmu(&tree);
+    let ran = tree.run(&["scan", "--format", "jsonl"]);
+    let about = |name: &str| ran.out.lines().any(|l| l.contains(name) && l.contains("is not shown to need"));
+    assert!(about("drivers/misc/kestrel.c") && ran.out.contains("its object (CONFIG_KESTREL)"), "{}", ran.out);
+    assert!(!ran.out.contains("in drivers/video/fernfb.c calls"), "{}", ran.out);
+    assert!(ran.err.contains("--with-prerequisite adds them to mm/nommu.c"), "{}", ran.err);
+}
+
+#[test]
+fn the_prerequisite_adds_the_array_functions_where_there_is_no_mmu() {
+    let tree = Tree::of("mini-5.2");
+    without_mmu(&tree);
+    let ran = tree.run(&["convert", "--with-prerequisite"]);
+    assert!(!ran.err.contains("CONFIG_MMU"), "{}", ran.err);
+    let hunk = ran.out.split("--- a/").find(|f| f.starts_with("mm/nommu.c")).expect("mm/nommu.c changes");
+    for function in ["put_user_pages", "put_user_pages_dirty", "put_user_pages_dirty_lock"] {
+        assert!(hunk.contains(&format!("\n+void {function}(struct page **pages, unsigned long npages)\n")), "{hunk}");
+        assert!(hunk.contains(&format!("\n+EXPORT_SYMBOL({function});\n")), "{hunk}");
+    }
+    assert!(hunk.contains("\n EXPORT_SYMBOL(get_user_pages);\n"), "they stand behind the acquiring function: {hunk}");
+    tree.run(&["convert", "--with-prerequisite", "--write"]);
+    let again = tree.run(&["convert", "--with-prerequisite"]);
+    assert!(again.out.is_empty(), "{}", again.out);
+    // Nothing needs them: nothing is added.
+    let other = Tree::of("mini-5.2");
+    without_mmu(&other);
+    other.write("drivers/Kconfig", "config KESTREL\n\tbool \"x\"\n\tdepends on MMU\nconfig FERNFB\n\tdef_bool WET\n");
+    let ran = other.run(&["convert", "--with-prerequisite", "drivers/video"]);
+    assert!(ran.out.contains("fernfb.c") && !ran.out.contains("mm/nommu.c"), "{}", ran.out);
+}
+
+#[test]
+fn pages_that_outlive_the_call_are_a_finding_where_pins_are_counted() {
+    let tree = Tree::of("mini-6.1");
+    let ran = tree.run(&["scan", "--format", "jsonl"]);
+    let records: Vec<serde_json::Value> = ran.out.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+    let site = |path: &str| records.iter().find(|r| r["kind"] == "site" && r["path"] == path).expect(path);
+    let long = |path: &str| site(path)["findings"].to_string().contains("GUP017");
+    // Kept by the window until it is closed.
+    assert!(long("drivers/video/fernfb.c"));
+    assert!(site("drivers/video/fernfb.c")["proof"]["assumed"].to_string().contains("either FOLL_LONGTERM belongs"));
+    // Kept on a list, but for one request; released when the transfer is done; kept in a local array.
+    for path in ["drivers/misc/stilt.c", "drivers/net/otter.c", "drivers/misc/ember.c"] {
+        assert!(!long(path), "{path}");
+    }
+    assert_eq!(
+        (site("drivers/misc/stilt.c")["case"].as_u64(), site("drivers/misc/stilt.c")["verdict"].as_str()),
+        (Some(1), Some("convert"))
+    );
+}

@@ -268,6 +268,7 @@ fn finished(config: &Config, outcome: &'static str) -> gupconv::run::Analysis {
         outcomes,
         coverage: Coverage::default(),
         prerequisite: Vec::new(),
+        nommu: Default::default(),
     };
     finish(config, &detected, found)
 }

@@ -4,8 +4,8 @@
 //! sleep, so that the rules are tested without custody analysis. The first line of the file may say otherwise:
 //! `// dialect: 3` (three-argument tree), `// dialect: pin` (pins are counted apart: the calls of
 //! `get_user_pages*()` are then a part of the plan), `// context: atomic`, `// context: locked`, `// skip: N` (the N-th
-//! call releases something else), `// without: NAME` (a function that the tree does not have), `// mmu: only` (the
-//! array functions need an MMU), separated by `;`.
+//! call releases something else), `// without: NAME` (a function that the tree does not have), separated
+//! by `;`.
 //!
 //! `after.c` is the plan that needs no proof, byte for byte; without it, the releases must not be rewritten so.
 //! `nicest.c`, if there, is the first plan that is offered. `report.txt` says for every plan what it used, what must
@@ -140,7 +140,6 @@ fn setting(text: &str) -> Result<Setting, Failed> {
                     "pin_user_pages_unlocked",
                 ]);
             }
-            Some(("mmu", "only")) => s.target.mmu_only_batch = true,
             Some(("skip", n)) => s.skip.push(n.parse().map_err(|_| Failed::from("skip wants a number"))?),
             Some(("without", f)) => {
                 s.target.available.remove(f);

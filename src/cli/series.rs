@@ -65,6 +65,9 @@ fn command(config: &Config, args: &SeriesArgs, common: &Common, grouping: Groupi
     if common.policy == PolicyArg::AllGup {
         words.push("--policy all-gup".into());
     }
+    if config.with_prerequisite {
+        words.push("--with-prerequisite".into());
+    }
     if grouping != Grouping::default() {
         words.push(format!("--group {}", grouping.code()));
     }

@@ -8,10 +8,11 @@
 use super::place;
 use crate::ast::{Expr, ExprKind, Function, StmtKind, UnOp};
 use crate::classify;
+use crate::entries::{self, Outlives};
 use crate::kernel::{AcquireKind, Api};
 use crate::program::Program;
 use crate::source::{Loc, Name};
-use crate::trace::{Custody, Dirty, HolderKind, PinSite, PinTrace, Reason, Release, UseKind, Verdict, Writes};
+use crate::trace::{Custody, Dirty, PinSite, PinTrace, Reason, Release, UseKind, Verdict, Writes};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -46,14 +47,16 @@ pub(super) fn proposals(program: &dyn Program, custody: &Custody, group: &[usize
         if trace.verdict != Verdict::Convert {
             continue;
         }
-        if !trace.local && !flags(program, site).contains("FOLL_LONGTERM") {
-            let kept = |k| matches!(k, HolderKind::Field | HolderKind::Global);
-            let holder = trace.holders.iter().find(|h| kept(h.kind));
-            let kept = holder.map_or_else(|| "an object".to_string(), |h| h.text.clone());
+        if let Some(o) = long_term(program, custody, site, trace) {
             out.push(format!(
-                "The pages of {}() are kept in {kept} after the call: FOLL_LONGTERM belongs there if they stay \
-                 for long (pin_user_pages.rst, CASE 2); it changes what can be pinned, so it is not added.",
-                site.function
+                "The pages of {}() stay in {} until {}() drops them ({}), which {}() reaches without pinning: either \
+                 FOLL_LONGTERM belongs to the pin (pin_user_pages.rst, CASE 2; it changes what can be pinned, so it is \
+                 not added), or the pages should not be kept.",
+                site.function,
+                o.holder,
+                o.release,
+                place(program, o.at),
+                o.entry
             ));
         }
         if site.writes != Writes::Never && !dirties(program, custody, trace) {
@@ -65,6 +68,18 @@ pub(super) fn proposals(program: &dyn Program, custody: &Custody, group: &[usize
     }
     out.dedup();
     out
+}
+
+/// The pages are kept beyond the call, and the pin does not say so.
+pub(super) fn long_term(
+    program: &dyn Program,
+    custody: &Custody,
+    site: &PinSite,
+    trace: &PinTrace,
+) -> Option<Outlives> {
+    // Flags that are put together elsewhere may hold it.
+    let asked = memchr::memmem::find(&program.text(site.at.file), b"FOLL_LONGTERM").is_some();
+    if asked || trace.verdict != Verdict::Convert { None } else { entries::outlives(program, custody, trace) }
 }
 
 fn releases<'a>(custody: &'a Custody, trace: &'a PinTrace) -> impl Iterator<Item = &'a Release> {

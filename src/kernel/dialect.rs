@@ -251,6 +251,11 @@ impl Dialect {
         true
     }
 
+    /// The array functions, whose bodies need an MMU in this tree.
+    pub fn arrays(&self) -> Vec<&str> {
+        PUT.iter().copied().filter(|f| *f != "put_user_page" && self.available.contains(*f)).collect()
+    }
+
     /// Whether a rewrite may call the function.
     pub fn has(&self, function: &str) -> bool {
         self.available.contains(function)

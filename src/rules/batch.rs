@@ -92,18 +92,7 @@ pub fn fold(scene: &Scene, unit: &Unit, f: &Fold) -> Option<Rewrite> {
     };
     r.changes.push(Change { span: f.span, with, form });
     r.changes.extend(Change::indentation(scene, f.span.start));
-    mmu_caution(scene, &mut r);
     Some(r)
-}
-
-/// What a build without an MMU needs to know, once for a rewrite that uses an array function.
-pub fn mmu_caution(scene: &Scene, r: &mut Rewrite) {
-    if scene.target.mmu_only_batch {
-        r.cautions.push(format!(
-            "{}() uses a function that this tree links only with CONFIG_MMU: a build of this file without it would fail.",
-            scene.function.name
-        ));
-    }
 }
 
 /// The function that dirties and drops an array, with what it needs; `None` when only the put may change.

@@ -34,7 +34,7 @@
 //! The condition is kept as written and evaluated once, as before.
 
 use super::analysis::same;
-use super::batch::{Dirtying, dirty_function, mmu_caution, release_statement};
+use super::batch::{Dirtying, dirty_function, release_statement};
 use super::body::{DirtyOp, dirty_statement};
 use super::comments::lift;
 use super::style::{bare, comments, indent_of, indent_to, width};
@@ -87,7 +87,6 @@ pub fn rewrite(scene: &Scene, unit: &Unit) -> Option<Rewrite> {
     };
     r.changes.push(Change { span, with, form });
     r.changes.extend(Change::indentation(scene, span.start));
-    mmu_caution(scene, &mut r);
     Some(r)
 }
 

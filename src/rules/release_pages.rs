@@ -20,7 +20,6 @@
 //! and would run past the array. That the count is not negative must be shown, for an unsigned variable too: it may
 //! hold the error that a pin returned.
 
-use super::batch::mmu_caution;
 use super::callers::never_negative;
 use super::style::{bare, call, identifiers, indent_of, one_line};
 use super::{Change, Form, Rewrite, Scene, Unit};
@@ -58,7 +57,6 @@ pub fn rewrite(scene: &Scene, unit: &Unit) -> Option<Rewrite> {
         text: format!("`{text}` is not negative: release_pages() ignored a negative count, {new}() does not."),
         discharged: shown(scene, unit, count),
     });
-    mmu_caution(scene, &mut r);
     Some(r)
 }
 

@@ -22,6 +22,7 @@ const MAP: &[&[&str]] = &[
     &["index"],
     &["sites"],
     &["flow"],
+    &["entries"],
     &["classify"],
     // What a tree without any function to convert to needs first.
     &["prerequisite"],
@@ -38,6 +39,7 @@ const MAP: &[&[&str]] = &[
     &["explain"],
     &["print"],
     &["write"],
+    &["kbuild"],
     &["run"],
     &["series"],
     &["cli"],

@@ -1,0 +1,99 @@
+//! A small tree: two architectures, one without an MMU, and objects of every kind.
+
+use super::*;
+
+/// Whether each file is shown to need an MMU, in a tree of these files.
+fn ask(files: &[(&str, &str)], paths: &[&str]) -> Vec<Build> {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let at = dir.path().join(name);
+        std::fs::create_dir_all(at.parent().unwrap()).unwrap();
+        std::fs::write(at, text).unwrap();
+    }
+    let k = Kbuild::new(dir.path());
+    paths.iter().map(|p| k.build(p)).collect()
+}
+
+const FIXED: [(&str, &str); 4] = [
+    ("Kconfig", "source \"arch/$(SRCARCH)/Kconfig\"\nsource \"drivers/Kconfig\"\n"),
+    ("arch/big/Kconfig", "config BIG\n\tdef_bool y\nconfig MMU\n\tdef_bool y\n"),
+    ("arch/small/Kconfig", "config MMU\n\tbool \"use the MMU\"\n\tdefault y\nconfig SMALL\n\tdef_bool y\n"),
+    ("drivers/Makefile", "obj-y += a/\nobj-$(CONFIG_B) += b/\n"),
+];
+
+fn no(symbol: &str) -> Build {
+    Build::NotShown(Some(symbol.to_string()))
+}
+
+#[test]
+fn dependencies_lead_to_the_mmu() {
+    let kconfig = "config DIRECT\n\ttristate \"x\"\n\tdepends on MMU && OTHER\n\thelp\n\t  depends on nothing\n\n\
+        config OTHER\n\tbool \"x\"\nconfig ARCHED\n\tbool \"x\"\n\tdepends on BIG || DIRECT\n\
+        if DIRECT\nconfig INSIDE\n\tbool \"x\"\nendif\n\
+        menu \"m\"\n\tdepends on MMU=y\nconfig MENU\n\tbool \"x\"\nchoice\n\tprompt \"c\"\nconfig CHOSEN\n\tbool \"x\"\n\
+        endchoice\nendmenu\nconfig FREE\n\tbool \"x\"\n\tdepends on !MMU || SMALL\n\
+        config SELECTED\n\tbool\n\tdepends on MMU\nconfig BY\n\tbool \"x\"\n\tselect SELECTED\n\
+        config GOOD\n\tbool\nconfig FROM\n\tbool \"x\"\n\tdepends on MMU\n\tselect GOOD\n\
+        config AFTER\n\tbool \"x\"\n";
+    let symbols = ["DIRECT", "ARCHED", "INSIDE", "MENU", "CHOSEN", "FREE", "SELECTED", "AFTER", "GOOD"];
+    let make: String = symbols.iter().map(|s| format!("obj-$(CONFIG_{s}) += {}.o\n", s.to_lowercase())).collect();
+    let mut files = FIXED.to_vec();
+    files.extend([("drivers/Kconfig", kconfig), ("drivers/a/Makefile", &make)]);
+    let paths: Vec<String> = symbols.iter().map(|s| format!("drivers/a/{}.c", s.to_lowercase())).collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let yes = Build::OnlyWithMmu;
+    let want = [
+        yes.clone(),
+        yes.clone(),
+        yes.clone(),
+        yes.clone(),
+        yes,
+        no("FREE"),
+        no("SELECTED"),
+        no("AFTER"),
+        Build::OnlyWithMmu,
+    ];
+    assert_eq!(ask(&files, &paths), want);
+}
+
+#[test]
+fn objects_are_found_through_lists_and_folders() {
+    let kconfig =
+        "config B\n\tbool \"x\"\n\tdepends on MMU\nconfig C\n\tbool \"x\"\nconfig D\n\tbool \"x\"\n\tdepends on B\n";
+    let make = "foo-y := one.o\nfoo-objs += \\\n\ttwo.o\nfoo-$(CONFIG_D) += three.o\nobj-$(CONFIG_C) += foo.o\n\
+        mmu-$(CONFIG_MMU) := four.o\nobj-y += five.o $(mmu-y)\nifdef CONFIG_MMU\nobj-y += six.o\nelse\nobj-y += seven.o\n\
+        endif\nobj-$(CONFIG_C) += deep/eight.o\nobj-$(shell echo y) += nine.o\n";
+    let mut files = FIXED.to_vec();
+    files.extend([
+        ("drivers/Kconfig", kconfig),
+        ("drivers/a/Makefile", make),
+        ("drivers/b/Makefile", "obj-y := in.o\n"),
+    ]);
+    let paths = ["one", "two", "three", "four", "five", "six", "seven", "deep/eight", "nine", "ten"];
+    let paths: Vec<String> =
+        paths.iter().map(|p| format!("drivers/a/{p}.c")).chain(["drivers/b/in.c".into()]).collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let (yes, lost) = (Build::OnlyWithMmu, Build::NotShown(None));
+    let want = [
+        no("C"),
+        no("C"),
+        yes.clone(),
+        yes.clone(),
+        lost.clone(),
+        yes.clone(),
+        lost.clone(),
+        no("C"),
+        lost.clone(),
+        lost.clone(),
+        yes,
+    ];
+    assert_eq!(ask(&files, &paths), want);
+}
+
+#[test]
+fn files_of_an_architecture_ask_only_that_one() {
+    let mut files = FIXED.to_vec();
+    files.extend([("arch/big/mm/Makefile", "obj-y += x.o\n"), ("arch/small/mm/Makefile", "obj-y += x.o\n")]);
+    let got = ask(&files, &["arch/big/mm/x.c", "arch/small/mm/x.c", "arch/none/mm/x.c"]);
+    assert_eq!(got, [Build::OnlyWithMmu, Build::NotShown(None), Build::NotShown(None)]);
+}
