@@ -1,5 +1,7 @@
 //! `gupconv series` on miniature trees, with real git in temporary folders.
 
+// tidy: long file: independent properties of one set of mails, each a few lines
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -145,7 +145,8 @@ pub static SCENARIOS: &[Scenario] = &[
         part: 'b',
         title: "a dirty page without buffers: BUG_ON() in the file system (ext4 of v5.2)",
         problem: "Writeback cleans the page, reclaim drops its buffers, and then the driver makes it dirty without \
-                  a word to the file system. The next writeback finds a dirty page without buffers: BUG_ON() in ext4 of \
+                  a word to the file system. The next writeback finds a dirty page without buffers: BUG_ON() in \
+                  ext4 of \
                   v5.2 (fs/ext4/inode.c through page_buffers()). Later ext4 warns instead: see lost-data.",
         property: "writeback never finds a dirty page without buffers",
         base: file_knobs!("clean", "on"),

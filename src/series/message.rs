@@ -402,7 +402,8 @@ fn differences(facts: &Facts<'_>) -> Vec<String> {
         let helpers: Vec<String> = facts.new_releases.iter().filter(is_dirty_release).cloned().collect();
         out.push(format!(
             "{} {} a page that is dirty already. In {} it was dirtied again, with all of its buffers. If it is dirty \
-             because of some of its buffers only, the others now stay clean, and what was written to them through the pin \
+             because of some of its buffers only, the others now stay clean, and what was written to them \
+             through the pin \
              may not reach the disk.",
             named(&helpers, "and"),
             if helpers.len() == 1 { "passes over" } else { "pass over" },
