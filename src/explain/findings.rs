@@ -49,15 +49,15 @@ may become dirty without a block to be written to.
         title: Cow::Borrowed("pages stay pinned after the call, without FOLL_LONGTERM"),
         text: Cow::Borrowed(
             "\
-The pages are kept in an object, and an entry point that does not pin them drops
-them: a close, an unmap, the end of a virtual machine. Nothing bounds how long
-that takes. pin_user_pages.rst (case 2) asks for FOLL_LONGTERM then.
+The pages are kept in an object, and an entry point that does not pin them
+drops them: a close, an unmap, the end of a virtual machine. Nothing bounds
+how long that takes. pin_user_pages.rst (case 2) asks for FOLL_LONGTERM then.
 
-There are two ways, and a maintainer has to choose. Add FOLL_LONGTERM to the pin:
-it then refuses FS-DAX, and file-backed memory on newer kernels, and moves pages
-out of CMA and ZONE_MOVABLE first, so what worked may fail. Or do not keep the
-pages: pin them for each access, or let an MMU notifier take them back. If the
-object is always gone soon, nothing has to be done.
+There are two ways, and a maintainer has to choose. Add FOLL_LONGTERM to the
+pin: it then refuses FS-DAX, and file-backed memory on newer kernels, and
+moves pages out of CMA and ZONE_MOVABLE first, so what worked may fail. Or do
+not keep the pages: pin them for each access, or let an MMU notifier take them
+back. If the object is always gone soon, nothing has to be done.
 ",
         ),
     },
