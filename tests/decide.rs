@@ -13,8 +13,8 @@ use gupconv::run::{Found, finish};
 use gupconv::source::{FileId, Loc, Span};
 use gupconv::split::{ItemKind, split};
 use gupconv::trace::{
-    Context, Custody, Dirty, Origin, PinSite, PinTrace, Reason, Release, ReleaseId, Shape, SiteId, Use, UseKind,
-    Verdict, When, Writes,
+    Context, Custody, Dirty, Holder, HolderKind, Origin, PinSite, PinTrace, Reason, Release, ReleaseId, Shape, SiteId,
+    Use, UseKind, Verdict, When, Writes,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -140,7 +140,8 @@ const PUT_USER: &str = "static inline void put_user_page(struct page *page)\n{\n
     void put_user_pages_dirty_lock(struct page **pages, unsigned long npages);\n";
 const PINS: &str = "int get_user_pages_fast(unsigned long a, int n, unsigned int gup_flags, struct page **pages);\n\
     int pin_user_pages_fast(unsigned long a, int n, unsigned int gup_flags, struct page **pages)\n{\n\treturn 0;\n}\n\
-    void unpin_user_page(struct page *page)\n{\n}\n";
+    void unpin_user_page(struct page *page)\n{\n}\n\
+    static int follow_pfn_pte(unsigned int flags)\n{\n\treturn flags & (FOLL_GET | FOLL_PIN) ? -EFAULT : -EEXIST;\n}\n";
 
 fn dialect(mm_h: &str) -> Detected {
     of_files(&mut |path| (path == "include/linux/mm.h").then(|| mm_h.as_bytes().to_vec()))
@@ -217,6 +218,7 @@ fn device_pages() -> Custody {
     }
     for t in &mut c.traces {
         t.uses = vec![Use { at: c.sites[0].at, kind: UseKind::Io, callee: "dma_map_page".into() }];
+        t.holders = vec![Holder { text: "buf.pages".into(), kind: HolderKind::Field }];
     }
     c
 }
