@@ -25,6 +25,7 @@ pub struct Normalised {
 /// Masks a function body, or any piece of code that starts outside comments, strings and heads of definitions.
 pub fn normalise(piece: &[u8]) -> Normalised {
     let mut n = Normalised { bytes: piece.to_vec(), iterators: Vec::new(), cut: Vec::new() };
+    continued_lines(&mut n.bytes);
     conditionals(&mut n);
     annotations(&mut n.bytes);
     let code = Code::new(&n.bytes);
@@ -86,6 +87,19 @@ impl Code {
 
 fn bytes_of(s: Span) -> std::ops::Range<usize> {
     s.start as usize..s.end as usize
+}
+
+/// Blanks the `\\` of a continued line outside of directives and literals: the grammar counts it into the token behind.
+fn continued_lines(bytes: &mut [u8]) {
+    if memchr::memchr(b'\\', bytes).is_none() {
+        return;
+    }
+    let at: Vec<usize> = lex::code(bytes).filter(|t| t.is(b'\\')).map(|t| t.span.start as usize).collect();
+    for i in at {
+        if let [b'\\', b'\n', ..] | [b'\\', b'\r', b'\n', ..] = bytes[i..] {
+            bytes[i] = b' ';
+        }
+    }
 }
 
 /// Spaces over the span; newlines stay, since preprocessor lines around it depend on them.

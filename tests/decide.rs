@@ -140,11 +140,16 @@ const PUT_USER: &str = "static inline void put_user_page(struct page *page)\n{\n
     void put_user_pages_dirty_lock(struct page **pages, unsigned long npages);\n";
 const PINS: &str = "int get_user_pages_fast(unsigned long a, int n, unsigned int gup_flags, struct page **pages);\n\
     int pin_user_pages_fast(unsigned long a, int n, unsigned int gup_flags, struct page **pages)\n{\n\treturn 0;\n}\n\
-    void unpin_user_page(struct page *page)\n{\n}\n\
-    static int follow_pfn_pte(unsigned int flags)\n{\n\treturn flags & (FOLL_GET | FOLL_PIN) ? -EFAULT : -EEXIST;\n}\n";
+    void unpin_user_page(struct page *page)\n{\n}\n";
+/// A body of `mm/gup.c` that lets no pin leave a hole in the array.
+const GUP_C: &str = "static int follow_pfn_pte(unsigned int flags)\n{\n\treturn flags & (FOLL_GET | FOLL_PIN) ? -EFAULT : -EEXIST;\n}\n";
 
 fn dialect(mm_h: &str) -> Detected {
-    of_files(&mut |path| (path == "include/linux/mm.h").then(|| mm_h.as_bytes().to_vec()))
+    of_files(&mut |path| match path {
+        "include/linux/mm.h" => Some(mm_h.as_bytes().to_vec()),
+        "mm/gup.c" => Some(GUP_C.as_bytes().to_vec()),
+        _ => None,
+    })
 }
 
 fn answer(outcome: &'static str) -> impl Fn(&Question<'_>) -> ProofRecord {

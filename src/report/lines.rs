@@ -16,10 +16,16 @@ pub fn records(path: &str, text: &[u8], edits: &[(Span, &[u8])]) -> Vec<EditReco
             regions.push(Region { edits: (i, i + 1), ..whole_lines(text, start, end, with) });
         }
     }
-    // An empty `with` says that the lines go. To leave an empty line, a neighbour comes along.
+    // An empty `with` says that the lines go. To leave an empty line, a neighbour comes along. So does the next line
+    // where the text that two edits leave together does not end its own.
     loop {
         regions = merged(regions);
-        if !regions.iter_mut().any(|r| new_text(text, edits, r) == b"\n" && r.grow(text)) {
+        let unfit = |r: &mut Region| {
+            let new = new_text(text, edits, r);
+            let open = new.last().is_some_and(|&b| b != b'\n');
+            (new == b"\n" && r.grow(text)) || (open && r.grow_down(text))
+        };
+        if !regions.iter_mut().any(unfit) {
             break;
         }
     }
@@ -71,6 +77,11 @@ impl Region {
             self.start = memchr::memrchr(b'\n', &text[..self.start - 1]).map_or(0, |i| i + 1);
             return true;
         }
+        self.grow_down(text)
+    }
+
+    /// Takes in the line behind. Whether there was one.
+    fn grow_down(&mut self, text: &[u8]) -> bool {
         let old = self.end;
         self.end = memchr::memchr(b'\n', &text[old..]).map_or(text.len(), |i| old + i + 1);
         self.end > old
@@ -127,6 +138,8 @@ mod tests {
         assert_eq!(of(text, &[(4, 4, "new\n")]), [([2, 2], "new\ntwo".into())]);
         // The newline goes: the next line comes along.
         assert_eq!(of(text, &[(5, 8, "x")]), [([2, 3], "txthree".into())]);
+        // An insertion in front of lines that go: what is left of the two ends in the next line.
+        assert_eq!(of(text, &[(0, 0, "x"), (0, 4, "")]), [([1, 2], "xtwo".into())]);
         // Behind the end.
         assert_eq!(of(text, &[(19, 19, "five\n")]), [([4, 4], "four\nfive".into())]);
         // An empty line stays visible.
