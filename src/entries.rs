@@ -1,8 +1,8 @@
 //! Whether pages outlive the call that pins them: from which entry points the pin and its releases are reached.
 //!
 //! An entry point is a function that nothing in the files of the trace calls by name: what stands in a table of
-//! operations, and what other files call. It looks at names and parentheses only, and says nothing about time: a release
-//! from another entry point may still be soon.
+//! operations, and what other files call. It looks at names and parentheses only, and says nothing about time: a
+//! release from another entry point may still be soon.
 
 use crate::lex;
 use crate::program::Program;

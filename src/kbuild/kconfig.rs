@@ -1,8 +1,8 @@
 //! The symbols of Kconfig, as far as it takes to tell that one is never set without an MMU.
 //!
 //! Every architecture is a Kconfig of its own. For one whose `MMU` is always `y` there is nothing to show. For each of
-//! the others `MMU` is taken to be `n`, and a symbol can be set only where its `depends on`, with the menus, choices and
-//! `if` blocks around it, can hold, or where something that selects it can be set: `select` does not ask.
+//! the others `MMU` is taken to be `n`, and a symbol can be set only where its `depends on`, with the menus, choices
+//! and `if` blocks around it, can hold, or where something that selects it can be set: `select` does not ask.
 
 use super::Cond;
 use std::cell::RefCell;

@@ -61,8 +61,8 @@ fn objects_are_found_through_lists_and_folders() {
     let kconfig =
         "config B\n\tbool \"x\"\n\tdepends on MMU\nconfig C\n\tbool \"x\"\nconfig D\n\tbool \"x\"\n\tdepends on B\n";
     let make = "foo-y := one.o\nfoo-objs += \\\n\ttwo.o\nfoo-$(CONFIG_D) += three.o\nobj-$(CONFIG_C) += foo.o\n\
-        mmu-$(CONFIG_MMU) := four.o\nobj-y += five.o $(mmu-y)\nifdef CONFIG_MMU\nobj-y += six.o\nelse\nobj-y += seven.o\n\
-        endif\nobj-$(CONFIG_C) += deep/eight.o\nobj-$(shell echo y) += nine.o\n";
+        mmu-$(CONFIG_MMU) := four.o\nobj-y += five.o $(mmu-y)\nifdef CONFIG_MMU\nobj-y += six.o\nelse\n\
+        obj-y += seven.o\nendif\nobj-$(CONFIG_C) += deep/eight.o\nobj-$(shell echo y) += nine.o\n";
     let mut files = FIXED.to_vec();
     files.extend([
         ("drivers/Kconfig", kconfig),
