@@ -17,7 +17,8 @@ use crate::source::{Name, Span};
 use crate::split::{self, Item, ItemKind};
 use rustc_hash::FxHashSet;
 use std::ops::ControlFlow;
-use tree_sitter::Node;
+use std::sync::OnceLock;
+use tree_sitter::{Node, Query, QueryCursor, StreamingIterator};
 
 /// Deepest nesting of statements, expressions and brackets that is followed. Deeper code is damage: readers of the
 /// tree recurse, and the deepest function of v6.12 that pins pages nests 14 levels.
@@ -29,6 +30,14 @@ pub const MAX_BODY: usize = 4 << 20;
 /// Progress calls of tree-sitter (one is 100 steps) that a body may take, besides one for four bytes. Functions of
 /// v6.12 take one for 50 bytes.
 const WORK: usize = 10_000;
+
+/// `queries/damage.scm`, compiled once. `None` when the grammar does not know a node that it names, which a test rules
+/// out.
+fn damage_query() -> Option<&'static Query> {
+    static QUERY: OnceLock<Option<Query>> = OnceLock::new();
+    let text = include_str!("../queries/damage.scm");
+    QUERY.get_or_init(|| Query::new(&tree_sitter_c::LANGUAGE.into(), text).ok()).as_ref()
+}
 
 /// Parses definitions. Owns a tree-sitter parser: have one a thread and reuse it.
 pub struct Parser {
@@ -341,21 +350,18 @@ impl Lower<'_> {
         true
     }
 
-    /// Lists the topmost ERROR and all MISSING nodes. By cursor, not by recursion: the tree may be deep.
+    /// Everything in the body that `queries/damage.scm` names. Without the query there is no telling: all of it.
     fn collect_damage(&mut self, root: Node) {
-        let mut c = root.walk();
-        loop {
-            let n = c.node();
-            if n.is_error() || n.is_missing() {
-                let s = self.span(n);
-                self.damage.push(s);
-            } else if n.has_error() && c.goto_first_child() {
-                continue;
-            }
-            while !c.goto_next_sibling() {
-                if !c.goto_parent() {
-                    return;
-                }
+        let Some(query) = damage_query() else {
+            self.damage.push(self.span(root));
+            return;
+        };
+        let mut cursor = QueryCursor::new();
+        let mut found = cursor.matches(query, root, self.masked);
+        while let Some(m) = found.next() {
+            for c in m.captures() {
+                let span = self.span(c.node);
+                self.damage.push(span);
             }
         }
     }

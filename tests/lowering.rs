@@ -317,6 +317,9 @@ fn directives_inside_statements_are_damage_but_the_rest_is_read() {
 
 #[test]
 fn what_is_not_understood_is_damage() {
+    // The place itself, not the whole body.
+    let f = parse("a = 1;\n\tx = = 1;\n\tb = 2;");
+    assert!(f.damage.iter().all(|d| d.end - d.start < f.body.span.end - f.body.span.start), "{:?}", f.damage);
     damaged("goto *target;");
     damaged("if (n {");
     damaged("x = = 1;");
