@@ -1,13 +1,15 @@
 //! In what context a call runs: locks held around it, callbacks that run in atomic context.
 //!
-//! Says "may be atomic" on evidence only: a lock taken on some path before the call, or registration as a callback of
-//! RCU, a timer, an interrupt or a bio. What is called from functions that were not loaded is not known, and assumed to
-//! sleep; the proof lists this.
+//! Says "may be atomic" on evidence only: a lock taken on some path before the call, registration as a callback of RCU,
+//! a timer, an interrupt or a bio, or a function that asks for its context. What is called from functions that were not
+//! loaded is not known, and assumed to sleep; the proof lists this.
 
 use super::cfg::{Cfg, Elem};
 use crate::ast::{Expr, ExprKind, Function, StmtKind};
 use crate::kernel::{Api, ContextFn};
 use crate::source::Span;
+use crate::trace::{Dirty, Release, SiteId};
+use std::collections::BTreeSet;
 
 /// Whether a lock that forbids sleeping may be held when `call` is reached.
 pub(super) fn lock_held(func: &Function, call: Span) -> bool {
@@ -48,6 +50,27 @@ pub(super) fn lock_held(func: &Function, call: Span) -> bool {
         }
     }
     held
+}
+
+/// Whether the function asks in which context it runs: then it may be atomic.
+pub(super) fn asks(func: &Function) -> bool {
+    let api = Api::get();
+    let mut found = false;
+    func.body.walk_exprs(&mut |e| {
+        found |= e.call().is_some_and(|(n, _)| matches!(api.context(n), Some(ContextFn::Asked)));
+    });
+    found
+}
+
+/// Pages of one pin are released in like contexts: where one place asks for its context, another that dirties without
+/// sleeping is not taken to be free to sleep.
+pub(super) fn share(releases: &mut [Release], asks: &[bool]) {
+    let asked: BTreeSet<SiteId> =
+        releases.iter().zip(asks).filter(|(_, asks)| **asks).flat_map(|(r, _)| r.pins.iter().copied()).collect();
+    for r in releases {
+        let sleeps = matches!(r.dirty, Dirty::None | Dirty::SetPageDirtyLock);
+        r.context.may_be_atomic |= !sleeps && r.pins.iter().any(|p| asked.contains(p));
+    }
 }
 
 /// Whether `func` registers `name` as a callback that runs in atomic context.
@@ -106,4 +129,21 @@ pub(super) fn page_lock_held(func: &Function, call: Span) -> bool {
         });
     });
     locks > unlocks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::Parser;
+    use crate::split::split;
+
+    #[test]
+    fn who_asks_may_be_atomic() {
+        let asks = |text: &str| {
+            let items = split(text.as_bytes());
+            Parser::new().function(text.as_bytes(), &items[0]).is_some_and(|f| super::asks(&f))
+        };
+        assert!(asks("void f(struct page *p)\n{\n\tWARN_ON(!p->mapping && irqs_disabled());\n\tput_page(p);\n}\n"));
+        assert!(!asks("void f(struct page *p)\n{\n\tWARN_ON(!p->mapping);\n\tput_page(p);\n}\n"));
+    }
 }

@@ -4,7 +4,7 @@ use super::FnId;
 use super::facts::{Fact, Facts, extract};
 use super::graph::{Graph, Reached};
 use super::place::Place;
-use crate::index::{FnRef, Index};
+use crate::index::{Asked, FnRef, Index};
 use crate::kernel::{AcquireKind, Api};
 use crate::source::{FileId, Name, Span};
 use crate::split::{As, ItemKind, mentions};
@@ -49,6 +49,8 @@ pub(super) struct Engine<'a> {
     pub callback: BTreeSet<FnRef>,
     /// Functions whose callers were looked for, with the number found.
     pub callers: BTreeMap<FnRef, usize>,
+    /// What members can hold, called from a file; where it is not known, there is no entry.
+    pub members: FxHashMap<Asked, Vec<FnRef>>,
 }
 
 /// A question about the rest of the tree.
@@ -58,6 +60,8 @@ pub(super) enum Demand {
     Callers(FnRef, bool),
     /// What the name means in that file.
     Definition(FileId, Name, bool),
+    /// What the member of a struct can hold, called from that file.
+    Member(FileId, Name, Name),
     /// Who touches the field; the file is one that sees the struct.
     Field(FileId, Name, Name, bool),
     /// Who releases what is in the vessel, by its number in the table.
@@ -84,6 +88,7 @@ pub fn analyse(index: &Index, seeds: &[FileId]) -> Custody {
         refused: BTreeSet::new(),
         callback: BTreeSet::new(),
         callers: BTreeMap::new(),
+        members: FxHashMap::default(),
     };
     e.seed(seeds);
     let mut last = None;
@@ -172,7 +177,25 @@ impl Engine<'_> {
     }
 
     fn graph(&self) -> Graph {
-        Graph::build(&self.facts, &|f, name| self.target(f, name), &|f| self.fns[f.0 as usize].file)
+        Graph::build(&self.facts, &|f, name, member| self.targets(f, name, member), &|f| self.fns[f.0 as usize].file)
+    }
+
+    /// The loaded functions that a call in function `f` reaches, by name or through a member.
+    pub fn targets(&self, f: FnId, callee: Option<&Name>, member: Option<&(Name, Name)>) -> Vec<FnId> {
+        match (callee, member) {
+            (Some(name), _) => self.target(f, name).into_iter().collect(),
+            (None, Some((tag, name))) => self
+                .held(f, tag, name)
+                .map(|held| held.iter().filter_map(|r| self.ids.get(r)).copied().collect())
+                .unwrap_or_default(),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// What a member can hold, if that is known.
+    pub fn held(&self, f: FnId, tag: &Name, member: &Name) -> Option<&[FnRef]> {
+        let file = self.fns[f.0 as usize].file;
+        self.members.get(&(file, tag.clone(), member.clone())).map(Vec::as_slice)
     }
 
     fn graph_if_stale(&self, g: Graph) -> Graph {
@@ -271,7 +294,8 @@ impl Engine<'_> {
                             }
                         }
                         Place::Ret(f) => {
-                            if is_forward {
+                            // What a caller stores through the result of an allocator comes back to that caller only.
+                            if is_forward && (reached.leaves(n) || reached.leaves(n | 1)) {
                                 let r = self.fns[f.0 as usize];
                                 out.insert(Demand::Callers(r, wide || self.is_api(r)));
                             }
@@ -299,7 +323,7 @@ impl Engine<'_> {
         for (i, f) in self.facts.iter().enumerate() {
             let id = FnId(i as u32);
             for fact in &f.facts {
-                let Fact::Call { callee: Some(name), args, result, .. } = fact else { continue };
+                let Fact::Call { callee, member, args, result, .. } = fact else { continue };
                 let passes = |reached: &Reached| {
                     args.iter().any(|a| {
                         a.relevant
@@ -314,10 +338,21 @@ impl Engine<'_> {
                         .flat_map(|a| a.places.iter().chain(&a.out))
                         .any(|p| g.node(p).is_some_and(|n| r.every.has_number(n)))
                 };
-                if passes(&r.forward) {
-                    out.insert(Demand::Definition(file_of(id), name.clone(), true));
-                } else if gives || passes(&r.every) || number() {
-                    out.insert(Demand::Definition(file_of(id), name.clone(), false));
+                match (callee, member) {
+                    (Some(name), _) if passes(&r.forward) => {
+                        out.insert(Demand::Definition(file_of(id), name.clone(), true));
+                    }
+                    // A container that is made of nothing which carries pages: an allocator of another folder, or a search.
+                    (Some(name), _) if gives && !args.iter().any(|a| a.relevant) => {
+                        out.insert(Demand::Definition(file_of(id), name.clone(), true));
+                    }
+                    (Some(name), _) if gives || passes(&r.every) || number() => {
+                        out.insert(Demand::Definition(file_of(id), name.clone(), false));
+                    }
+                    (None, Some((tag, name))) if gives || passes(&r.forward) => {
+                        out.insert(Demand::Member(file_of(id), tag.clone(), name.clone()));
+                    }
+                    _ => {}
                 }
             }
         }

@@ -120,6 +120,8 @@ pub enum Fact {
     Call {
         /// Name; `None` for a call through a pointer.
         callee: Option<Name>,
+        /// Of a call through a member of a struct: tag and name.
+        member: Option<(Name, Name)>,
         /// The call.
         call: Span,
         /// Arguments.

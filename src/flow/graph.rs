@@ -71,6 +71,11 @@ impl Reached {
     pub fn has_number(&self, n: Node) -> bool {
         self.phase.get(n as usize).is_some_and(|p| *p & NUMBER != 0)
     }
+    /// Whether what reached the node may go on to any caller, and not only back to the one that it came from.
+    pub fn leaves(&self, n: Node) -> bool {
+        let free = FREE | FREE << 2 | FREE << 4 | FREE << 6;
+        self.phase.get(n as usize).is_some_and(|p| *p & free != 0)
+    }
     fn key(&self, n: Node) -> Node {
         if self.phase.get(n as usize).is_some_and(|p| *p & (FREE | BOUND) != 0) { n } else { n | AS_BEHIND }
     }
@@ -142,11 +147,11 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Builds the graph. `target` resolves a call of function `f` to a loaded function; `file_of` tells where a
-    /// function lies.
+    /// Builds the graph. `targets` resolves a call of function `f` to loaded functions; `file_of` tells where a function
+    /// lies.
     pub fn build(
         facts: &[Arc<Facts>],
-        target: &dyn Fn(FnId, &str) -> Option<FnId>,
+        targets: &dyn Fn(FnId, Option<&Name>, Option<&(Name, Name)>) -> Vec<FnId>,
         file_of: &dyn Fn(FnId) -> FileId,
     ) -> Graph {
         let mut g = Graph::default();
@@ -182,9 +187,10 @@ impl Graph {
                         g.turn(from, to, if *page { Turn::Page } else { Turn::Number }, (id, *at));
                     }
                     Fact::Alias { a, b, at } => g.alias(a, b, Via::Copy, (id, *at)),
-                    Fact::Call { callee: Some(name), call, args, result } => {
-                        let Some(t) = target(id, name) else { continue };
-                        g.call(id, *call, args, result, t, &facts[t.0 as usize].params);
+                    Fact::Call { callee, member, call, args, result } => {
+                        for t in targets(id, callee.as_ref(), member.as_ref()) {
+                            g.call(id, *call, args, result, t, &facts[t.0 as usize].params);
+                        }
                     }
                     _ => {}
                 }

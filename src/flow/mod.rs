@@ -9,6 +9,7 @@ pub mod cfg;
 mod context;
 mod engine;
 pub mod facts;
+mod gaps;
 pub mod graph;
 mod guard;
 mod origin;

@@ -19,9 +19,17 @@ pub(super) struct OriginTable {
     /// By node: what, and where.
     at: BTreeMap<Node, Vec<Origin>>,
     /// Results of calls, by node.
-    calls: BTreeMap<Node, (FnId, Option<Name>, Span)>,
+    calls: BTreeMap<Node, CallOf>,
     /// What pins store through.
     pinned: FxHashSet<Node>,
+}
+
+/// A call whose result is asked for.
+struct CallOf {
+    from: FnId,
+    callee: Option<Name>,
+    member: Option<(Name, Name)>,
+    at: Span,
 }
 
 impl OriginTable {
@@ -61,9 +69,11 @@ impl OriginTable {
                             at.entry(n).or_default().push(o);
                         }
                     }
-                    Fact::Call { callee, call, result, .. } => {
+                    Fact::Call { callee, member, call, result, .. } => {
                         if let Some(n) = g.node(result) {
-                            calls.insert(n, (FnId(i as u32), callee.clone(), *call));
+                            let from = FnId(i as u32);
+                            let (callee, member) = (callee.clone(), member.clone());
+                            calls.insert(n, CallOf { from, callee, member, at: *call });
                         }
                     }
                     _ => {}
@@ -99,19 +109,22 @@ impl OriginTable {
                 let what = format!("unseen stores to {}", show(g.place(n)));
                 out.insert((Loc { file: e.fns[at.0.0 as usize].file, span: at.1 }, what.into()));
             }
-            if let Some((f, callee, span)) = self.calls.get(&n) {
-                let file = e.fns[f.0 as usize].file;
-                let known = callee.as_ref().and_then(|c| e.target(*f, c));
-                let loaded = known.is_some_and(|t| g.node(&Place::Ret(t)).is_some());
+            if let Some(CallOf { from, callee, member, at }) = self.calls.get(&n) {
+                let file = e.fns[from.0 as usize].file;
+                let known = e.targets(*from, callee.as_ref(), member.as_ref());
+                let loaded = !known.is_empty() && known.iter().all(|t| g.node(&Place::Ret(*t)).is_some());
                 if !loaded {
                     let what: Name = callee.clone().unwrap_or_else(|| "call through a pointer".into());
                     // An allocator makes an empty array, not pages.
                     if !makes_no_page(&what) {
-                        out.insert((Loc { file, span: *span }, what));
+                        out.insert((Loc { file, span: *at }, what));
                     }
                 }
             }
-            if let Some(o) = unseen_caller(e, g, n, g.place(n)) {
+            // A helper that was entered through its result hands on what the same caller gave it.
+            if back.leaves(n)
+                && let Some(o) = unseen_caller(e, g, n, g.place(n))
+            {
                 out.insert((o.at, o.what));
             }
             if let Place::Field(t, f) = g.place(n) {

@@ -5,7 +5,7 @@
 
 use super::engine::{Demand, Engine};
 use super::place::{OWN, UNKNOWN_TAG};
-use crate::index::{FnRef, Reach, contains_word, outer_tag};
+use crate::index::{Asked, FnRef, Reach, contains_word, outer_tag};
 use crate::kernel::{Api, Vessel};
 use crate::source::{FileId, Name};
 use crate::split::{As, ItemKind};
@@ -28,7 +28,7 @@ impl Engine<'_> {
     /// Answers the demands: what they ask for is loaded. Tells whether anything new is known.
     pub(super) fn satisfy(&mut self, demands: Vec<Demand>) -> bool {
         self.search_near(&demands);
-        let known = self.targets.len();
+        let known = self.targets.len() + self.members.len();
         let mut wanted: Vec<FnRef> = Vec::new();
         let mut elsewhere: Vec<(FileId, Name)> = Vec::new();
         let mut far_callers: Vec<FnRef> = Vec::new();
@@ -36,6 +36,7 @@ impl Engine<'_> {
         let mut wide_callers: Vec<(FnRef, Vec<FileId>)> = Vec::new();
         let mut wide_fields: Vec<(Demand, Name, Arc<Vec<FileId>>)> = Vec::new();
         let mut vessels = Vec::new();
+        let mut members: Vec<Asked> = Vec::new();
         for d in demands {
             self.asked.insert(d.clone());
             match &d {
@@ -98,6 +99,7 @@ impl Engine<'_> {
                     self.field(*file, tag, field, &d, &mut wanted, far);
                 }
                 Demand::Vessel(v) => vessels.push(*v),
+                Demand::Member(file, tag, name) => members.push((*file, tag.clone(), name.clone())),
                 Demand::Global(owner, from, name) => {
                     let files = match owner {
                         Some(f) => vec![*f],
@@ -126,7 +128,31 @@ impl Engine<'_> {
             }
         }
         self.satisfy_far(far, far_callers, far_fields, vessels, &mut wanted);
-        self.load(wanted) || self.targets.len() != known
+        self.satisfy_members(members, &mut wanted);
+        self.load(wanted) || self.targets.len() + self.members.len() != known
+    }
+
+    /// Calls through a pointer that is a member: what it can hold, and who else calls through it.
+    fn satisfy_members(&mut self, asked: Vec<Asked>, wanted: &mut Vec<FnRef>) {
+        let answers = self.index.held(&asked);
+        for (asked, held) in asked.into_iter().zip(answers) {
+            let Some(held) = held else { continue };
+            match held.callers {
+                Some(callers) => {
+                    for c in &callers {
+                        let there = (c.file, asked.1.clone(), asked.2.clone());
+                        // The struct of that tag which is seen from there may be another one.
+                        if self.index.struct_item(c.file, &asked.1) == self.index.struct_item(asked.0, &asked.1) {
+                            self.members.entry(there).or_insert_with(|| held.functions.clone());
+                        }
+                    }
+                    wanted.extend(callers);
+                }
+                None => self.refused.extend(held.functions.iter().map(|f| Demand::Callers(*f, true))),
+            }
+            wanted.extend(&held.functions);
+            self.members.insert(asked, held.functions);
+        }
     }
 
     /// Questions that concern all files which see a header.
@@ -338,7 +364,7 @@ impl Engine<'_> {
                         }
                     }
                 },
-                Demand::Global(Some(_), ..) | Demand::Vessel(_) => {}
+                Demand::Global(Some(_), ..) | Demand::Vessel(_) | Demand::Member(..) => {}
                 Demand::Global(None, from, name) => ask(folder(*from), name),
             }
         }

@@ -1,8 +1,9 @@
 //! From the finished graph to traces: sites, releases, gaps, holders and the steps between them.
 
 use super::cfg::Cfg;
-use super::engine::{Demand, Engine, Reach2, implements_api};
+use super::engine::{Engine, Reach2, implements_api};
 use super::facts::{Fact, Facts};
+use super::gaps::{gaps, numbers_come_back, touches};
 use super::graph::{Graph, Node, Reached};
 use super::guard::span_of;
 use super::origin::OriginTable;
@@ -11,10 +12,10 @@ use super::steps::{holder, steps};
 use super::{FnId, context, guard, release};
 use crate::ast::Function;
 use crate::index::{FnRef, Scope};
-use crate::kernel::{AcquireKind, Api, Borrow};
+use crate::kernel::{Api, Borrow};
 use crate::program::Program;
 use crate::sites;
-use crate::source::{FileId, Loc, Name, Span};
+use crate::source::{Loc, Name, Span};
 use crate::split::ItemKind;
 use crate::trace::{
     Context, Custody, Dirty, Gap, GapCode, PinSite, PinTrace, Reason, Release, ReleaseId, SiteId, Step, Use, UseKind,
@@ -123,7 +124,9 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
             shape: release::shape(func, d.call, api.is_some_and(|a| a.batch)),
             when: release::when(func, &text, d.call, result.as_deref(), single),
             context: Context {
-                may_be_atomic: context::lock_held(func, d.call) || called.get(&d.fn_id).copied().unwrap_or(false),
+                may_be_atomic: context::lock_held(func, d.call)
+                    || context::asks(func)
+                    || called.get(&d.fn_id).copied().unwrap_or(false),
                 page_locked: context::page_lock_held(func, d.call)
                     || dirtied_at.is_some_and(|at| context::page_lock_held(func, at)),
             },
@@ -132,7 +135,9 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     };
     // A drop whose function is gone has no release: positions of the two lists would differ.
     drops.retain(|d| funcs[d.fn_id.0 as usize].is_some());
-    let releases: Vec<Release> = drops.par_iter().filter_map(release_of).collect();
+    let mut releases: Vec<Release> = drops.par_iter().filter_map(release_of).collect();
+    let asks = |d: &Drop| funcs[d.fn_id.0 as usize].as_ref().is_some_and(|f| context::asks(f));
+    context::share(&mut releases, &drops.iter().map(asks).collect::<Vec<_>>());
     let nodes: Vec<Vec<Vec<Node>>> = e.facts.par_iter().map(|f| nodes_of(f, g)).collect();
     let traces = sites
         .par_iter()
@@ -376,101 +381,6 @@ fn trace(
     t
 }
 
-/// Where the pages of a trace get out of sight.
-fn gaps(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>], nodes: &[Vec<Vec<Node>>], r: &Reached) -> Vec<Gap> {
-    let mut out = Vec::new();
-    for (i, f) in e.facts.iter().enumerate() {
-        if !nodes[i].iter().flatten().any(|n| r.has(*n) || r.has_number(*n)) {
-            continue;
-        }
-        let id = FnId(i as u32);
-        let file = e.fns[i].file;
-        let here = |of: &[Place]| of.iter().any(|p| g.node(p).is_some_and(|n| r.has(n)));
-        let text = || e.index.text(file);
-        let mut add = |at: Span, code: GapCode, detail: String| {
-            out.push(Gap { at: Loc { file, span: at }, code, detail });
-        };
-        for (fact, nodes) in f.facts.iter().zip(&nodes[i]) {
-            if !nodes.iter().any(|n| r.has(*n) || r.has_number(*n)) {
-                continue;
-            }
-            match fact {
-                Fact::Handover { of, gap: Some(code), callee, at } if here(of) => add(*at, *code, callee.to_string()),
-                Fact::UnknownStore { of, through, bytes, at } if here(of) => {
-                    // What the function returns is known when its body was read.
-                    if through.as_ref().is_some_and(|t| e.target(id, t).is_some()) {
-                        continue;
-                    }
-                    // `sg_dma_len(sg) = n`: a member beside the page.
-                    if through.as_ref().is_some_and(|t| Api::get().borrow(t) == Some(Borrow::None)) {
-                        continue;
-                    }
-                    let code = if *bytes { GapCode::Cast } else { GapCode::UnknownStore };
-                    add(*at, code, sites::one_line(*at, &text()));
-                }
-                Fact::Call { callee, call, args, .. } => {
-                    let passes = args.iter().enumerate().find(|(_, a)| {
-                        a.relevant
-                            && (here(&a.places)
-                                || a.out
-                                    .iter()
-                                    .any(|p| here(std::slice::from_ref(p)) && !a.places.is_empty() && here(&a.places)))
-                    });
-                    let Some((k, _)) = passes else { continue };
-                    match callee {
-                        None => add(*call, GapCode::IndirectCall, sites::one_line(*call, &text())),
-                        Some(name) => match e.target(id, name) {
-                            None => {
-                                if harmless_macro(e, file, name) {
-                                    continue;
-                                }
-                                if Api::get().acquire(name).is_some_and(|a| a.kind == AcquireKind::Iter) {
-                                    add(*call, GapCode::IterOrigin, name.to_string());
-                                    continue;
-                                }
-                                add(*call, GapCode::UnknownCallee, name.to_string());
-                            }
-                            Some(t) => match &funcs[t.0 as usize] {
-                                Some(callee) if callee.damage.is_empty() => {
-                                    if k >= callee.params.len() && !callee.variadic {
-                                        add(*call, GapCode::UnknownCallee, name.to_string());
-                                    }
-                                }
-                                _ => add(*call, GapCode::Damaged, name.to_string()),
-                            },
-                        },
-                    }
-                }
-                _ => {}
-            }
-        }
-        if funcs[i].as_ref().is_some_and(|f| !f.damage.is_empty()) && f.facts.iter().any(|x| touches(x, g, r)) {
-            let func = funcs[i].as_ref();
-            let span = func.map_or(Span::default(), |f| f.name_span);
-            let name = func.map_or_else(|| "".into(), |f| f.name.to_string());
-            out.push(Gap { at: Loc { file, span }, code: GapCode::Damaged, detail: name });
-        }
-    }
-    for d in &e.refused {
-        let (at, detail) = match d {
-            Demand::Field(f, t, n, _) => (Loc { file: *f, span: Span::default() }, format!("{t}.{n}")),
-            Demand::Callers(r, _) => (Loc { file: r.file, span: Span::default() }, e.index.name(*r).to_string()),
-            Demand::Global(_, f, n) => (Loc { file: *f, span: Span::default() }, n.to_string()),
-            Demand::Definition(..) | Demand::Vessel(_) => continue,
-        };
-        let hit = match d {
-            Demand::Field(_, t, n, _) => g.node(&Place::Field(t.clone(), n.clone())).is_some_and(|n| r.has(n)),
-            Demand::Global(o, _, n) => g.node(&Place::Global(*o, n.clone())).is_some_and(|n| r.has(n)),
-            Demand::Callers(f, _) => e.ids.get(f).is_some_and(|id| g.node(&Place::Ret(*id)).is_some_and(|n| r.has(n))),
-            Demand::Definition(..) | Demand::Vessel(_) => false,
-        };
-        if hit {
-            out.push(Gap { at, code: GapCode::Budget, detail });
-        }
-    }
-    out
-}
-
 fn nodes_of(f: &Facts, g: &Graph) -> Vec<Vec<Node>> {
     let of = |fact: &Fact| {
         let mut out = Vec::new();
@@ -478,70 +388,6 @@ fn nodes_of(f: &Facts, g: &Graph) -> Vec<Vec<Node>> {
         out
     };
     f.facts.iter().map(of).collect()
-}
-
-fn touches(x: &Fact, g: &Graph, r: &Reached) -> bool {
-    let mut hit = false;
-    x.places(&mut |p| hit |= g.node(p).is_some_and(|n| r.has(n)));
-    hit
-}
-
-/// Functions that make a page of a number and drop it, where numbers of the pages got out of sight: that may be another
-/// release of them.
-fn numbers_come_back(e: &Engine, g: &Graph, r: &Reached, known: &[Loc]) -> Vec<Gap> {
-    let mut files = BTreeSet::new();
-    let mut lost = r.numbers.iter().any(|n| matches!(g.place(*n), Place::Field(..) | Place::Global(..)));
-    for (i, f) in e.facts.iter().enumerate() {
-        for fact in &f.facts {
-            let number = |p: &Place| g.node(p).is_some_and(|n| r.has_number(n));
-            match fact {
-                Fact::Address { of, .. } if of.iter().any(|p| g.node(p).is_some_and(|n| r.has(n))) => {
-                    files.insert(e.fns[i].file);
-                }
-                Fact::Call { callee, args, .. } if args.iter().flat_map(|a| &a.places).any(number) => {
-                    lost |= callee.as_ref().is_none_or(|c| e.target(FnId(i as u32), c).is_none());
-                }
-                _ => {}
-            }
-        }
-    }
-    if !lost {
-        return Vec::new();
-    }
-    let api = Api::get();
-    let mut out = Vec::new();
-    for file in files {
-        let Some(items) = e.index.items(file) else { continue };
-        for (i, item) in items.items.iter().enumerate() {
-            let makes = || items.calls_any(i as u32, &|n| api.is_page_of_address(n));
-            let drops = || items.calls_any(i as u32, &|n| api.release(n).is_some_and(|r| !r.other && !r.wrapper));
-            if item.kind == ItemKind::Function
-                && makes()
-                && drops()
-                && !known.iter().any(|l| l.file == file && item.span.contains(l.span))
-            {
-                let at = Loc { file, span: item.name_span };
-                out.push(Gap { at, code: GapCode::AddressOnly, detail: item.name.to_string() });
-            }
-        }
-    }
-    out
-}
-
-/// A macro of the tree whose text neither stores nor releases anything.
-fn harmless_macro(e: &Engine, file: FileId, name: &str) -> bool {
-    let Some((f, i)) = e.index.visible_item(file, name, &[ItemKind::Define]) else { return false };
-    let Some(items) = e.index.items(f) else { return false };
-    let Some(item) = items.items.get(i as usize) else { return false };
-    let mut harmless = true;
-    for t in crate::lex::code(item.span.of(&items.text)) {
-        if let Ok(w) = std::str::from_utf8(t.span.of(item.span.of(&items.text)))
-            && (Api::get().release(w).is_some() || Api::get().store(w).is_some())
-        {
-            harmless = false;
-        }
-    }
-    harmless
 }
 
 /// Collects the uses of the pages.

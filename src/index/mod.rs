@@ -5,11 +5,13 @@
 //! for cost. It knows nothing of pages.
 
 mod lookup;
+mod member;
 mod scope;
 mod seen;
 
 pub use lookup::Reach;
 pub use lookup::contains_word;
+pub use member::{Asked, Held};
 pub use scope::{Scope, outer_tag};
 
 use crate::ast::{Function, StructDef};

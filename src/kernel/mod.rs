@@ -165,6 +165,8 @@ pub enum ContextFn {
     Enter,
     /// Ends it.
     Leave,
+    /// Tells whether it is atomic.
+    Asked,
     /// Registers its n-th argument as a callback that runs in atomic context.
     Callback(usize),
 }
@@ -237,6 +239,7 @@ impl Api {
         let mut context = FxHashMap::default();
         context.extend(raw.context.atomic_enter.into_iter().map(|n| (n, ContextFn::Enter)));
         context.extend(raw.context.atomic_leave.into_iter().map(|n| (n, ContextFn::Leave)));
+        context.extend(raw.context.atomic_asked.into_iter().map(|n| (n, ContextFn::Asked)));
         for c in raw.context.callback {
             context.extend(c.names.into_iter().map(|n| (n, ContextFn::Callback(c.arg))));
         }

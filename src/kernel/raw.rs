@@ -116,6 +116,7 @@ pub(super) struct RawCase {
 pub(super) struct RawContext {
     pub atomic_enter: Vec<String>,
     pub atomic_leave: Vec<String>,
+    pub atomic_asked: Vec<String>,
     pub callback: Vec<RawCallback>,
     pub fields: RawFields,
 }

@@ -1,6 +1,7 @@
 //! Calls: what the table of the kernel's functions says of a callee, else a fact that asks for its body.
 
 use super::super::place::Place;
+use super::eval::is_small;
 use super::extract::{Env, Extract, Value};
 use super::{Arg, Fact};
 use crate::ast::{Base, Expr, ExprKind, UnOp};
@@ -11,12 +12,14 @@ use std::collections::BTreeSet;
 impl<'a> Extract<'a> {
     pub(super) fn call(&mut self, span: Span, callee: &'a Expr, args: &'a [Expr], env: &mut Env) -> Value {
         let name = callee.ident().cloned();
-        let Some(name) = name.filter(|n| !self.locals.contains_key(n)) else {
+        // A number cannot be called: `int len = len(sg)` is a macro.
+        let Some(name) = name.filter(|n| self.locals.get(n).is_none_or(is_small)) else {
             self.eval(callee, env);
-            return self.plain_call(None, span, args, env);
+            let member = self.member(callee);
+            return self.plain_call(None, member, span, args, env);
         };
         if self.scope.shadows(self.file, &name) {
-            return self.plain_call(Some(name), span, args, env);
+            return self.plain_call(Some(name), None, span, args, env);
         }
         if let Some(acq) = self.api.acquire(&name) {
             return self.pin(acq, &name, callee.span, span, args, env);
@@ -144,7 +147,16 @@ impl<'a> Extract<'a> {
             self.push(Fact::Use { of, kind, callee: name, at: span });
             return Value::none();
         }
-        self.plain_call(Some(name), span, args, env)
+        self.plain_call(Some(name), None, span, args, env)
+    }
+
+    /// The struct and the member that a call goes through: `ops->get(…)`, `(*ops->get)(…)`.
+    fn member(&self, callee: &Expr) -> Option<(Name, Name)> {
+        match &callee.kind {
+            ExprKind::Unary(UnOp::Deref, a) => self.member(a),
+            ExprKind::Field { base, name, .. } => Some((self.tag(&self.ty(base))?, name.clone())),
+            _ => None,
+        }
     }
 
     /// Whether the static type of an argument says that it may carry pages.
@@ -160,7 +172,7 @@ impl<'a> Extract<'a> {
             .map(|(a, v)| Arg { places: v.places, out: None, container: true, relevant: true, span: a.span })
             .collect();
         let result = Place::Call(self.f, span.start);
-        self.push(Fact::Call { callee: Some(name.clone()), call: span, args, result: result.clone() });
+        self.push(Fact::Call { callee: Some(name.clone()), member: None, call: span, args, result: result.clone() });
         Value::one(result)
     }
 
@@ -217,14 +229,21 @@ impl<'a> Extract<'a> {
         };
         if matches!(acq.kind, AcquireKind::Iter | AcquireKind::Vector) {
             // Its own body is followed too: what it stores is not only pins.
-            self.plain_call(Some(name.clone()), span, args, env);
+            self.plain_call(Some(name.clone()), None, span, args, env);
         }
         let args = args.iter().map(|a| a.span).collect();
         self.push(Fact::Pin { into, api: name.clone(), call: span, callee, args });
         value
     }
 
-    pub(super) fn plain_call(&mut self, callee: Option<Name>, span: Span, args: &'a [Expr], env: &mut Env) -> Value {
+    pub(super) fn plain_call(
+        &mut self,
+        callee: Option<Name>,
+        member: Option<(Name, Name)>,
+        span: Span,
+        args: &'a [Expr],
+        env: &mut Env,
+    ) -> Value {
         self.call_on_slots(args, env);
         let mut out_args = Vec::new();
         for a in args {
@@ -241,7 +260,7 @@ impl<'a> Extract<'a> {
         }
         let result = Place::Call(self.f, span.start);
         let ty = callee.as_ref().and_then(|n| self.scope.returns(self.file, n));
-        self.push(Fact::Call { callee, call: span, args: out_args, result: result.clone() });
+        self.push(Fact::Call { callee, member, call: span, args: out_args, result: result.clone() });
         // A result whose type can hold no page ends here.
         if ty.is_some_and(|t| !self.may_carry(&t)) { Value::none() } else { Value::one(result) }
     }

@@ -4,7 +4,7 @@ use super::super::cfg::Elem;
 use super::super::place::{Place, UNKNOWN_TAG};
 use super::Fact;
 use super::extract::{Env, Extract, Value, merge};
-use crate::ast::{Base, BinOp, Expr, ExprKind, Stmt, StmtKind, UnOp};
+use crate::ast::{Base, BinOp, CType, Expr, ExprKind, Stmt, StmtKind, UnOp};
 use crate::kernel::Borrow;
 use crate::source::{Name, Span};
 
@@ -171,7 +171,14 @@ impl<'a> Extract<'a> {
         match self.tag(&bt) {
             // Metadata of the page itself.
             Some(t) if &*t == "page" || &*t == "folio" => Value::none(),
-            Some(t) if self.api.is_container(&t) => bv,
+            // What a container counts with is no page: `sg->length`, `vec->nr_frames`.
+            Some(t) if self.api.is_container(&t) => {
+                if self.field_type(&t, name).is_some_and(|ty| is_small(&ty)) {
+                    Value::none()
+                } else {
+                    bv
+                }
+            }
             Some(t) => {
                 let ty = self.field_type(&t, name);
                 if ty.as_ref().is_none_or(|ty| self.may_carry(ty)) {
@@ -252,4 +259,9 @@ fn stored_through(lhs: &Expr) -> Option<&Name> {
         ExprKind::Call { .. } => lhs.call().map(|(n, _)| n),
         _ => None,
     }
+}
+
+/// A number that is too small for an address.
+pub(super) fn is_small(ty: &CType) -> bool {
+    ty.depth() == 0 && !ty.function && matches!(ty.base, Base::Bool | Base::Int { bits: 8 | 16 | 32, .. })
 }

@@ -6,6 +6,7 @@
 use super::super::FnId;
 use super::super::cfg::{Cfg, Elem};
 use super::super::place::{ENTRY, Place};
+use super::eval::is_small;
 use super::{Fact, Facts, Param};
 use crate::ast::{CType, Designator, Expr, ExprKind, Function, Stmt, StmtKind};
 use crate::index::Scope;
@@ -220,6 +221,9 @@ impl<'a> Extract<'a> {
             Elem::Iterate(name, args) => self.iterate(name, args, env),
             Elem::Return(Some(e)) => {
                 let v = self.eval(e, env);
+                if is_small(&self.func.ret) {
+                    return;
+                }
                 let ret = Place::Ret(self.f);
                 let alias = self.is_container(&self.func.ret.clone());
                 for p in v.places {
@@ -249,13 +253,20 @@ impl<'a> Extract<'a> {
             }
             return;
         }
-        // A loop macro that we do not know, with a page pointer as cursor: the page comes from somewhere else.
+        // A loop macro that we do not know, with a page pointer as cursor: the page comes from a container beside it,
+        // or from somewhere else.
         for a in args {
             if let Some(n) = a.ident()
                 && let Some(t) = self.tracked.iter().position(|t| t == n)
             {
                 env[t].insert(a.span.start);
                 let into = Place::Def(self.f, n.clone(), a.span.start);
+                for (over, v) in args.iter().zip(&values) {
+                    let from = if self.is_container(&self.ty(over)) { &v.places[..] } else { &[] };
+                    for p in from {
+                        self.edge(into.clone(), p.clone(), a.span, false);
+                    }
+                }
                 self.push(Fact::Origin { into, what: name.clone(), counted: false, at: a.span });
             }
         }

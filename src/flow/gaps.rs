@@ -1,0 +1,195 @@
+//! Where the pages of a trace get out of sight: the gaps.
+//!
+//! What follows from a gap is not decided here.
+
+use super::FnId;
+use super::engine::{Demand, Engine};
+use super::facts::Fact;
+use super::graph::{Graph, Node, Reached};
+use super::place::Place;
+use crate::ast::Function;
+use crate::kernel::{AcquireKind, Api, Borrow};
+use crate::program::Program;
+use crate::sites;
+use crate::source::{FileId, Loc, Span};
+use crate::split::ItemKind;
+use crate::trace::{Gap, GapCode};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Where the pages of a trace get out of sight.
+pub(super) fn gaps(
+    e: &Engine,
+    g: &Graph,
+    funcs: &[Option<Arc<Function>>],
+    nodes: &[Vec<Vec<Node>>],
+    r: &Reached,
+) -> Vec<Gap> {
+    let mut out = Vec::new();
+    for (i, f) in e.facts.iter().enumerate() {
+        if !nodes[i].iter().flatten().any(|n| r.has(*n) || r.has_number(*n)) {
+            continue;
+        }
+        let id = FnId(i as u32);
+        let file = e.fns[i].file;
+        let here = |of: &[Place]| of.iter().any(|p| g.node(p).is_some_and(|n| r.has(n)));
+        let text = || e.index.text(file);
+        let mut add = |at: Span, code: GapCode, detail: String| {
+            out.push(Gap { at: Loc { file, span: at }, code, detail });
+        };
+        for (fact, nodes) in f.facts.iter().zip(&nodes[i]) {
+            if !nodes.iter().any(|n| r.has(*n) || r.has_number(*n)) {
+                continue;
+            }
+            match fact {
+                Fact::Handover { of, gap: Some(code), callee, at } if here(of) => add(*at, *code, callee.to_string()),
+                Fact::UnknownStore { of, through, bytes, at } if here(of) => {
+                    // What the function returns is known when its body was read.
+                    if through.as_ref().is_some_and(|t| e.target(id, t).is_some()) {
+                        continue;
+                    }
+                    // `sg_dma_len(sg) = n`: a member beside the page.
+                    if through.as_ref().is_some_and(|t| Api::get().borrow(t) == Some(Borrow::None)) {
+                        continue;
+                    }
+                    let code = if *bytes { GapCode::Cast } else { GapCode::UnknownStore };
+                    add(*at, code, sites::one_line(*at, &text()));
+                }
+                Fact::Call { callee, member, call, args, .. } => {
+                    let passes = args.iter().enumerate().find(|(_, a)| {
+                        a.relevant
+                            && (here(&a.places)
+                                || a.out
+                                    .iter()
+                                    .any(|p| here(std::slice::from_ref(p)) && !a.places.is_empty() && here(&a.places)))
+                    });
+                    let Some((k, _)) = passes else { continue };
+                    match callee {
+                        None => match member.as_ref().and_then(|(tag, name)| e.held(id, tag, name)) {
+                            None => add(*call, GapCode::IndirectCall, sites::one_line(*call, &text())),
+                            Some(held) => {
+                                for f in held {
+                                    let func = e.ids.get(f).and_then(|t| funcs[t.0 as usize].as_ref());
+                                    if func.is_none_or(|f| !f.damage.is_empty()) {
+                                        add(*call, GapCode::Damaged, e.index.name(*f).to_string());
+                                    }
+                                }
+                            }
+                        },
+                        Some(name) => match e.target(id, name) {
+                            None => {
+                                if harmless_macro(e, file, name) {
+                                    continue;
+                                }
+                                if Api::get().acquire(name).is_some_and(|a| a.kind == AcquireKind::Iter) {
+                                    add(*call, GapCode::IterOrigin, name.to_string());
+                                    continue;
+                                }
+                                add(*call, GapCode::UnknownCallee, name.to_string());
+                            }
+                            Some(t) => match &funcs[t.0 as usize] {
+                                Some(callee) if callee.damage.is_empty() => {
+                                    if k >= callee.params.len() && !callee.variadic {
+                                        add(*call, GapCode::UnknownCallee, name.to_string());
+                                    }
+                                }
+                                _ => add(*call, GapCode::Damaged, name.to_string()),
+                            },
+                        },
+                    }
+                }
+                _ => {}
+            }
+        }
+        if funcs[i].as_ref().is_some_and(|f| !f.damage.is_empty()) && f.facts.iter().any(|x| touches(x, g, r)) {
+            let func = funcs[i].as_ref();
+            let span = func.map_or(Span::default(), |f| f.name_span);
+            let name = func.map_or_else(|| "".into(), |f| f.name.to_string());
+            out.push(Gap { at: Loc { file, span }, code: GapCode::Damaged, detail: name });
+        }
+    }
+    for d in &e.refused {
+        let (at, detail) = match d {
+            Demand::Field(f, t, n, _) => (Loc { file: *f, span: Span::default() }, format!("{t}.{n}")),
+            Demand::Callers(r, _) => (Loc { file: r.file, span: Span::default() }, e.index.name(*r).to_string()),
+            Demand::Global(_, f, n) => (Loc { file: *f, span: Span::default() }, n.to_string()),
+            Demand::Definition(..) | Demand::Member(..) | Demand::Vessel(_) => continue,
+        };
+        let hit = match d {
+            Demand::Field(_, t, n, _) => g.node(&Place::Field(t.clone(), n.clone())).is_some_and(|n| r.has(n)),
+            Demand::Global(o, _, n) => g.node(&Place::Global(*o, n.clone())).is_some_and(|n| r.has(n)),
+            Demand::Callers(f, _) => {
+                e.ids.get(f).is_some_and(|id| g.node(&Place::Ret(*id)).is_some_and(|n| r.has(n) && r.leaves(n)))
+            }
+            Demand::Definition(..) | Demand::Member(..) | Demand::Vessel(_) => false,
+        };
+        if hit {
+            out.push(Gap { at, code: GapCode::Budget, detail });
+        }
+    }
+    out
+}
+
+pub(super) fn touches(x: &Fact, g: &Graph, r: &Reached) -> bool {
+    let mut hit = false;
+    x.places(&mut |p| hit |= g.node(p).is_some_and(|n| r.has(n)));
+    hit
+}
+
+/// Functions that make a page of a number and drop it, where numbers of the pages got out of sight: that may be another
+/// release of them.
+pub(super) fn numbers_come_back(e: &Engine, g: &Graph, r: &Reached, known: &[Loc]) -> Vec<Gap> {
+    let mut files = BTreeSet::new();
+    let mut lost = r.numbers.iter().any(|n| matches!(g.place(*n), Place::Field(..) | Place::Global(..)));
+    for (i, f) in e.facts.iter().enumerate() {
+        for fact in &f.facts {
+            let number = |p: &Place| g.node(p).is_some_and(|n| r.has_number(n));
+            match fact {
+                Fact::Address { of, .. } if of.iter().any(|p| g.node(p).is_some_and(|n| r.has(n))) => {
+                    files.insert(e.fns[i].file);
+                }
+                Fact::Call { callee, member, args, .. } if args.iter().flat_map(|a| &a.places).any(number) => {
+                    lost |= e.targets(FnId(i as u32), callee.as_ref(), member.as_ref()).is_empty();
+                }
+                _ => {}
+            }
+        }
+    }
+    if !lost {
+        return Vec::new();
+    }
+    let api = Api::get();
+    let mut out = Vec::new();
+    for file in files {
+        let Some(items) = e.index.items(file) else { continue };
+        for (i, item) in items.items.iter().enumerate() {
+            let makes = || items.calls_any(i as u32, &|n| api.is_page_of_address(n));
+            let drops = || items.calls_any(i as u32, &|n| api.release(n).is_some_and(|r| !r.other && !r.wrapper));
+            if item.kind == ItemKind::Function
+                && makes()
+                && drops()
+                && !known.iter().any(|l| l.file == file && item.span.contains(l.span))
+            {
+                let at = Loc { file, span: item.name_span };
+                out.push(Gap { at, code: GapCode::AddressOnly, detail: item.name.to_string() });
+            }
+        }
+    }
+    out
+}
+
+/// A macro of the tree whose text neither stores nor releases anything.
+fn harmless_macro(e: &Engine, file: FileId, name: &str) -> bool {
+    let Some((f, i)) = e.index.visible_item(file, name, &[ItemKind::Define]) else { return false };
+    let Some(items) = e.index.items(f) else { return false };
+    let Some(item) = items.items.get(i as usize) else { return false };
+    let mut harmless = true;
+    for t in crate::lex::code(item.span.of(&items.text)) {
+        if let Ok(w) = std::str::from_utf8(t.span.of(item.span.of(&items.text)))
+            && (Api::get().release(w).is_some() || Api::get().store(w).is_some())
+        {
+            harmless = false;
+        }
+    }
+    harmless
+}
