@@ -133,7 +133,6 @@ pub(super) fn page_lock_held(func: &Function, call: Span) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::parse::Parser;
     use crate::split::split;
 
