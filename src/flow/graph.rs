@@ -26,6 +26,9 @@ pub enum Via {
     Out,
 }
 
+/// The loaded functions that a call in a function reaches: by name, or through a member (struct and name).
+pub type Targets<'a> = dyn Fn(FnId, Option<&Name>, Option<&(Name, Name)>) -> Vec<FnId> + 'a;
+
 /// What an edge makes of the pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Turn {
@@ -149,11 +152,7 @@ pub struct Graph {
 impl Graph {
     /// Builds the graph. `targets` resolves a call of function `f` to loaded functions; `file_of` tells where a function
     /// lies.
-    pub fn build(
-        facts: &[Arc<Facts>],
-        targets: &dyn Fn(FnId, Option<&Name>, Option<&(Name, Name)>) -> Vec<FnId>,
-        file_of: &dyn Fn(FnId) -> FileId,
-    ) -> Graph {
+    pub fn build(facts: &[Arc<Facts>], targets: &Targets, file_of: &dyn Fn(FnId) -> FileId) -> Graph {
         let mut g = Graph::default();
         for (i, f) in facts.iter().enumerate() {
             let id = FnId(i as u32);
