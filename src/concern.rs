@@ -24,6 +24,8 @@ pub struct Kernel {
     pub ext4_stops: bool,
     /// A writable long-term pin of a shared file mapping is refused (v6.12 mm/gup.c).
     pub refuses_files: bool,
+    /// Truncation of a DAX file waits until nobody holds its pages (v5.2 fs/dax.c).
+    pub dax_waits: bool,
 }
 
 impl Kernel {
@@ -43,6 +45,7 @@ impl Kernel {
             ext4_tolerates: tolerates,
             ext4_stops: !tolerates && count(ext4, "page_buffers(") > 0,
             refuses_files: count("mm/gup.c", "vma_needs_dirty_tracking") > 0,
+            dax_waits: count("fs/dax.c", "dax_layout_busy_page") > 0,
         }
     }
 }
@@ -99,7 +102,16 @@ pub enum LongTerm {
     Absent,
 }
 
-impl LongTerm {
+/// What the source around a pin says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Around {
+    /// Of FOLL_LONGTERM.
+    pub longterm: LongTerm,
+    /// The function looks at the file behind the mapping (`vm_file`): it may refuse pages of files.
+    pub asks_for_file: bool,
+}
+
+impl Around {
     /// Looks at the call on a line (1-based) and at the function around it: from one line that starts with a brace to
     /// the next.
     pub fn at(text: &str, line: u32) -> Self {
@@ -108,18 +120,21 @@ impl LongTerm {
         let at = (line as usize).saturating_sub(1).min(lines.len());
         let (above, below) = lines.split_at(at);
         let call: String = below.join("\n").chars().take_while(|c| *c != ';').collect();
-        if call.contains(FLAG) {
-            return LongTerm::Passed;
-        }
         let start = above.iter().rposition(|l| l.starts_with('{')).unwrap_or(0);
         let end = below.iter().position(|l| l.starts_with('}')).unwrap_or(below.len());
-        let inside = above[start..].iter().chain(&below[..end]).any(|l| l.contains(FLAG));
-        if inside { LongTerm::Mentioned } else { LongTerm::Absent }
+        let inside = |word: &str| above[start..].iter().chain(&below[..end]).any(|l| l.contains(word));
+        let longterm = match call.contains(FLAG) {
+            true => LongTerm::Passed,
+            false if inside(FLAG) => LongTerm::Mentioned,
+            false => LongTerm::Absent,
+        };
+        Around { longterm, asks_for_file: inside("->vm_file") }
     }
 }
 
 /// The hazards of a site in a tree of that dialect (the code of the record of kind `run`).
-pub fn of(site: &SiteRecord, dialect: &str, kernel: &Kernel, longterm: LongTerm) -> Concerns {
+pub fn of(site: &SiteRecord, dialect: &str, kernel: &Kernel, around: Around) -> Concerns {
+    let longterm = around.longterm;
     let beyond: BTreeSet<&str> = site
         .releases
         .iter()
@@ -152,7 +167,11 @@ pub fn of(site: &SiteRecord, dialect: &str, kernel: &Kernel, longterm: LongTerm)
              (`gupconv explain R3`)"
                 .to_string()
         }
-        (false, _) => format!("by {} before the release", list(&kinds)),
+        (false, _) => format!("by {} before the release{}", list(&kinds), when(site)),
+        (true, true) if notified => {
+            "by no release; under an MMU notifier that may be done where the mapping is torn down".to_string()
+        }
+        (true, true) if lost => "by no release that was found".to_string(),
         (true, true) => "by no release: what is written to a clean page can be dropped by reclaim".to_string(),
         (true, false) => "by no release, and nothing needs it".to_string(),
     };
@@ -177,7 +196,17 @@ pub fn of(site: &SiteRecord, dialect: &str, kernel: &Kernel, longterm: LongTerm)
                 .then(|| format!("the pages are made dirty by {} at the end", list(&kinds))),
             "truncate-dax" | "truncate-cache" => (long && !notified && !untouched)
                 .then(|| format!("they are held beyond {}(), so the file can change meanwhile", site.function)),
-            "leaked-pin" => lost.then(|| match site.gaps.first() {
+            "truncate-dax-wait" => {
+                (kernel.dax_waits && longterm == LongTerm::Absent && long && !notified && !untouched)
+                    .then(|| "this kernel waits for their release when a DAX file is truncated".into())
+            }
+            // Of a site that is left alone the reference stays one that nobody waits for.
+            "leaked-pin" if site.verdict == "leave" && !site.api.starts_with("pin_user") => None,
+            "leaked-pin" | "leaked-pin-reclaim" => lost.then(|| match site.gaps.first() {
+                // A search that was given up has no line.
+                Some(g) if g.line <= 1 => {
+                    format!("the trace was given up at {}; if a path there keeps them, this follows", g.detail)
+                }
                 Some(g) => {
                     format!("the trace has a gap at {}:{}; if a path there keeps them, this follows", g.path, g.line)
                 }
@@ -195,6 +224,9 @@ pub fn of(site: &SiteRecord, dialect: &str, kernel: &Kernel, longterm: LongTerm)
         match name {
             "truncate-dax" if longterm == LongTerm::Passed => {
                 "refused already: the call passes FOLL_LONGTERM, and FS-DAX does not take it".into()
+            }
+            "truncate-dax" if longterm == LongTerm::Absent && kernel.dax_waits => {
+                "this kernel waits until the pages are released: see truncate-dax-wait".into()
             }
             "truncate-dax" if longterm == LongTerm::Mentioned => format!(
                 "refused where the call passes FOLL_LONGTERM, which {}() mentions: FS-DAX does not take it",
@@ -215,6 +247,12 @@ pub fn of(site: &SiteRecord, dialect: &str, kernel: &Kernel, longterm: LongTerm)
             "lost-data" if kernel.reclaim_asks && pinned => {
                 format!("{tense} does not reclaim a pinned page; a machine with too many buffers still strips it")
             }
+            _ if around.asks_for_file && !name.starts_with("fork") && OF_FILES.contains(&name) => {
+                format!(
+                    "{}() looks at the file behind the mapping (vm_file): it may refuse pages of files",
+                    site.function
+                )
+            }
             _ => String::new(),
         }
     };
@@ -230,6 +268,29 @@ pub fn of(site: &SiteRecord, dialect: &str, kernel: &Kernel, longterm: LongTerm)
         case: site.case,
         concerns,
         change: change(site, dialect),
+    }
+}
+
+/// Scenarios that only a page of a file can run into.
+const OF_FILES: &[&str] = &[
+    "writeback-dma",
+    "no-buffers",
+    "lost-data",
+    "direct-io",
+    "direct-io-early-pin",
+    "page-mkwrite",
+    "truncate-dax",
+    "truncate-dax-wait",
+    "truncate-cache",
+];
+
+/// Under which condition the releases dirty, where all that do have the same one.
+fn when(site: &SiteRecord) -> String {
+    let conditions: BTreeSet<&str> =
+        site.releases.iter().filter(|r| r.dirty != "none").map(|r| r.dirty_when.as_str()).collect();
+    match conditions.iter().collect::<Vec<_>>().as_slice() {
+        [one] if !one.is_empty() => format!(", if `{one}`"),
+        _ => String::new(),
     }
 }
 
@@ -272,6 +333,10 @@ fn change(site: &SiteRecord, dialect: &str) -> String {
     let also = if differ.is_empty() { String::new() } else { format!("{}. ", differ.join("; ")) };
     let what = match dialect {
         "none" => return "nothing: the tree has no call to convert to".to_string(),
+        "pin-user-pages" if !differ.is_empty() => {
+            "From the pin to the last release the pages count as pinned: writeback, reclaim and fork can see that a pin \
+             is there"
+        }
         "pin-user-pages" => {
             "the pages count as pinned from the pin to the last release: writeback, reclaim and fork can see that a \
              pin is there"
@@ -312,7 +377,7 @@ mod tests {
 
     /// [`super::of`] in a kernel that does nothing yet.
     fn of(site: &SiteRecord, dialect: &str) -> Concerns {
-        super::of(site, dialect, &Kernel::default(), LongTerm::Absent)
+        super::of(site, dialect, &Kernel::default(), Around::default())
     }
 
     fn named<'c>(c: &'c Concerns, name: &str) -> &'c Concern {
@@ -381,7 +446,8 @@ mod tests {
         assert_eq!(named(&plain, "fork-write").with_tracking.len(), 1);
         assert!(named(&plain, "fork-write").without.is_empty());
         let kernel = Kernel { copies_at_fork: true, refuses_files: true, ..Kernel::default() };
-        let c = super::of(&s, "pin-user-pages", &kernel, LongTerm::Passed);
+        let passed = Around { longterm: LongTerm::Passed, ..Around::default() };
+        let c = super::of(&s, "pin-user-pages", &kernel, passed);
         assert!(named(&c, "fork-write").closed.starts_with("this kernel copies"));
         assert!(named(&c, "truncate-cache").closed.contains("-EFAULT"));
         assert!(named(&c, "truncate-dax").closed.starts_with("refused already"));
@@ -424,10 +490,32 @@ mod tests {
     fn the_flag_is_looked_for_in_the_call_first() {
         let text = "int a(void)\n{\n\tf = FOLL_LONGTERM;\n\tx = gup(a,\n\t\tf);\n\ty();\n}\nint b(void)\n{\n\tgup(1,\n\t    \
                     FOLL_LONGTERM);\n}\nint c(void)\n{\n\tgup(1);\n}\n";
-        assert_eq!(LongTerm::at(text, 4), LongTerm::Mentioned);
-        assert_eq!(LongTerm::at(text, 10), LongTerm::Passed);
-        assert_eq!(LongTerm::at(text, 15), LongTerm::Absent);
-        assert_eq!(LongTerm::at("", 9), LongTerm::Absent);
+        let longterm = |text: &str, line| Around::at(text, line).longterm;
+        assert_eq!(longterm(text, 4), LongTerm::Mentioned);
+        assert_eq!(longterm(text, 10), LongTerm::Passed);
+        assert_eq!(longterm(text, 15), LongTerm::Absent);
+        assert_eq!(longterm("", 9), LongTerm::Absent);
+    }
+
+    #[test]
+    fn a_function_that_looks_at_the_file_may_refuse_it() {
+        let text = "int a(void)\n{\n\tgup();\n\tif (vma->vm_file)\n\t\tno();\n}\nint b(void)\n{\n\tgup();\n}\n";
+        assert!(Around::at(text, 3).asks_for_file && !Around::at(text, 9).asks_for_file);
+        let mut s = site();
+        s.write = "always";
+        let c = super::of(&s, "put-user-page-2arg", &Kernel::default(), Around::at(text, 3));
+        assert!(named(&c, "writeback-dma").closed.contains("may refuse pages of files"), "{c:?}");
+    }
+
+    #[test]
+    fn a_kernel_that_waits_for_dax_pages_says_so() {
+        let mut s = site();
+        s.releases.iter_mut().for_each(|r| r.function = "foo_close".into());
+        let kernel = Kernel { dax_waits: true, ..Kernel::default() };
+        let c = super::of(&s, "put-user-page-2arg", &kernel, Around::default());
+        assert!(named(&c, "truncate-dax").closed.contains("truncate-dax-wait"));
+        assert!(names(&c).contains(&"truncate-dax-wait"));
+        assert!(!names(&of(&s, "put-user-page-2arg")).contains(&"truncate-dax-wait"));
     }
 
     #[test]

@@ -235,6 +235,7 @@ fn messages_fit_and_are_unique() {
             let subject = subject(&mail);
             assert!(subject.chars().count() <= 75, "{file}: {subject}");
             assert!(subject.contains(": convert "), "{subject}");
+            assert!(mail.contains(&format!("] {subject}\n")), "in one line, which b4 needs: {mail}");
             assert!(!seen.contains(&subject), "twice: {subject}");
             seen.push(subject);
             let body = body(&mail);
@@ -553,6 +554,9 @@ fn what_is_in_the_way_is_said() {
     let out = out.to_str().expect("UTF-8");
     assert!(tree.refused(&[]).contains("no place for the series"));
     assert!(tree.refused(&["-o", out, "--subject-prefix", "A]"]).contains("cannot stand in a header"));
+    for id in ["nonsense", "a@", "@b", "a b@c", "<a@b", "a@b>c"] {
+        assert!(tree.refused(&["-o", out, "--in-reply-to", id]).contains("is no Message-Id"), "{id}");
+    }
     assert!(tree.refused(&["-o", "no/such/folder"]).contains("there is no folder no/such"));
 
     let full = tree.beside("full");

@@ -117,6 +117,10 @@ pub struct SeriesArgs {
     /// List the patches and write nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// Go on after an interruption. Every run does: folder and branch appear whole or not at all, and the same ones
+    /// are left alone.
+    #[arg(long)]
+    pub resume: bool,
 }
 
 /// `2` or `v2`.

@@ -4,7 +4,7 @@ use super::Stop;
 use super::args::{Cli, Command, Common, DialectArg, Format, PolicyArg, StoryFormat};
 use super::screen::Screen;
 use super::tree::{self, Located};
-use crate::concern::{self, LongTerm};
+use crate::concern::{self, Around};
 use crate::config::{Config, DialectKind, DirtyPolicy, Policy};
 use crate::error::{ExitStatus, UserError};
 use crate::explain::{self, Kind, Page};
@@ -140,7 +140,7 @@ fn hazards_of(place: &str, format: StoryFormat, common: &Common, screen: &Screen
     let kernel = concern::Kernel::of(&read);
     let of = |s: &SiteRecord| {
         let text = read(&s.path).unwrap_or_default();
-        concern::of(s, dialect, &kernel, LongTerm::at(&String::from_utf8_lossy(&text), s.line))
+        concern::of(s, dialect, &kernel, Around::at(&String::from_utf8_lossy(&text), s.line))
     };
     let all: Vec<_> = chosen.iter().filter_map(|&i| analysis.run.sites.get(i)).map(of).collect();
     output(|out| match format {
@@ -200,6 +200,12 @@ fn sites_at(run: &Run, path: &str, line: u32) -> Vec<usize> {
 }
 
 fn nothing_at(run: &Run, path: &str, line: u32) -> UserError {
+    let unread = run.run.coverage.unreadable.iter().filter_map(|u| u.split_once(": "));
+    let above = |part: &str| path == part || path.starts_with(&format!("{part}/"));
+    if let Some((what, why)) = unread.into_iter().find(|(part, _)| above(part)) {
+        let remedy = "make it readable; nothing is known of what stands there";
+        return UserError::new(format!("cannot read {what}"), why.to_string(), remedy);
+    }
     let mut near: Vec<&SiteRecord> = run.sites.iter().filter(|s| s.path == path).collect();
     near.sort_by_key(|s| s.line.abs_diff(line));
     if near.is_empty() {
@@ -352,5 +358,16 @@ mod tests {
         assert!(remedy.starts_with("the nearest are:\ndrivers/foo/a.c:90 "), "{remedy}");
         assert!(nothing_at(&run, "mm/other.c", 1).remedy.contains("mm/foo.c:5"));
         assert!(nothing_at(&run, "fs/x.c", 1).remedy.starts_with("gupconv scan"));
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_read_is_not_called_empty() {
+        let mut run = sample::run();
+        run.run.coverage.unreadable = vec!["fs/x.c: Permission denied".into(), "fs/deep: Permission denied".into()];
+        for path in ["fs/x.c", "fs/deep/y.c"] {
+            let error = nothing_at(&run, path, 1);
+            assert!(error.title.starts_with("cannot read fs/") && error.cause.starts_with("Permission"), "{error:?}");
+        }
+        assert!(nothing_at(&run, "fs/deeper.c", 1).title.starts_with("no site at"));
     }
 }

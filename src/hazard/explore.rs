@@ -16,6 +16,8 @@ pub struct Step<S> {
     pub short: String,
     /// A sentence that a reader without the source understands.
     pub long: String,
+    /// The page after it, in a few words; may be empty.
+    pub state: String,
     /// Where it leads; `None` when the machine stops there.
     pub to: Option<S>,
     /// The properties that it violates, each with a sentence on why; told only to who asks for that property.
@@ -65,6 +67,9 @@ pub struct Taken {
     pub short: String,
     /// A sentence.
     pub long: String,
+    /// The page after it, in a few words.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub state: String,
 }
 
 /// The answer, with the number of different states that were seen.
@@ -104,7 +109,8 @@ pub fn explore<T: System>(system: &T, question: Question, bound: usize) -> Answe
     while let Some(at) = queue.pop_front() {
         let state = states[at].clone();
         for step in system.steps(&state) {
-            let mut taken = Taken { actor: step.actor, action: step.action, short: step.short, long: step.long };
+            let Step { actor, action, short, long, state, .. } = step;
+            let mut taken = Taken { actor, action, short, long, state };
             if let Question::Never(property) = question
                 && let Some((_, why)) = step.breaks.into_iter().find(|(p, _)| *p == property)
             {
@@ -186,6 +192,7 @@ mod tests {
                     action: if by == 1 { "one" } else { "two" },
                     short: by.to_string(),
                     long: "by counting".into(),
+                    state: String::new(),
                     to: (to <= self.limit).then_some(to),
                     breaks: if to == 5 { vec![("five", "It is five.".into())] } else { vec![] },
                     pays: by == 1,

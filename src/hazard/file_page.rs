@@ -151,6 +151,9 @@ impl System for FilePage {
         self.device(state, &mut out);
         self.writeback(state, &mut out);
         self.reclaim(state, &mut out);
+        for step in &mut out {
+            step.state = step.to.as_ref().map(words).unwrap_or_default();
+        }
         out
     }
 
@@ -189,8 +192,22 @@ impl System for FilePage {
             ),
             _ => return None,
         };
-        Some(Taken { actor, action, short: short.into(), long: long.into() })
+        Some(Taken { actor, action, short: short.into(), long: long.into(), state: String::new() })
     }
+}
+
+/// The page, for the picture: what the CPU may do with it, what the file system believes, and what is under way.
+fn words(state: &State) -> String {
+    let folio = state.memory.folio(ID);
+    let mut out =
+        vec![if state.writable { "writable" } else { "write-protected" }, if folio.dirty { "dirty" } else { "clean" }];
+    if folio.bufs.is_none() {
+        out.push("no buffers");
+    }
+    if folio.wb {
+        out.push("under I/O");
+    }
+    out.join(", ")
 }
 
 /// Builds a step out of its parts.
@@ -204,7 +221,8 @@ fn step(
         Ok(to) => (Some(to), vec![]),
         Err(_) => (None, vec![("fault", String::new())]),
     };
-    Step { actor: who.0, action: who.1, short: short.into(), long: long.into(), to, breaks, pays: false }
+    let (short, long) = (short.into(), long.into());
+    Step { actor: who.0, action: who.1, short, long, state: String::new(), to, breaks, pays: false }
 }
 
 impl FilePage {
@@ -389,6 +407,7 @@ impl FilePage {
                 action: "WB.lock",
                 short: "BUG: no buffers".into(),
                 long: "Writeback finds the dirty page, but it has no buffers: BUG_ON(!PagePrivate(page)).".into(),
+                state: String::new(),
                 to: None,
                 breaks: vec![(BUG, String::new())],
                 pays: false,

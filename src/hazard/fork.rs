@@ -62,6 +62,7 @@ fn step(
         action: who.1,
         short: short.into(),
         long: long.into(),
+        state: String::new(),
         to: Some(to),
         breaks: vec![],
         pays: false,

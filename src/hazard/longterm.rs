@@ -60,6 +60,7 @@ fn step(
         action: who.1,
         short: short.into(),
         long: long.into(),
+        state: String::new(),
         to: Some(to),
         breaks: vec![],
         pays: false,
@@ -85,6 +86,7 @@ impl System for LongTerm {
             action: "TRUNC.waits",
             short: "waits for the count".into(),
             long: "Truncation waits until the count of the page falls to 1. It never does.".into(),
+            state: String::new(),
         })
     }
 

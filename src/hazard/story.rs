@@ -155,7 +155,7 @@ pub fn text(story: &Story) -> String {
     for setting in &story.knobs {
         let name = setting.split('=').next().unwrap_or_default();
         if let Some(knob) = KNOBS.iter().find(|k| k.name == name) {
-            let _ = writeln!(out, "  {setting:<20} {}; {}", knob.about, knob.valid());
+            paragraph(&mut out, &format!("  {setting:<20} "), &format!("{}; {}", knob.about, knob.valid()));
         }
     }
     out

@@ -146,6 +146,10 @@ fn trace(canvas: &mut Canvas, story: &Story, columns: &[Column]) {
         let left = x.saturating_sub(width(c.actor, ACTOR, true) / 2);
         canvas.text(left, top - 16, bold(ACTOR, INK), c.actor);
     }
+    let states = columns.last().map_or(LEFT, |c| c.x + c.width) + GAP;
+    if steps.iter().any(|s| !s.state.is_empty()) {
+        canvas.text(states, top - 16, plain(SMALL, GREY), "the page after it");
+    }
     for (i, step) in story.rows().enumerate() {
         let Some(c) = columns.iter().find(|c| c.actor == step.actor) else { continue };
         let y = top + 10 + ROW * i;
@@ -166,6 +170,7 @@ fn trace(canvas: &mut Canvas, story: &Story, columns: &[Column]) {
         );
         let left = c.x + (c.width - width(&step.short, SIZE, false).min(c.width)) / 2;
         canvas.text(left, y + 30, plain(SIZE, ink), &step.short);
+        canvas.text(states, y + 30, plain(SMALL, GREY), &step.state);
     }
     canvas.y = bottom;
 }

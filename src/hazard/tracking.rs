@@ -144,12 +144,18 @@ impl Tracking {
         } else {
             format!("Count {count}: page_maybe_dma_pinned() is {word}.")
         };
+        let seen = match (folio.freed, says) {
+            (true, _) => "freed".to_string(),
+            (_, true) => format!("count {count}: looks pinned"),
+            (_, false) => format!("count {count}: not pinned"),
+        };
         let refused = if allowed { "" } else { " The count is full: refused." };
         Step {
             actor: who.0,
             action: who.1,
             short,
             long: format!("{long}{refused} {state}"),
+            state: seen,
             to: (!folio.freed).then_some(to),
             breaks,
             pays: false,

@@ -22,7 +22,14 @@ pub fn print(all: &[Concerns], style: &Style, out: &mut dyn Write) -> io::Result
         if c.concerns.is_empty() {
             writeln!(out, "\nNo scenario applies.")?;
         } else {
-            writeln!(out, "\n{}", style.paint(Paint::Bold, "what can happen to a page of this site"))?;
+            writeln!(
+                out,
+                "\n{}",
+                style.paint(
+                    Paint::Bold,
+                    "what can happen to a page of this site, if it is one of a file (fork-*: private memory)"
+                )
+            )?;
         }
         for k in &c.concerns {
             writeln!(out, "  {}", style.paint(Paint::Cyan, &format!("{}: {}", k.scenario, k.title)))?;
@@ -61,14 +68,14 @@ fn fact(name: &str, text: &str, style: &Style, out: &mut dyn Write) -> io::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::concern::{Kernel, LongTerm};
+    use crate::concern::{Around, Kernel};
 
     #[test]
     fn facts_come_first_and_a_story_last() {
         let mut run = crate::print::sample::run();
         run.sites[0].write = "always";
-        let (kernel, longterm) = (Kernel::default(), LongTerm::default());
-        let all = [crate::concern::of(&run.sites[0], "put-user-page-2arg", &kernel, longterm)];
+        let (kernel, around) = (Kernel::default(), Around::default());
+        let all = [crate::concern::of(&run.sites[0], "put-user-page-2arg", &kernel, around)];
         let mut out = Vec::new();
         print(&all, &Style::default(), &mut out).expect("written");
         let text = String::from_utf8(out).expect("UTF-8");

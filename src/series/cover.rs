@@ -45,7 +45,9 @@ pub fn body(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &F
         for ((number, patch), facts) in (1..).zip(patches).zip(&each) {
             if !patch.plans.is_empty() && facts.calm() == wanted {
                 for s in &facts.sites {
-                    let site = format!("{}:{} {}()", s.path, s.line, s.function);
+                    let codes = at_run_time(s);
+                    let codes = if codes.is_empty() { String::new() } else { format!(" [{}]", codes.join(", ")) };
+                    let site = format!("{}:{} {}(){codes}", s.path, s.line, s.function);
                     lines.push_str(&text::wrap(&site, LIST, &format!("  {number:02} "), "       "));
                 }
             }
@@ -70,12 +72,11 @@ fn facts_of<'a>(analysis: &'a Analysis, patch: &Patch) -> Facts<'a> {
 
 /// What the functions are, and why they are worth the trouble.
 fn why(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
-    let problem = "get_user_pages*() gives a driver pages that it may write to for as long as it holds a reference. A file \
-                   system write-protects a page of a file before it is written back, and believes that nobody \
-                   writes to \
-                   it then; who came by way of get_user_pages*() does. To do something about that, the kernel \
-                   has to know \
-                   which pages are held in this way, and put_page() does not tell: it drops references of every kind.";
+    let problem = "get_user_pages*() gives a driver pages that its device may write to until the driver releases them. A \
+                   file system write-protects a page of a file before it writes it back, and believes that nobody \
+                   writes to it from then on; but a device does not look at page tables. To do something about that, \
+                   the kernel has to know which pages are held in this way, and put_page() does not tell: it drops \
+                   references of every kind.";
     let means = if facts.new_acquires.is_empty() {
         let mut means = "put_user_page() and its relatives are for such pages only.".to_string();
         if frame.header.is_put_page || frame.brings_functions {
@@ -138,15 +139,13 @@ fn without_mmu(each: &[Facts<'_>]) -> Option<String> {
 
 /// How the rewrites were checked.
 fn proofs(facts: &Facts<'_>) -> String {
-    let at_run_time =
-        |s: &&&SiteRecord| s.proof.as_ref().is_some_and(|p| p.refinements.iter().any(|r| !facts::is_form(r)));
-    let differ = facts.sites.iter().filter(at_run_time).count();
+    let differ = facts.sites.iter().filter(|s| !at_run_time(s).is_empty()).count();
     let same = facts.sites.len() - differ;
     let kinds: Vec<String> = facts
         .refinements
         .iter()
         .filter(|r| !facts::is_form(r))
-        .map(|r| explain::pages(r).next().map_or_else(|| r.clone(), |p| p.title.to_string()))
+        .map(|r| explain::pages(r).next().map_or_else(|| r.clone(), |p| format!("{} [{r}]", p.title)))
         .collect();
     let result = match (same, differ) {
         _ if !facts.proved => "not for every call site".to_string(),
@@ -164,6 +163,12 @@ fn proofs(facts: &Facts<'_>) -> String {
          of runs in all over a bounded set of inputs: {result}.",
         count(facts.runs as usize, "pair"),
     )
+}
+
+/// The permitted differences at run time that the proof of a site met.
+fn at_run_time(site: &SiteRecord) -> Vec<&str> {
+    let all = site.proof.iter().flat_map(|p| &p.refinements);
+    all.map(String::as_str).filter(|r| !facts::is_form(r)).collect()
 }
 
 /// How to make the same series.

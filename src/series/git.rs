@@ -338,10 +338,11 @@ impl Commits<'_> {
 /// # Errors
 /// There is none.
 pub fn identity(root: &Path) -> Result<Identity, UserError> {
+    // What git says after its first line is what the remedy says.
     let none = |cause: String| {
         UserError::new(
             "nobody to write the patches in the name of",
-            cause,
+            cause.lines().next().unwrap_or_default().to_string(),
             "git config --global user.name \"Your Name\"; git config --global user.email you@example.org",
         )
     };

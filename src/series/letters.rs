@@ -30,6 +30,7 @@ pub fn finish(mails: &mut Vec<Mail>, series: &Series<'_>) {
     if let Some(letter) = mails.first_mut() {
         fill(letter, series);
     }
+    mails.iter_mut().for_each(|m| unfold_subject(&mut m.bytes));
     let ids = ids(mails, series.email);
     let answered = series.options.in_reply_to.as_deref().map(|id| format!("<{}>", id.trim_matches(['<', '>'])));
     let mut list = String::new();
@@ -71,7 +72,7 @@ fn fill(letter: &mut Mail, series: &Series<'_>) {
     let text: Vec<String> = text
         .split_inclusive('\n')
         .map(|l| match l.strip_suffix("*** SUBJECT HERE ***\n") {
-            Some(head) => mbox::folded(&format!("{head}{}", cover::subject(series.facts))) + "\n",
+            Some(head) => format!("{head}{}\n", cover::subject(series.facts)),
             None => l.to_string(),
         })
         .collect();
@@ -113,9 +114,41 @@ fn header(name: &str, people: &[String]) -> String {
     if encoded.is_empty() { String::new() } else { format!("{name}: {}\n", encoded.join(",\n    ")) }
 }
 
+/// Puts a subject that git folded into one line: `b4 am -m` of Debian's 0.12 stops at a folded one (it copies the header
+/// as it stands), and 998 characters are allowed.
+fn unfold_subject(mail: &mut Vec<u8>) {
+    let end = memchr::memmem::find(mail, b"\n\n").unwrap_or(mail.len());
+    let Some(start) = memchr::memmem::find(&mail[..end], b"\nSubject: ") else { return };
+    let mut at = start + 1;
+    while let Some(next) = memchr::memchr(b'\n', &mail[at..]).map(|n| at + n) {
+        if !matches!(mail.get(next + 1), Some(b' ' | b'\t')) {
+            break;
+        }
+        mail.remove(next);
+        at = next;
+    }
+}
+
 /// Puts lines at the end of the header of a mail.
 fn insert_headers(mail: &mut Vec<u8>, lines: &str) {
     if let Some(end) = memchr::memmem::find(mail, b"\n\n") {
         mail.splice(end + 1..end + 1, lines.bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_one_line_and_other_headers_stay() {
+        let mut mail =
+            b"From: A\nSubject: [PATCH 1/2] a: b\n c\n d\nReferences: <x>\n\t<y>\n\nSubject: e\n f\n".to_vec();
+        unfold_subject(&mut mail);
+        let want = "From: A\nSubject: [PATCH 1/2] a: b c d\nReferences: <x>\n\t<y>\n\nSubject: e\n f\n";
+        assert_eq!(String::from_utf8_lossy(&mail), want);
+        let mut none = b"From: A\n\nSubject: b\n c\n".to_vec();
+        unfold_subject(&mut none);
+        assert_eq!(none, b"From: A\n\nSubject: b\n c\n");
     }
 }

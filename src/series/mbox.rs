@@ -83,7 +83,7 @@ impl Envelope<'_> {
         let width = self.total.to_string().len();
         let version = if self.version > 1 { format!(" v{}", self.version) } else { String::new() };
         let tag = format!("[{}{version} {number:0width$}/{}]", self.prefix, self.total);
-        let subject = folded(&format!("Subject: {tag} {subject}"));
+        let subject = format!("Subject: {tag} {subject}");
         // As git does: only a text that needs it says how it is encoded.
         let mime = match text.is_ascii() {
             true => "",
@@ -115,11 +115,6 @@ impl Envelope<'_> {
         name.truncate(NAME - ".patch".len() - 1);
         format!("{name}.patch")
     }
-}
-
-/// A header line in lines of at most 78 columns where blanks allow.
-pub fn folded(header: &str) -> String {
-    text::wrap(header, 78, "", " ").trim_end().to_string()
 }
 
 /// A name for a header: quoted when it holds signs with a meaning there, encoded when it is not ASCII (RFC 2047).

@@ -7,6 +7,7 @@
 use super::facts::{self, Facts};
 use super::text::{self, SUBJECT, count, list, short_list};
 use crate::kernel::Api;
+use crate::report::SiteRecord;
 use crate::run::FunctionChange;
 
 /// What all messages of a series have in common.
@@ -22,6 +23,8 @@ pub struct Frame {
     pub has_pin_document: bool,
     /// What the header says of put_user_page().
     pub header: Header,
+    /// A pin of the zero page is not counted.
+    pub zero_uncounted: bool,
 }
 
 /// What include/linux/mm.h says of put_user_page().
@@ -141,6 +144,16 @@ fn kept(facts: &Facts<'_>) -> Vec<String> {
         }
     }
     never.dedup();
+    let sometimes = |s: &&&SiteRecord| {
+        s.write == "conditional" && !s.releases.is_empty() && s.releases.iter().all(|r| r.dirty == "none")
+    };
+    for s in facts.sites.iter().filter(sometimes) {
+        out.push(format!(
+            "[ Not changed here: {}() asks for pages to write to if `{}`, and no release of the pages it gets marks them \
+             dirty, before or after. ]",
+            s.function, s.write_expr
+        ));
+    }
     // Where pins are counted, a caution says so already.
     never.retain(|f| !facts.cautions.iter().any(|c| c.contains(f.as_str()) && c.contains("no release dirties")));
     if !never.is_empty() {
@@ -197,14 +210,16 @@ fn purpose(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     let no_loops = told.iter().all(|f| f.loops_gone == 0);
     let names: Vec<String> = told.iter().map(|f| format!("{}()", f.name)).collect();
     let they_are = if what == "a user page" { "It is" } else { "They are" };
+    let there = if pins { "The calls change".to_string() } else { format!("{they_are} released") };
     let why = match frame.header.demands {
         true => "as the comment at put_user_page() demands",
         false => "so that the release of such a page can be told from that of any other reference",
     };
     if pins {
-        first.push_str(&case(facts, frame));
+        first.push_str(&case(facts, frame, what == "a user page"));
+        let them = if what == "a user page" { "it" } else { "them" };
         first.push_str(&format!(
-            " Get them with {} and release them with {}, so that the kernel can tell a pinned page from one that merely \
+            " Get {them} with {} and release {them} with {}, so that the kernel can tell a pinned page from one that merely \
              has references.",
             named(&facts.new_acquires, "and"),
             named(&facts.new_releases, "or"),
@@ -246,9 +261,9 @@ fn purpose(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     match told.as_slice() {
         [] => {}
         _ if !pins && alike && no_loops => {}
-        [one] => out.push(format!("{they_are} {}in {}() only: {}.", got(pins), one.name, line(one))),
+        [one] => out.push(format!("{there} in {}() only: {}.", one.name, line(one))),
         many => {
-            out.push(format!("{they_are} {}in:", got(pins)));
+            out.push(format!("{there} in:"));
             for f in many {
                 let file = if same_file { String::new() } else { format!(" ({})", f.path) };
                 out.push(format!("- {}(){file}: {}", f.name, line(f)));
@@ -258,13 +273,8 @@ fn purpose(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     out
 }
 
-/// Which end of a trace the places are about.
-fn got(pins: bool) -> &'static str {
-    if pins { "got and released " } else { "released " }
-}
-
 /// What the document says of such sites.
-fn case(facts: &Facts<'_>, frame: &Frame) -> String {
+fn case(facts: &Facts<'_>, frame: &Frame, one: bool) -> String {
     // Cases 1, 2 and 5 of pin_user_pages.rst: the data is accessed.
     if !facts.sites.iter().all(|s| matches!(s.case, 1 | 2 | 5)) {
         return String::new();
@@ -276,7 +286,8 @@ fn case(facts: &Facts<'_>, frame: &Frame) -> String {
         true => format!(" ({} of Documentation/core-api/pin_user_pages.rst)", list(&cases)),
         false => String::new(),
     };
-    format!(" The data of these pages is accessed, which calls for a pin{of}.")
+    let pages = if one { "this page" } else { "these pages" };
+    format!(" The data of {pages} is accessed, which calls for a pin{of}.")
 }
 
 /// What becomes of the calls of a function.
@@ -319,7 +330,7 @@ fn behaviour(facts: &Facts<'_>, frame: &Frame, out: &mut Vec<String>) {
         return;
     }
     out.push("What changes at run time:".to_string());
-    out.extend(differences(facts).into_iter().map(|d| format!("- {d}")));
+    out.extend(differences(facts, frame).into_iter().map(|d| format!("- {d}")));
     form.push("Apart from that, every page is released as often as before, on each path.".into());
     out.push(form.join(" "));
 }
@@ -368,7 +379,7 @@ fn dirties(name: &str) -> bool {
 }
 
 /// One sentence or two for each refinement that the proofs used, with the functions it is about.
-fn differences(facts: &Facts<'_>) -> Vec<String> {
+fn differences(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     let api = Api::get();
     let mut out: Vec<String> = Vec::new();
     let is_dirty_release = |n: &&String| api.release(n).is_some() && dirties(n);
@@ -450,8 +461,11 @@ fn differences(facts: &Facts<'_>) -> Vec<String> {
         ));
     }
     if has("R9") {
+        // The zero page is only handed out to who does not ask for write access.
+        let zero = frame.zero_uncounted && facts.sites.iter().any(|s| s.write != "always");
         out.push(format!(
-            "Each page gets a pin where it got a plain reference, from {} until {}.",
+            "Each page{} gets a pin where it got a plain reference, from {} until {}.",
+            if zero { " but the zero page" } else { "" },
             named(&facts.new_acquires, "or"),
             named(&facts.new_releases, "or")
         ));
@@ -479,7 +493,7 @@ fn disclosure(facts: &Facts<'_>, frame: &Frame) -> String {
     );
     if facts.proved {
         out.push_str(" The tool ran the old and the new code on a model of the kernel's page functions and found no ");
-        out.push_str(if differences(facts).is_empty() { "difference." } else { "other difference." });
+        out.push_str(if differences(facts, frame).is_empty() { "difference." } else { "other difference." });
     } else {
         out.push_str(" The tool has no proof for it; read it line by line.");
     }

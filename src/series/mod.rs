@@ -169,6 +169,13 @@ pub fn prepare(config: &Config, options: &Options) -> Result<Prepared, UserError
             "write it as in --subject-prefix 'RFC PATCH', --in-reply-to 20190722.1234@example.org",
         ));
     }
+    if let Some(id) = options.in_reply_to.as_deref().filter(|id| !is_message_id(id)) {
+        return Err(UserError::new(
+            format!("{id} is no Message-Id"),
+            "it needs an @ and no blanks",
+            "copy it from the header of the mail, as in --in-reply-to 20190722.1234@example.org",
+        ));
+    }
     if let Some(dir) = &options.out {
         output::check(dir)?;
     }
@@ -230,6 +237,9 @@ pub fn make(config: &Config, options: &Options, prepared: Prepared, analysis: &A
         brings_functions: !analysis.leading.is_empty(),
         has_pin_document: config.root.join("Documentation/core-api/pin_user_pages.rst").is_file(),
         header: std::fs::read(config.root.join(HEADER)).map(|text| Header::read(&text)).unwrap_or_default(),
+        zero_uncounted: std::fs::read(config.root.join("mm/gup.c")).is_ok_and(|text| {
+            ["is_zero_page(", "is_zero_folio("].iter().any(|n| memchr::memmem::find(&text, n.as_bytes()).is_some())
+        }),
     };
     let mut patches = patches(options, analysis, &frame, &maintainers, repo.as_ref())?;
     if let Some(repo) = &repo {
@@ -395,6 +405,13 @@ fn subjects(
 /// One line that may stand in a subject tag or Message-Id.
 fn is_header_text(text: &str) -> bool {
     !text.trim().is_empty() && !text.contains(['[', ']']) && !text.chars().any(char::is_control)
+}
+
+/// What stands between the angle brackets of a Message-Id, or it with them.
+fn is_message_id(text: &str) -> bool {
+    let inner = text.strip_prefix('<').and_then(|t| t.strip_suffix('>')).unwrap_or(text);
+    let sides = inner.split_once('@').is_some_and(|(left, right)| !left.is_empty() && !right.is_empty());
+    sides && !inner.contains(|c: char| c.is_whitespace() || "<>,;\"".contains(c))
 }
 
 /// The date of a tree without git: that of its Makefile, which unpacking keeps; or what SOURCE_DATE_EPOCH says.
