@@ -1,4 +1,5 @@
-//! Whether a file is ever built without an MMU: from its object through the Makefiles to the symbols of Kconfig.
+//! When a file is built: from its object through the Makefiles to the symbols of Kconfig. Whether that is ever without
+//! an MMU, whether an architecture can have it, and which symbol of a configuration is missing.
 //!
 //! An answer is a proof or nothing. What is not understood (a function of make, a computed name, a symbol of the shell)
 //! may be true and may be false. It reads Makefiles only on the way from the file to the root, and Kconfig only when a
@@ -10,7 +11,7 @@ mod makefile;
 use kconfig::Kconfig;
 use makefile::Makefile;
 use std::cell::{OnceCell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -60,13 +61,31 @@ impl Kbuild {
 
     /// Whether the C file at `path` (from the root) is built only with `CONFIG_MMU`.
     pub fn build(&self, path: &str) -> Build {
-        let Some(object) = path.strip_suffix(".c").map(|p| format!("{p}.o")) else { return Build::NotShown(None) };
-        let cond = self.object(&object, DEPTH);
-        let arch = path.strip_prefix("arch/").and_then(|p| p.split_once('/')).map(|(a, _)| a);
-        match self.kconfig.get_or_init(|| Kconfig::read(&self.root)).needs_mmu(&cond, arch) {
+        let Some(cond) = self.cond(path) else { return Build::NotShown(None) };
+        match self.kconfig().needs_mmu(&cond, arch_of(path)) {
             true => Build::OnlyWithMmu,
             false => Build::NotShown(first_symbol(&cond)),
         }
+    }
+
+    /// Whether an architecture may have a configuration that builds the C file. Not understood is a yes.
+    pub fn may_build(&self, path: &str, arch: &str) -> bool {
+        arch_of(path).is_none_or(|own| own == arch)
+            && self.cond(path).is_some_and(|cond| self.kconfig().may_hold(&cond, arch))
+    }
+
+    /// A symbol that a configuration needs to build the C file and does not set; `set` has the symbols that it sets.
+    pub fn missing(&self, path: &str, set: &BTreeSet<String>) -> Option<String> {
+        self.cond(path).and_then(|cond| missing(&cond, set))
+    }
+
+    /// When the C file is linked.
+    fn cond(&self, path: &str) -> Option<Cond> {
+        path.strip_suffix(".c").map(|stem| self.object(&format!("{stem}.o"), DEPTH))
+    }
+
+    fn kconfig(&self) -> &Kconfig {
+        self.kconfig.get_or_init(|| Kconfig::read(&self.root))
     }
 
     /// When the object (path from the root) is linked.
@@ -167,6 +186,25 @@ fn first_symbol(cond: &Cond) -> Option<String> {
     match cond {
         Cond::Sym(s) => Some(s.clone()),
         Cond::And(all) | Cond::Or(all) => all.iter().find_map(first_symbol),
+        Cond::Not(_) | Cond::True | Cond::False | Cond::Unknown => None,
+    }
+}
+
+/// The architecture of a path below `arch/`.
+pub fn arch_of(path: &str) -> Option<&str> {
+    path.strip_prefix("arch/").and_then(|p| p.split_once('/')).map(|(arch, _)| arch)
+}
+
+/// A symbol that would have to be set. Of several ways the first is named.
+fn missing(cond: &Cond, set: &BTreeSet<String>) -> Option<String> {
+    match cond {
+        Cond::Sym(s) => (!set.contains(s)).then(|| s.clone()),
+        Cond::And(all) => all.iter().find_map(|c| missing(c, set)),
+        Cond::Or(all) => {
+            let mut ways = all.iter().map(|c| missing(c, set));
+            let first = ways.next().flatten()?;
+            ways.all(|way| way.is_some()).then_some(first)
+        }
         Cond::Not(_) | Cond::True | Cond::False | Cond::Unknown => None,
     }
 }

@@ -7,6 +7,7 @@
 pub mod ast;
 pub mod classify;
 pub mod cli;
+pub mod compile;
 pub mod concern;
 pub mod config;
 pub mod decide;

@@ -122,6 +122,29 @@ pub struct ProofRecord {
     pub counterexample: Option<String>,
 }
 
+/// A file that was compiled before and after, or could not be.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct BuildRecord {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// `"build"`.
+    pub kind: &'static str,
+    /// Path from the root of the tree.
+    pub path: String,
+    /// Architecture it was built for; empty when there is none.
+    pub arch: String,
+    /// `clean` (nothing new), `worse` (new messages, or no longer built), `not-built`.
+    pub outcome: &'static str,
+    /// Warnings and errors in the file before.
+    pub before: u32,
+    /// And after.
+    pub after: u32,
+    /// The messages that are new.
+    pub new: Vec<String>,
+    /// Why it was not built; of a built one what its configuration lacks. May be empty.
+    pub why: String,
+}
+
 /// Last record of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunRecord {
@@ -186,6 +209,8 @@ pub struct Run {
     pub sites: Vec<SiteRecord>,
     /// The steps of each site's trace, in the order of `sites`.
     pub steps: Vec<Vec<StepRecord>>,
+    /// What a build check compiled, by path.
+    pub builds: Vec<BuildRecord>,
     /// Summary.
     pub run: RunRecord,
 }

@@ -42,6 +42,11 @@ pub enum Command {
         /// Hand out rewrites that have no proof as well. Read each of them before you use it.
         #[arg(long)]
         unproved: bool,
+        /// Compile the touched files before and after with the tree's own Kbuild and W=1; a new warning is exit status
+        /// 1, and nothing is written. DIR keeps the build folders, one an architecture (DIR/x86, DIR/arm64); a .config
+        /// in one of them is used, else allmodconfig. The tree is never written to.
+        #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
+        build_check: Option<Option<PathBuf>>,
     },
     /// Make a series of patches with a cover letter, ready for git am. Nothing is sent.
     Series(SeriesArgs),

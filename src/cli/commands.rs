@@ -2,6 +2,7 @@
 
 use super::Stop;
 use super::args::{Cli, Command, Common, DialectArg, Format, PolicyArg, StoryFormat};
+use super::convert::{self, Convert};
 use super::screen::Screen;
 use super::tree::{self, Located};
 use crate::concern::{self, Around};
@@ -9,10 +10,9 @@ use crate::config::{Config, DialectKind, DirtyPolicy, Policy};
 use crate::error::{ExitStatus, UserError};
 use crate::explain::{self, Kind, Page};
 use crate::hazard::{self, ModelArgs};
-use crate::print::{self, Detail, Paint};
+use crate::print::{self, Paint};
 use crate::report::{Run, SiteRecord};
 use crate::run::{self, Analysis};
-use crate::write;
 use clap::CommandFactory;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
@@ -21,9 +21,11 @@ use std::path::PathBuf;
 pub fn run(cli: &Cli, screen: &Screen) -> Result<ExitStatus, Stop> {
     match &cli.command {
         Command::Scan { paths, format } => scan(&config(&cli.common, paths)?, *format, &cli.common, screen),
-        Command::Convert { paths, format, write, unproved } => {
+        Command::Convert { paths, format, write, unproved, build_check } => {
             let config = Config { unproved: *unproved, ..config(&cli.common, paths)? };
-            convert(&config, *format, &cli.common, *write, screen)
+            let asked =
+                Convert { format: *format, write: *write, build_check: build_check.as_ref().map(Option::as_deref) };
+            convert::convert(&config, &asked, &cli.common, screen)
         }
         Command::Series(args) => super::series::series(&config(&cli.common, &args.paths)?, args, &cli.common, screen),
         Command::Trace { place, format } => trace(place, *format, &cli.common, screen),
@@ -76,38 +78,6 @@ fn configured(common: &Common, Located { root, name, paths }: Located) -> Config
 fn scan(config: &Config, format: Format, common: &Common, screen: &Screen) -> Result<ExitStatus, Stop> {
     let analysis = run::analyse(config)?;
     output(|out| report(&analysis.run, format, screen, out))?;
-    notes(config, &analysis, screen)?;
-    Ok(status(&analysis, common))
-}
-
-fn convert(config: &Config, format: Format, common: &Common, write: bool, screen: &Screen) -> Result<ExitStatus, Stop> {
-    let analysis = run::analyse(config)?;
-    if write {
-        write::write_all(&config.root, &analysis.together)?;
-    }
-    output(|out| match (format, write) {
-        (Format::Human, true) if screen.out.detail == Detail::Quiet => Ok(()),
-        (Format::Human, true) => analysis.together.iter().try_for_each(|c| writeln!(out, "rewritten: {}", c.path)),
-        (Format::Human, false) => analysis.together.iter().try_for_each(|c| print::diff::print(c, &screen.out, out)),
-        (format, _) => report(&analysis.run, format, screen, out),
-    })?;
-    let mut err = io::stderr().lock();
-    for left in &analysis.left_out {
-        writeln!(err, "{} {}:{}: {}", screen.err.paint(Paint::Yellow, "left out:"), left.path, left.line, left.why)?;
-    }
-    let r = &analysis.run.run;
-    let unproved = if config.unproved { "" } else { "; --unproved adds rewrites without a proof" };
-    writeln!(
-        err,
-        "{} {} of {} sites in {} files; {} need a reader (gupconv scan), {} are left as they are{unproved}",
-        screen.err.paint(Paint::Bold, if write { "rewritten:" } else { "rewrites:" }),
-        analysis.converted,
-        analysis.run.sites.len(),
-        analysis.together.len(),
-        analysis.run.sites.len().saturating_sub(analysis.converted).saturating_sub(r.leave as usize),
-        r.leave,
-    )?;
-    drop(err);
     notes(config, &analysis, screen)?;
     Ok(status(&analysis, common))
 }
@@ -291,7 +261,7 @@ pub(super) fn output(f: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Re
     out.flush()
 }
 
-fn report(run: &Run, format: Format, screen: &Screen, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn report(run: &Run, format: Format, screen: &Screen, out: &mut dyn Write) -> io::Result<()> {
     match format {
         Format::Human => print::human::print(run, &screen.out, out),
         Format::Jsonl => print::jsonl::print(run, out),

@@ -5,6 +5,7 @@
 
 pub mod args;
 mod commands;
+mod convert;
 mod screen;
 mod series;
 mod tree;

@@ -1,4 +1,4 @@
-//! The symbols of Kconfig, as far as it takes to tell that one is never set without an MMU.
+//! The symbols of Kconfig, as far as it takes to tell that one is never set without an MMU, or never for an architecture.
 //!
 //! Every architecture is a Kconfig of its own. For one whose `MMU` is always `y` there is nothing to show. For each of
 //! the others `MMU` is taken to be `n`, and a symbol can be set only where its `depends on`, with the menus, choices
@@ -38,13 +38,15 @@ struct Table {
 /// What one architecture sees: its own files, and those of all.
 struct Symbols {
     tables: Vec<Rc<Table>>,
-    /// Symbols that were asked about: whether they can be set without an MMU.
+    /// A symbol that is taken to be `n`.
+    off: Option<&'static str>,
+    /// Symbols that were asked about: whether they can be set.
     known: RefCell<BTreeMap<String, bool>>,
 }
 
-/// The Kconfig of all architectures.
+/// The Kconfig of all architectures: without an MMU, and as they are.
 pub struct Kconfig {
-    arches: BTreeMap<String, Symbols>,
+    arches: BTreeMap<String, [Symbols; 2]>,
 }
 
 /// Files that a file may source through each other.
@@ -55,19 +57,25 @@ const VARIABLES: [&str; 4] = ["$(SRCARCH)", "$SRCARCH", "$(ARCH)", "$ARCH"];
 impl Kconfig {
     /// Reads the Kconfig of every architecture below `root`.
     pub fn read(root: &Path) -> Self {
-        let read = |from: &str, arch: Option<&str>| {
-            let mut reader = Reader { root, arch, seen: BTreeSet::new(), out: vec![] };
-            reader.file(from, &[], DEPTH);
-            Rc::new(Table::of(reader.out))
-        };
-        let common = read("Kconfig", None);
+        let mut all = Reader::new(root, None);
+        all.file("Kconfig", &[], DEPTH);
+        let common = Rc::new(Table::of(all.out));
         let mut arches = BTreeMap::new();
         let found = std::fs::read_dir(root.join("arch")).into_iter().flatten().flatten();
         for arch in found.map(|e| e.file_name().to_string_lossy().into_owned()) {
             let own = format!("arch/{arch}/Kconfig");
             if root.join(&own).is_file() {
-                let tables = vec![read(&own, Some(&arch)), common.clone()];
-                arches.insert(arch, Symbols { tables, known: RefCell::default() });
+                let mut reader = Reader::new(root, Some(&arch));
+                reader.file(&own, &[], DEPTH);
+                for (name, outer) in &all.left {
+                    let name = of_arch(name, &arch);
+                    if name != own {
+                        reader.file(&name, outer, DEPTH);
+                    }
+                }
+                let tables = vec![Rc::new(Table::of(reader.out)), common.clone()];
+                let symbols = |off| Symbols { tables: tables.clone(), off, known: RefCell::default() };
+                arches.insert(arch, [symbols(Some("MMU")), symbols(None)]);
             }
         }
         Self { arches }
@@ -76,7 +84,13 @@ impl Kconfig {
     /// Whether the condition, in a file of this architecture (or of all), holds only with `CONFIG_MMU`.
     pub fn needs_mmu(&self, cond: &Cond, arch: Option<&str>) -> bool {
         let mut asked = self.arches.iter().filter(|(name, _)| arch.is_none_or(|a| a == name.as_str())).peekable();
-        asked.peek().is_some() && asked.all(|(_, s)| s.always("MMU") || !s.can(cond, true, &mut Vec::new()))
+        asked.peek().is_some() && asked.all(|(_, [s, _])| s.always("MMU") || !s.can(cond, true, &mut Vec::new()))
+    }
+
+    /// Whether a configuration of the architecture may fulfil the condition. A tree without architectures has all.
+    pub fn may_hold(&self, cond: &Cond, arch: &str) -> bool {
+        let can = |[_, s]: &[Symbols; 2]| s.can(cond, true, &mut Vec::new());
+        self.arches.is_empty() || self.arches.get(arch).is_some_and(can)
     }
 }
 
@@ -106,7 +120,7 @@ impl Symbols {
         let mut all = self.entries(symbol).peekable();
         all.peek().is_some() && all.all(|e| e.always && !e.prompt && e.depends.is_empty())
     }
-    /// Whether the condition can be `wanted` without an MMU. `open` are the symbols that are being asked about.
+    /// Whether the condition can be `wanted`. `open` are the symbols that are being asked about.
     fn can(&self, cond: &Cond, wanted: bool, open: &mut Vec<String>) -> bool {
         match cond {
             Cond::True => wanted,
@@ -118,11 +132,11 @@ impl Symbols {
             Cond::Or(all) if wanted => all.iter().any(|c| self.can(c, true, open)),
             Cond::Or(all) => all.iter().all(|c| self.can(c, false, open)),
             Cond::Sym(s) if wanted => self.can_be_set(s, open),
-            Cond::Sym(s) => s == "MMU" || !self.always(s),
+            Cond::Sym(s) => self.off == Some(s.as_str()) || !self.always(s),
         }
     }
     fn can_be_set(&self, symbol: &str, open: &mut Vec<String>) -> bool {
-        if symbol == "MMU" {
+        if self.off == Some(symbol) {
             return false;
         }
         if let Some(&known) = self.known.borrow().get(symbol) {
@@ -149,9 +163,10 @@ impl Symbols {
 
 struct Reader<'a> {
     root: &'a Path,
-    /// The architecture; without one its files are left out.
+    /// The architecture; without one its files are left, with the conditions around them.
     arch: Option<&'a str>,
     seen: BTreeSet<String>,
+    left: Vec<(String, Vec<Cond>)>,
     out: Vec<Entry>,
 }
 
@@ -163,7 +178,10 @@ enum At {
     Block,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(root: &'a Path, arch: Option<&'a str>) -> Self {
+        Self { root, arch, seen: BTreeSet::new(), left: vec![], out: vec![] }
+    }
     fn file(&mut self, path: &str, outer: &[Cond], depth: usize) {
         // A file that is sourced twice has two conditions around it; both count.
         if depth == 0 || !self.seen.insert(format!("{path} {outer:?}")) {
@@ -222,7 +240,11 @@ impl Reader<'_> {
                     let name = line.split('"').nth(1).unwrap_or(rest);
                     let name = name.replace("$(srctree)/", "");
                     let name = match self.arch {
-                        Some(arch) => VARIABLES.iter().fold(name, |n, v| n.replace(v, arch)),
+                        Some(arch) => of_arch(&name, arch),
+                        None if VARIABLES.iter().any(|v| name.contains(v)) => {
+                            self.left.push((name, flat()));
+                            continue;
+                        }
                         None => name,
                     };
                     let folder = path.rsplit_once('/').map_or("", |(f, _)| f);
@@ -253,6 +275,11 @@ impl Reader<'_> {
             self.out.push(e);
         }
     }
+}
+
+/// The name of a file for an architecture.
+fn of_arch(name: &str, arch: &str) -> String {
+    VARIABLES.iter().fold(name.to_string(), |n, v| n.replace(v, arch))
 }
 
 fn indent_of(line: &str) -> usize {

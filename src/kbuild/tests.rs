@@ -2,14 +2,20 @@
 
 use super::*;
 
-/// Whether each file is shown to need an MMU, in a tree of these files.
-fn ask(files: &[(&str, &str)], paths: &[&str]) -> Vec<Build> {
+/// A tree of these files.
+fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let at = dir.path().join(name);
         std::fs::create_dir_all(at.parent().unwrap()).unwrap();
         std::fs::write(at, text).unwrap();
     }
+    dir
+}
+
+/// Whether each file is shown to need an MMU, in a tree of these files.
+fn ask(files: &[(&str, &str)], paths: &[&str]) -> Vec<Build> {
+    let dir = tree(files);
     let k = Kbuild::new(dir.path());
     paths.iter().map(|p| k.build(p)).collect()
 }
@@ -96,4 +102,46 @@ fn files_of_an_architecture_ask_only_that_one() {
     files.extend([("arch/big/mm/Makefile", "obj-y += x.o\n"), ("arch/small/mm/Makefile", "obj-y += x.o\n")]);
     let got = ask(&files, &["arch/big/mm/x.c", "arch/small/mm/x.c", "arch/none/mm/x.c"]);
     assert_eq!(got, [Build::OnlyWithMmu, Build::NotShown(None), Build::NotShown(None)]);
+}
+
+#[test]
+fn an_architecture_can_have_a_file_and_a_configuration_lacks_it() {
+    let kconfig = "config A\n\ttristate \"x\"\n\tdepends on BIG\nconfig B\n\tbool \"x\"\n\tdepends on SMALL || TESTED\n\
+        config C\n\tbool \"x\"\nconfig D\n\tdef_bool y\n\tdepends on BIG && !A\n";
+    let make = "obj-$(CONFIG_A) += a.o\nobj-$(CONFIG_B) += b.o\nobj-$(CONFIG_C) += c.o\nobj-$(CONFIG_D) += c.o\n\
+        obj-y += d.o\n";
+    let mut files = FIXED.to_vec();
+    files.extend([("drivers/Kconfig", kconfig), ("drivers/a/Makefile", make), ("arch/big/x.c", "")]);
+    let dir = tree(&files);
+    let k = Kbuild::new(dir.path());
+    let can = |file: &str| ["big", "small", "none"].map(|arch| k.may_build(file, arch));
+    assert_eq!(can("drivers/a/a.c"), [true, false, false]);
+    assert_eq!(can("drivers/a/b.c"), [false, true, false]);
+    assert_eq!(can("drivers/a/c.c"), [true, true, false]);
+    // Of no Makefile: not understood. Of an architecture: its own only.
+    assert_eq!(can("lib/e.c"), [true, true, false]);
+    assert_eq!(can("arch/big/x.c"), [true, false, false]);
+    let missing = |file: &str, set: &[&str]| k.missing(file, &set.iter().map(|s| s.to_string()).collect());
+    assert_eq!(missing("drivers/a/a.c", &["B"]).as_deref(), Some("A"));
+    assert_eq!(missing("drivers/a/a.c", &["A"]).as_deref(), None);
+    assert_eq!(missing("drivers/a/c.c", &["A", "B"]).as_deref(), Some("C"));
+    assert_eq!(missing("drivers/a/c.c", &["D", "B"]), None);
+    assert_eq!(missing("drivers/a/d.c", &[]), None);
+    assert_eq!(missing("lib/e.c", &[]), None);
+}
+
+#[test]
+fn a_file_of_an_architecture_may_be_sourced_from_anywhere() {
+    let kconfig = "if HERE\nsource \"arch/$(SRCARCH)/Kconfig.debug\"\nendif\nconfig HERE\n\tdef_bool y\n\
+        config U\n\tbool \"x\"\n\tdepends on TRACED\n";
+    let mut files = FIXED.to_vec();
+    files.extend([
+        ("drivers/Kconfig", kconfig),
+        ("drivers/a/Makefile", "obj-$(CONFIG_U) += u.o\n"),
+        ("arch/small/Kconfig.debug", "config TRACED\n\tdef_bool y\n"),
+    ]);
+    let dir = tree(&files);
+    let k = Kbuild::new(dir.path());
+    assert_eq!(["big", "small"].map(|arch| k.may_build("drivers/a/u.c", arch)), [false, true]);
+    assert_eq!(k.build("drivers/a/u.c"), no("U"));
 }

@@ -1,4 +1,4 @@
-//! One JSON record a line, sites first, the last of kind `run`. The layout is a contract; it is that of
+//! One JSON record a line: sites, then what a build check found, the last of kind `run`. The layout is a contract; it is that of
 //! [`crate::report`].
 
 use crate::report::Run;
@@ -11,6 +11,10 @@ use std::io::{self, Write};
 pub fn print(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     for site in &run.sites {
         serde_json::to_writer(&mut *out, site)?;
+        out.write_all(b"\n")?;
+    }
+    for build in &run.builds {
+        serde_json::to_writer(&mut *out, build)?;
         out.write_all(b"\n")?;
     }
     serde_json::to_writer(&mut *out, &run.run)?;

@@ -1,5 +1,6 @@
 //! Renderers, one a file. Each reads a [`crate::report::Run`] and writes bytes; none knows how a run came about.
 
+pub mod compile;
 pub mod concern;
 pub mod concise;
 pub mod coverage;

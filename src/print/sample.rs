@@ -94,6 +94,7 @@ pub(crate) fn run() -> Run {
     Run {
         sites: vec![convert, assist, leave],
         steps,
+        builds: Vec::new(),
         run: RunRecord {
             schema: SCHEMA,
             kind: "run",

@@ -72,6 +72,7 @@ pub fn build(
     let mut run = Run {
         sites: Vec::new(),
         steps: Vec::new(),
+        builds: Vec::new(),
         run: RunRecord {
             schema: SCHEMA,
             kind: "run",

@@ -5,7 +5,7 @@ use super::analysis::{constant, read_after};
 use super::body::{DirtyOp, PageLoop};
 use super::comments::lift;
 use super::shape::{Bound, Step};
-use super::style::{bare, call, comments, condition, indent_of, indent_to, one_line, width};
+use super::style::{bare, call, comments, condition, indent_of, indent_to, line_end, line_start, one_line, width};
 use super::{Change, Form, Rewrite, RuleId, Scene, Unit, guarded_loop};
 use crate::ast::{BinOp, Expr, ExprKind};
 use crate::plan::{Obligation, ObligationKind};
@@ -241,11 +241,25 @@ pub fn release_statement(
         }
         Dirtying::When(f, when) => {
             let deeper = format!("{indent}\t");
-            let test = condition(indent, &conjunct_texts(scene, when));
+            let test = test(scene, indent, when);
             let dirty = call(&deeper, f, args, ";");
             (format!("{test}\n{deeper}{dirty}\n{indent}else\n{deeper}{}", plain(&deeper)?), Form::Compound)
         }
     })
+}
+
+/// `if (…)` over the conditions. A line that says just that stays as it is, however long.
+fn test(scene: &Scene, indent: &str, conditions: &[&Expr]) -> String {
+    let texts = conjunct_texts(scene, conditions);
+    let whole = format!("if ({})", texts.join(" && "));
+    let line = conditions.first().map(|c| {
+        let (start, end) = (line_start(scene.text, c.span.start), line_end(scene.text, c.span.start));
+        Span { start, end }.text(scene.text)
+    });
+    match line {
+        Some(line) if line.trim_end() == format!("{indent}{whole}") => whole,
+        _ => condition(indent, &texts),
+    }
 }
 
 fn statement(
@@ -261,7 +275,7 @@ fn statement(
         return release_statement(scene, indent, args, dirtying, &plain);
     }
     let deeper = format!("{indent}\t");
-    let test = condition(indent, &conjunct_texts(scene, guards));
+    let test = test(scene, indent, guards);
     Some(match release_statement(scene, &deeper, args, dirtying, &plain)? {
         (code, Form::Single) => (format!("{test}\n{deeper}{code}"), Form::If),
         (code, _) => (format!("{test} {{\n{deeper}{code}\n{indent}}}"), Form::If),

@@ -2,7 +2,8 @@
 //!
 //! # What it does
 //! When a block of an `if` or a loop holds nothing but one call after the rewrite, it loses its braces, if every branch
-//! of the `if` can do without. Where a loop without braces around it becomes an `if`, braces are added.
+//! of the `if` can do without. Where a loop without braces around it becomes an `if`, braces are added. A line
+//! `if (page != NULL) {` that loses its brace becomes `if (page)`.
 //!
 //! # Why
 //! The kernel's coding style wants no braces around a single statement, and checkpatch says so.
@@ -27,7 +28,7 @@
 
 use super::style::{comments, indent_of, indent_to, width};
 use super::{Change, Form, Scene, is_loop};
-use crate::ast::{Stmt, StmtKind};
+use crate::ast::{BinOp, ExprKind, Stmt, StmtKind};
 use crate::source::Span;
 
 /// Adapts the braces around the changes; whether any were. `None` when that cannot be done.
@@ -163,6 +164,12 @@ fn without(scene: &Scene, changes: &[Change], block: &Stmt, outer: &Stmt, els: O
     let start = trimmed(scene.text, block.span.start);
     let mut gone = Span { start, end: block.span.end };
     let mut with = format!("\n{indent}{code}");
+    if let Some(end) = null_compared(scene, block, start)
+        .filter(|end| !changes.iter().any(|c| c.span.end > *end && c.span.start < start))
+    {
+        gone.start = end;
+        with.insert(0, ')');
+    }
     if let Some(e) = els {
         let gap = Span { start: block.span.end, end: e.span.start }.text(scene.text);
         if gap.trim() != "else" {
@@ -173,6 +180,21 @@ fn without(scene: &Scene, changes: &[Change], block: &Stmt, outer: &Stmt, els: O
         with.push_str(indent_of(scene.text, outer.span.start)?);
     }
     Some(Action::Replace { gone, with })
+}
+
+/// Where the pointer ends in `if (pointer != NULL) {`: the line changes with its brace, and checkpatch wants changed lines
+/// to test the pointer itself. `end` is that of the head.
+fn null_compared(scene: &Scene, block: &Stmt, end: u32) -> Option<u32> {
+    scene.path(block.span).into_iter().find_map(|s| match &s.kind {
+        StmtKind::If { cond, then, .. } if then.span == block.span => match &cond.kind {
+            ExprKind::Binary(BinOp::Ne, pointer, _) => {
+                let rest = Span { start: pointer.span.end, end };
+                (rest.of(scene.text) == b" != NULL)").then_some(pointer.span.end)
+            }
+            _ => None,
+        },
+        _ => None,
+    })
 }
 
 /// Puts braces around a statement that grew.

@@ -25,7 +25,7 @@
 //! put_page() does"). A comment line that would grow beyond 80 columns is broken.
 
 use super::comments::{compares, quoted, renamed, says_that_it_calls, words};
-use super::style::{comments, identifiers, line_start, strings};
+use super::style::{comments, fits, identifiers, indent_to, line_end, line_start, strings, width};
 use super::{Change, Form, Scene};
 use crate::edit::Edit;
 use crate::plan::Target;
@@ -96,6 +96,7 @@ pub fn apply(scene: &Scene, changes: &mut Vec<Change>) -> bool {
         for s in strings(text, scene.function.span).into_iter().filter(|_| !rename.family) {
             for span in words(text, s, &rename.old).into_iter().filter(|w| !taken(&made, *w)) {
                 changes.push(Change { span, with: rename.new.clone(), form: Form::Part });
+                changes.extend(aligned(text, s).filter(|c| !taken(changes, c.span)));
                 used = true;
             }
         }
@@ -111,6 +112,31 @@ pub fn apply(scene: &Scene, changes: &mut Vec<Change>) -> bool {
     }
     changes.sort_by_key(|c| c.span);
     used
+}
+
+/// The white space before the last arguments of a call, when they stand on a line of their own below a string that
+/// changes and not below the parenthesis: checkpatch looks at that line with the changed one.
+fn aligned(text: &[u8], string: Span) -> Option<Change> {
+    let (start, below) = (line_start(text, string.start), line_end(text, string.end));
+    let head = Span { start, end: string.start }.text(text);
+    let next = Span { start: below, end: line_end(text, below) }.text(text);
+    let code = next.trim_start_matches([' ', '\t']);
+    let comma = Span { start: string.end, end: below }.of(text).trim_ascii() == b",";
+    let mut depth = 0;
+    let open = head.rfind(|c| {
+        depth += match c {
+            '(' => 1,
+            ')' => -1,
+            _ => 0,
+        };
+        depth == 1
+    })?;
+    if !comma || !code.trim_end().ends_with(");") {
+        return None;
+    }
+    let (old, with) = (&next[..next.len() - code.len()], indent_to(width(&head[..=open])));
+    let span = Span { start: below, end: below + old.len() as u32 };
+    (old != with && fits(&format!("{with}{}", code.trim_end()))).then_some(Change { span, with, form: Form::Part })
 }
 
 /// The comment that ends on the line above the function.

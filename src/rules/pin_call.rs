@@ -2,7 +2,7 @@
 //!
 //! # What it does
 //! Changes the name of the acquiring function to its twin in the same plan as all releases, and takes `FOLL_GET` and
-//! `FOLL_TOUCH` out of the flags. The argument list of the twin is the same in every tree that has it; a tree in which
+//! `FOLL_TOUCH` out of the flags. White space behind a cast on that line goes, as checkpatch wants it. The argument list of the twin is the same in every tree that has it; a tree in which
 //! it is not has no twin for this rule.
 //!
 //! # Why
@@ -23,9 +23,9 @@
 //! hold a flag that the twin refuses. `get_user_pages()` sets `FOLL_TOUCH`, which dirties a page that is pinned for
 //! writing, and `pin_user_pages()` does not; without a release that dirties there is no plan.
 
-use super::style::{bare, identifiers};
+use super::style::{bare, identifiers, line_end};
 use super::{Change, Form, Scene};
-use crate::ast::Base;
+use crate::ast::{Base, ExprKind};
 use crate::plan::Target;
 use crate::source::Span;
 use crate::trace::PinSite;
@@ -52,7 +52,30 @@ pub fn rewrite(scene: &Scene, site: &PinSite) -> Result<Vec<Change>, String> {
     }
     let mut changes = vec![Change { span: site.at.span, with, form: Form::Part }];
     changes.extend(flags(scene, site)?);
+    let more: Vec<Change> = casts(scene, site).filter(|c| !changes.iter().any(|o| o.span.contains(c.span))).collect();
+    changes.extend(more);
     Ok(changes)
+}
+
+/// The white space behind the casts on the line of the call: the line changes, and checkpatch wants none there.
+fn casts<'a>(scene: &'a Scene, site: &PinSite) -> impl Iterator<Item = Change> + 'a {
+    let mut spaces = Vec::new();
+    scene.function.body.walk_exprs(&mut |call| {
+        if let ExprKind::Call { callee, args } = &call.kind
+            && callee.span == site.at.span
+        {
+            for arg in args {
+                if let ExprKind::Cast(_, inner) = &arg.kind {
+                    let before = Span { start: arg.span.start, end: inner.span.start }.of(scene.text);
+                    let code = before.trim_ascii_end().len() as u32;
+                    spaces.push(Span { start: arg.span.start + code, end: inner.span.start });
+                }
+            }
+        }
+    });
+    let line = line_end(scene.text, site.at.span.start);
+    let changed = move |s: &Span| s.start < s.end && s.end < line && s.of(scene.text).iter().all(|b| *b == b' ');
+    spaces.into_iter().filter(changed).map(|span| Change { span, with: String::new(), form: Form::Part })
 }
 
 /// A parameter that is an integer of more than one bit: it may hold any flag. A `bool` or a pointer does not.

@@ -1,54 +1,35 @@
-//! `corpus --build`: compile each converted file before and after, and compare the compiler's warnings.
-//!
-//! A file whose configuration is not enabled, or that belongs to another architecture, cannot be built here; it is
-//! counted and named.
+//! `corpus --build`: what `convert --build-check` says of a tree. No file may compile with new messages; what cannot be
+//! built here is named with the reason.
 
 use crate::repo;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use std::process::Command;
 
-/// Builds `paths` of both trees with `W=1`.
-pub fn run(before: &Path, after: &Path, paths: &[String]) -> Result<()> {
-    for tree in [before, after] {
-        let out = output_folder(tree);
-        std::fs::create_dir_all(&out)?;
-        repo::run(make(tree).args(["-s", "allmodconfig"]))?;
-        repo::run(make(tree).args(["-s", "prepare"]))?;
+/// Compiles what the program converts in the tree, before and after. Objects are kept in `folder`.
+pub fn run(gupconv: &Path, tree: &Path, folder: &Path) -> Result<()> {
+    let mut command = Command::new(gupconv);
+    command.args(["convert", "--format", "jsonl", "--jobs", "2", "--tree"]).arg(tree);
+    command.arg(format!("--build-check={}", folder.display())).current_dir(repo::root());
+    let ran = command.output().with_context(|| format!("cannot start {}", gupconv.display()))?;
+    let said = String::from_utf8_lossy(&ran.stderr);
+    // 1: something is worse, which the records say better.
+    ensure!(matches!(ran.status.code(), Some(0 | 1)), "{command:?} failed: {}\n{said}", ran.status);
+    let out = String::from_utf8(ran.stdout)?;
+    let records: Vec<serde_json::Value> =
+        out.lines().filter(|l| l.contains("\"kind\":\"build\"")).map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let with = |outcome: &str| records.iter().filter(|r| r["outcome"] == outcome).collect::<Vec<_>>();
+    let (clean, worse, not_built) = (with("clean"), with("worse"), with("not-built"));
+    println!("  build: {} files compiled before and after with W=1, {} not built here", clean.len(), not_built.len());
+    for record in not_built {
+        println!("      {}: {}", text(record, "path"), text(record, "why"));
     }
-    let (mut built, mut skipped) = (0, Vec::new());
-    let mut worse = Vec::new();
-    for path in paths.iter().filter(|path| path.ends_with(".c")) {
-        let object = format!("{}.o", &path[..path.len() - 2]);
-        let old = compile(before, &object)?;
-        if !old.0 {
-            skipped.push(path.as_str());
-            continue;
-        }
-        let new = compile(after, &object)?;
-        built += 1;
-        if !new.0 || new.1 > old.1 {
-            worse.push(format!("{path}: {} warnings before, {} after\n{}", old.1, new.1, new.2));
-        }
-    }
-    println!("  build: {built} files compiled before and after, {} cannot be built here: {skipped:?}", skipped.len());
-    ensure!(worse.is_empty(), "converted files that no longer compile as before:\n{}", worse.join("\n"));
+    ensure!(!clean.is_empty() || records.is_empty(), "no file could be built");
+    let lines: Vec<String> = worse.iter().map(|r| format!("{}: {}", text(r, "path"), r["new"])).collect();
+    ensure!(lines.is_empty(), "converted files that no longer compile as before:\n{}", lines.join("\n"));
     Ok(())
 }
 
-fn output_folder(tree: &Path) -> std::path::PathBuf {
-    tree.with_extension("build")
-}
-
-fn make(tree: &Path) -> Command {
-    let mut command = Command::new("make");
-    command.arg("-C").arg(tree).arg(format!("O={}", output_folder(tree).display())).args(["W=1", "-j2"]);
-    command
-}
-
-/// Whether the object was built, the number of warnings, and what the compiler said.
-fn compile(tree: &Path, object: &str) -> Result<(bool, usize, String)> {
-    let run = make(tree).args(["-s", object]).output()?;
-    let said = String::from_utf8_lossy(&run.stderr).into_owned();
-    Ok((run.status.success(), said.matches("warning:").count(), said))
+fn text<'a>(record: &'a serde_json::Value, field: &str) -> &'a str {
+    record[field].as_str().unwrap_or_default()
 }

@@ -91,7 +91,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     step("a git checkout and an unpacked archive give the same records", started);
 
     if arguments.iter().any(|argument| argument == "--build") {
-        crate::build::run(&tree.path, &applied, &converted(&diff))?;
+        crate::build::run(&gupconv.binary, &tree.path, &tree::builds(&tree.path))?;
     }
     println!("corpus: {done} checks passed");
     Ok(())

@@ -40,6 +40,11 @@ pub fn scratch(name: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// Where objects of a tree are kept from run to run, by the name of its folder.
+pub fn builds(tree: &Path) -> PathBuf {
+    store().join("builds").join(tree.file_name().unwrap_or_default())
+}
+
 /// Copies a tree by hard links: 60,000 files in about two seconds and no space. A program that replaces a file (write
 /// beside, rename) leaves the original alone.
 pub fn link_copy(from: &Path, name: &str) -> Result<PathBuf> {

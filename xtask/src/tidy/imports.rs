@@ -40,6 +40,7 @@ const MAP: &[&[&str]] = &[
     &["print"],
     &["write"],
     &["kbuild"],
+    &["compile"],
     &["run"],
     &["series"],
     &["cli"],
