@@ -13,6 +13,13 @@ use std::collections::BTreeSet;
 
 /// Proves the plan of a question. `custody` tells which functions the traces run through.
 pub fn answer(config: &Config, custody: &Custody, q: &Question<'_>) -> ProofRecord {
+    let task = task(config, custody, q);
+    let proof = prove::prove(&task);
+    record(q, &task, proof)
+}
+
+/// The question as the prover takes it.
+pub fn task<'q>(config: &Config, custody: &Custody, q: &Question<'q>) -> Task<'q> {
     let changed: Vec<ChangedFunction> = q
         .changed
         .iter()
@@ -23,7 +30,7 @@ pub fn answer(config: &Config, custody: &Custody, q: &Question<'_>) -> ProofReco
             after_text: c.after_text.clone(),
         })
         .collect();
-    let task = Task {
+    Task {
         program: q.program,
         functions: functions(custody, q),
         acquires: q.sites.iter().map(|s| s.at).collect(),
@@ -40,9 +47,7 @@ pub fn answer(config: &Config, custody: &Custody, q: &Question<'_>) -> ProofReco
         // The largest proof that holds on v5.2.1 takes about 1100 runs.
         budget: Budget { runs: 1500, total: 1700, steps: 4000 },
         changed,
-    };
-    let proof = prove::prove(&task);
-    record(q, &task, proof)
+    }
 }
 
 /// The releases of the traces of the question's pins, those that the plan does not know of included.
@@ -83,7 +88,8 @@ fn functions(custody: &Custody, q: &Question<'_>) -> Vec<(FileId, Name)> {
     out
 }
 
-fn record(q: &Question<'_>, task: &Task<'_>, p: Proof) -> ProofRecord {
+/// The answer of the prover as a record.
+pub fn record(q: &Question<'_>, task: &Task<'_>, p: Proof) -> ProofRecord {
     let stopped = p.stopped.as_ref().map(|s| {
         let after = task.changed.iter().find(|c| c.file == s.file && s.after).map(|c| c.after_text.clone());
         let text = after.unwrap_or_else(|| q.program.text(s.file));

@@ -8,7 +8,7 @@ pub mod mmu;
 
 use crate::classify;
 use crate::config::{Config, DialectKind, Policy};
-use crate::decide;
+use crate::decide::{self, Question};
 use crate::discover::{self, SourceTree};
 use crate::edit::Edit;
 use crate::error::UserError;
@@ -20,7 +20,7 @@ use crate::prerequisite;
 use crate::program::Program;
 use crate::proof;
 use crate::report::build::{Frame, Outcome};
-use crate::report::{Coverage, FileChange, Run, build};
+use crate::report::{Coverage, FileChange, ProofRecord, Run, build};
 use crate::source::FileId;
 use crate::trace::Custody;
 use handed::Handed;
@@ -81,6 +81,17 @@ pub struct Found {
 /// # Errors
 /// The tree cannot be analysed: no `mm.h`, a dialect that contradicts it, no threads.
 pub fn analyse(config: &Config) -> Result<Analysis, UserError> {
+    analyse_with(config, &proof::answer)
+}
+
+/// Who answers for a plan; [`proof::answer`], or somebody who looks on.
+pub type Answer<'a> = dyn Fn(&Config, &Custody, &Question<'_>) -> ProofRecord + Sync + 'a;
+
+/// As [`analyse`], with every plan shown to `answer`.
+///
+/// # Errors
+/// As [`analyse`].
+pub fn analyse_with(config: &Config, answer: &Answer<'_>) -> Result<Analysis, UserError> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(config.jobs).build().map_err(|e| {
         UserError::new("cannot start the worker threads", e.to_string(), "ask for fewer threads with -j")
     })?;
@@ -94,13 +105,13 @@ pub fn analyse(config: &Config) -> Result<Analysis, UserError> {
                 "leave --policy out; it is for trees with put_user_page(), where the two calls do the same",
             ));
         }
-        let (detected, found) = hops(config, detected)?;
+        let (detected, found) = hops(config, detected, answer)?;
         Ok(finish(config, &detected, found))
     })
 }
 
 /// From the tree to a verdict a site.
-fn hops(config: &Config, mut detected: Detected) -> Result<(Detected, Found), UserError> {
+fn hops(config: &Config, mut detected: Detected, answer: &Answer<'_>) -> Result<(Detected, Found), UserError> {
     let mut clock = Clock::start();
     let options = discover::Options { include_non_kernel: false, threads: config.jobs };
     let tree = SourceTree::open(&config.root, &options).map_err(|e| {
@@ -121,7 +132,7 @@ fn hops(config: &Config, mut detected: Detected) -> Result<(Detected, Found), Us
     clock.lap("flow");
     classify::classify(&mut custody, &index, config.policy);
     clock.lap("classify");
-    let mut outcomes = decide::decide(&index, &detected.dialect, &custody, &|q| proof::answer(config, &custody, q));
+    let mut outcomes = decide::decide(&index, &detected.dialect, &custody, &|q| answer(config, &custody, q));
     clock.lap("plan and prove");
     let mut nommu = mmu::Nommu::default();
     if detected.dialect.batch_needs_mmu {

@@ -42,6 +42,7 @@ impl Machine<'_> {
             let name = format!("(*{})", self.w.show_value(f));
             return self.opaque(&name, args, None, span);
         };
+        self.passes(span);
         if let Some(v) = self.page_call(&name, args, span)? {
             return Ok(v);
         }
@@ -63,8 +64,12 @@ impl Machine<'_> {
         {
             if self.matters(file, &f, 0) {
                 let mut v = Vec::with_capacity(args.len());
-                for a in args {
-                    v.push(self.eval(a)?.0);
+                for (i, a) in args.iter().enumerate() {
+                    let x = self.eval(a)?.0;
+                    if let Some(p) = f.params.get(i) {
+                        self.narrows(x, a, &p.ty);
+                    }
+                    v.push(x);
                 }
                 let r = self.call_function(file, &f, &v, span)?;
                 return Ok((r, f.ret.clone()));
@@ -87,8 +92,6 @@ impl Machine<'_> {
             self.interesting.insert(key, true);
             return true;
         }
-        // Provisional answer for recursion.
-        self.interesting.insert(key.clone(), false);
         let mut names: Vec<Name> = Vec::new();
         f.body.walk_exprs(&mut |e| {
             if let Some((n, _)) = e.call() {
@@ -101,6 +104,8 @@ impl Machine<'_> {
             (PAGE_FUNCTIONS.contains(&n) && !reads) || api.acquire(n).is_some()
         };
         let mut m = names.iter().any(|n| own(n));
+        // Provisional answer for recursion.
+        self.interesting.insert(key.clone(), m);
         if !m && depth < 3 {
             names.sort();
             names.dedup();
@@ -351,7 +356,25 @@ impl Machine<'_> {
                 let p = self.pointee(arg(0).0)?;
                 self.st.calls += 1;
                 let fill = if zero { Fill::Zero } else { Fill::Havoc(self.st.calls) };
-                self.st.refill(&self.w, p, true, fill);
+                let size = match self.size_of(&arg(0).1.deref(), span) {
+                    V::Int(size, _) if arg(0).1.depth() > 0 => size.max(1),
+                    _ => 0,
+                };
+                match self.settled(arg(2).0) {
+                    V::Int(n, _) if size > 0 && (0..=64 * size).contains(&n) && n % size == 0 => {
+                        for i in 0..n / size {
+                            let q = self.step(p, i)?;
+                            self.st.refill(&self.w, q, false, fill);
+                        }
+                    }
+                    // How much of it is not known: both versions must say the same.
+                    _ => {
+                        let n = self.w.name(name);
+                        let terms = self.terms(&v);
+                        self.log(What::Call(n, terms), span);
+                        self.st.refill(&self.w, p, true, fill);
+                    }
+                }
                 Ok(arg(0))
             }
             Builtin::Memcpy => {

@@ -48,16 +48,23 @@ pub fn from_pin(m: &mut Machine<'_>, number: usize, pairs: &[Pair<'_>], runs: &m
     let ranges: Vec<_> = pairs.iter().map(|p| p.before).collect();
     m.with_regions.insert((c.file, c.before.name.clone()), Rc::new(Code::of_body(&c.before.body, &ranges)));
     m.trusting = true;
-    let mut reached = std::collections::BTreeSet::new();
+    let (mut reached, mut covered) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
     let mut result = Found::Fine;
     for order in &orders {
         let entries: Vec<Entry> = order.iter().map(|&i| all[i].clone()).collect();
         let r = explore_runs(m, runs, look_on, &mut |m| run_entries(m, &entries));
         reached.extend(m.reached.iter().copied());
+        covered.extend(m.covered.iter().copied());
         match r {
             Found::Fine => {
                 let names: Vec<String> = entries.iter().map(|e| format!("{}()", e.1.name)).collect();
-                m.assumed.insert(format!("the code runs in the order {}", names.join(", then ")));
+                let order = names.join(", then ");
+                m.assumed.insert(match names.first() {
+                    Some(first) if names.len() > 1 => {
+                        format!("the code runs in the order {order}, and no further when {first} fails")
+                    }
+                    _ => format!("the code runs in the order {order}"),
+                });
             }
             other => {
                 result = other;
@@ -67,10 +74,11 @@ pub fn from_pin(m: &mut Machine<'_>, number: usize, pairs: &[Pair<'_>], runs: &m
     }
     m.trusting = false;
     m.with_regions.clear();
+    (m.reached, m.covered) = (reached, covered);
     if let Found::Fine = result
-        && let Some(k) = (0..pairs.len()).find(|k| !reached.contains(k))
+        && let Some(k) = (0..pairs.len()).find(|&k| !m.is_reached(k))
     {
-        return Some(Found::Stopped(never_reached(c, pairs, k)));
+        return Some(Found::Stopped(never_reached(m, c, k)));
     }
     Some(result)
 }

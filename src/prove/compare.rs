@@ -238,6 +238,9 @@ fn difference(
     if let Some(text) = cell_difference(m, region, old_exit, new) {
         return Some(text);
     }
+    if let Some(text) = width_difference(m, new) {
+        return Some(text);
+    }
     forms(m, new, met);
     None
 }
@@ -385,6 +388,19 @@ fn new_warning(old: &[Ev], new: &[Ev]) -> Option<Warning> {
     })
 }
 
+/// A number that one version alone cuts (F20): the numbers tried are too small to show it. That a helper's `int`
+/// parameter goes is no loss: 2^31 pages are 8 TB.
+fn width_difference(m: &Machine<'_>, new: &State) -> Option<String> {
+    let (a, b) = (&m.st.narrowed, &new.narrowed);
+    let text = |(from, to): &(u8, u8), who: &str| {
+        format!("a number of {from} bits is cut to {to} bits by the {who} code only: a large count comes out different")
+    };
+    match b.difference(a).next() {
+        Some(cut) => Some(text(cut, "new")),
+        None => a.difference(b).find(|c| c.1 < 32).map(|cut| text(cut, "old")),
+    }
+}
+
 /// Equal, as far as the trail knows.
 fn same(m: &mut Machine<'_>, a: V, b: V) -> bool {
     let (a, b) = (m.settled(a), m.settled(b));
@@ -398,6 +414,17 @@ fn cell_difference(m: &mut Machine<'_>, region: usize, exit: &Exit, new: &State)
     let mut places: BTreeSet<Ptr> = BTreeSet::new();
     places.extend(m.st.cells.keys().copied());
     places.extend(new.cells.keys().copied());
+    // What was filled as a whole, looked at in a few places: its first elements, and any field.
+    let any = m.w.name("…");
+    for s in [&m.st, new] {
+        for &(area, array, _) in s.fills.get(m.fills_from..).unwrap_or(&[]) {
+            for i in 0..if array { 4 } else { 1 } {
+                let at = Ptr { idx: area.idx + i, ..area };
+                places.insert(at);
+                places.insert(m.w.field(at, any));
+            }
+        }
+    }
     let open: BTreeSet<u32> = m.st.frames.iter().map(|f| f.id).collect();
     let here = m.frame().map_or(0, |f| f.id);
     let live = match exit {

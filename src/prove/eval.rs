@@ -308,6 +308,7 @@ impl Machine<'_> {
             if v == V::Str {
                 return Ok(());
             }
+            self.narrows(v, init, ty);
             return self.store(p, v, ty);
         };
         self.st.refill(&self.w, p, !ty.dims.is_empty(), Fill::Zero);
@@ -402,6 +403,7 @@ impl Machine<'_> {
             ExprKind::Assign(None, a, b) => {
                 let (v, _) = self.eval(b)?;
                 let (p, t) = self.place(a)?;
+                self.narrows(v, b, &t);
                 self.store(p, v, &t)?;
                 Ok((self.load(p, &t), t))
             }
@@ -431,6 +433,7 @@ impl Machine<'_> {
             ExprKind::Call { callee, args } => self.call(callee, args, e.span),
             ExprKind::Cast(t, x) => {
                 let (v, _) = self.eval(x)?;
+                self.narrows(v, x, t);
                 Ok((self.convert(v, t), t.clone()))
             }
             ExprKind::Sizeof(t) => Ok((self.size_of(t, e.span), ulong())),
@@ -462,7 +465,7 @@ impl Machine<'_> {
         V::Ptr(p)
     }
 
-    fn size_of(&mut self, t: &CType, span: Span) -> V {
+    pub(super) fn size_of(&mut self, t: &CType, span: Span) -> V {
         let elements: Option<u64> = t.dims.iter().copied().product::<Option<u64>>();
         let one = if t.ptr > 0 {
             Some(8)

@@ -36,6 +36,9 @@ pub struct Region {
     pub live: Vec<(Way, FxHashSet<NameId>)>,
     /// The old code calls a release itself.
     pub releases: bool,
+    /// Calls of both versions that a comparison must have passed, each, before the region is proved: what no run gets
+    /// to was not looked at.
+    pub calls: Vec<At>,
     /// Nothing but the end of the function follows.
     pub tail: bool,
     pub file: FileId,
@@ -80,6 +83,12 @@ pub struct Machine<'t> {
     pub holders: FxHashMap<Name, V>,
     /// A later entry runs: unknown pointers to a known kind of object are that object.
     pub later: bool,
+    /// Calls that the running region made, in both versions.
+    passed: BTreeSet<At>,
+    /// Calls that were made in a pair of runs that was compared, since the last reset.
+    pub covered: BTreeSet<At>,
+    /// Fills of memory before the running region.
+    pub fills_from: usize,
     /// Regions that were compared since the last reset, in a run in which the old code released a page if it has a
     /// release.
     pub reached: BTreeSet<usize>,
@@ -144,6 +153,9 @@ impl<'t> Machine<'t> {
             with_regions: FxHashMap::default(),
             holders: FxHashMap::default(),
             later: false,
+            passed: BTreeSet::new(),
+            covered: BTreeSet::new(),
+            fills_from: 0,
             reached: BTreeSet::new(),
             unions: FxHashMap::default(),
             learned: FxHashSet::default(),
@@ -263,7 +275,7 @@ impl<'t> Machine<'t> {
     /// reference in one memory and by a pin in the other, so neither version fits both.
     fn call_both(&mut self, file: FileId, c: &ChangedFunction, args: &[V], span: Span) -> Result<V, Stop> {
         let log_from = self.st.log.len();
-        self.st.used.clear();
+        self.begin_comparison();
         let snapshot = self.st.clone();
         self.phase = Phase::Before;
         let old_value = match self.call_function(file, &c.before, args, span) {
@@ -424,6 +436,10 @@ impl<'t> Machine<'t> {
             *last = made;
         }
         if i128::from(*guessed) > most || (made > start && *turns > most_of_all) {
+            // The old code came to its end: that the new one does not is no reason to look away.
+            if self.phase == Phase::After {
+                return self.unsupported(span, "a loop that goes on where the old code was through");
+            }
             return Err(Stop::Prune);
         }
         if *turns > 400 {
@@ -464,6 +480,26 @@ impl<'t> Machine<'t> {
         }
     }
 
+    fn begin_comparison(&mut self) {
+        self.st.used.clear();
+        self.st.narrowed.clear();
+        self.passed.clear();
+        self.fills_from = self.st.fills.len();
+    }
+
+    /// Notes a call that a changed region makes.
+    pub fn passes(&mut self, span: Span) {
+        if self.phase != Phase::Both {
+            let at = self.at(span);
+            self.passed.insert(at);
+        }
+    }
+
+    /// Whether region `k` was compared, and every call that must be.
+    pub fn is_reached(&self, k: usize) -> bool {
+        self.reached.contains(&k) && self.regions[k].calls.iter().all(|c| self.covered.contains(c))
+    }
+
     /// Runs a changed region in both versions and compares.
     pub fn region(&mut self, number: usize) -> Result<Exit, Stop> {
         let r = &self.regions[number];
@@ -474,7 +510,7 @@ impl<'t> Machine<'t> {
             return self.run(&code);
         }
         let log_from = self.st.log.len();
-        self.st.used.clear();
+        self.begin_comparison();
         let snapshot = self.st.clone();
         self.phase = Phase::Before;
         let exit = self.run(&before);
@@ -507,6 +543,7 @@ impl<'t> Machine<'t> {
         if released || !self.regions[number].releases {
             self.reached.insert(number);
         }
+        self.covered.append(&mut self.passed);
         let new = std::mem::replace(&mut self.st, old);
         match super::compare::compare(self, number, log_from, &exit, &new, &new_exit) {
             Ok(met) => self.refinements.extend(met),
@@ -518,6 +555,23 @@ impl<'t> Machine<'t> {
         let [_, mem] = new.mems;
         self.st.take_after(mem, new.held);
         Ok(exit)
+    }
+
+    /// Notes that a number that is no constant is converted to a type that holds less of it.
+    pub fn narrows(&mut self, v: V, e: &Expr, ty: &CType) {
+        let from = match v {
+            V::Int(_, from) => Some(from),
+            V::Term(t) => self.w.ty(t),
+            _ => None,
+        };
+        if let (Some(from), Some(to)) = (from, int_type(ty))
+            && to.bits > 1
+            && from.bits > to.bits
+            && self.phase != Phase::Both
+            && !matches!(e.kind, crate::ast::ExprKind::Int { .. })
+        {
+            self.st.narrowed.insert((from.bits, to.bits));
+        }
     }
 
     /// The value of a C type conversion.

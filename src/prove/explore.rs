@@ -15,7 +15,7 @@ use super::code::{Code, Op, Way};
 use super::compare::Diff;
 use super::exec::{Machine, Region, local_types};
 use super::live::live_in;
-use super::state::Fill;
+use super::state::{At, Fill};
 use super::task::{ChangedFunction, HeldBy, Stopped};
 use super::trail::Stop;
 use super::value::{Obj, Ptr};
@@ -51,6 +51,7 @@ pub(super) fn explore_runs(
     let limit = if m.trusting { m.task.budget.runs } else { m.task.budget.runs / 2 };
     let mut left = limit;
     m.reached.clear();
+    m.covered.clear();
     // One run may pass a region often: what is compared is bounded as well.
     let compared = m.compared;
     let met = m.refinements.clone();
@@ -131,14 +132,33 @@ pub(super) fn compile_regions(m: &mut Machine<'_>, c: &ChangedFunction, pairs: &
         for s in p.before.stmts() {
             s.walk_exprs(&mut |e| releases |= e.call().is_some_and(|(n, _)| m.task.api.release(n).is_some()));
         }
+        let mut calls = must_pass(m, c, &p.before, false);
+        calls.extend(must_pass(m, c, &p.after, true));
         out.push(Region {
             releases,
+            calls,
             tail,
             before: Rc::new(before),
             after: Rc::new(after),
             types: types.clone(),
             live,
             file: c.file,
+        });
+    }
+    out
+}
+
+/// Calls of a version of a region that take, drop or dirty pages, or run a function that the plan changes.
+fn must_pass(m: &Machine<'_>, c: &ChangedFunction, range: &super::code::Range<'_>, after: bool) -> Vec<At> {
+    let mut out = Vec::new();
+    for s in range.stmts() {
+        s.walk_exprs(&mut |e| {
+            if let Some((n, _)) = e.call()
+                && (super::pages::PAGE_FUNCTIONS.contains(&&**n)
+                    || m.task.changed.iter().any(|o| o.file == c.file && o.before.name == *n))
+            {
+                out.push(At { file: c.file, span: e.span, after });
+            }
         });
     }
     out
@@ -287,7 +307,7 @@ pub fn prove_function(m: &mut Machine<'_>, number: usize, runs: &mut u64) -> Fou
         }),
         (Some(tier), _) => run(m, tier, LOOK_ON).unwrap_or(Found::Fine),
         (None, Some(s)) => Found::Stopped(s),
-        (None, None) => Found::Stopped(never_reached(c, &[], 0)),
+        (None, None) => Found::Stopped(never_reached(m, c, usize::MAX)),
     }
 }
 
@@ -347,20 +367,20 @@ fn locally(
         });
         m.plain = false;
         match r {
-            Found::Fine if m.reached.contains(&k) => {}
-            Found::Fine => return Found::Stopped(never_reached(c, pairs, k)),
+            Found::Fine if m.is_reached(k) => {}
+            Found::Fine => return Found::Stopped(never_reached(m, c, k)),
             other => return other,
         }
     }
     Found::Fine
 }
 
-pub(super) fn never_reached(c: &ChangedFunction, pairs: &[Pair<'_>], k: usize) -> Stopped {
-    let span = pairs.get(k).and_then(|p| p.before.stmts().first()).map_or(c.before.name_span, |s| s.span);
+pub(super) fn never_reached(m: &Machine<'_>, c: &ChangedFunction, k: usize) -> Stopped {
+    let missed = m.regions.get(k).and_then(|r| r.calls.iter().find(|c| !m.covered.contains(c)));
     Stopped {
         file: c.file,
-        span,
-        after: false,
+        span: missed.map_or(c.before.name_span, |at| at.span),
+        after: missed.is_some_and(|at| at.after),
         construct: "no run gets through the changed code within the bounds".into(),
     }
 }
@@ -395,8 +415,8 @@ fn from_entry(
         m.run_until(&code, &mut |pc| !to_the_end && !ahead.get(pc).copied().unwrap_or(false)).map(|_| ())
     });
     match r {
-        Found::Fine => match (0..pairs.len()).find(|k| !m.reached.contains(k)) {
-            Some(k) => Found::Stopped(never_reached(c, pairs, k)),
+        Found::Fine => match (0..pairs.len()).find(|&k| !m.is_reached(k)) {
+            Some(k) => Found::Stopped(never_reached(m, c, k)),
             None => Found::Fine,
         },
         other => other,

@@ -1,9 +1,22 @@
 //! Wrong variants of a right rewrite: the test of the proof itself.
 //!
-//! One change each, made in the text after the rewrite wherever the shape occurs: count off by one or constant, array
-//! shifted, release dropped, doubled or swapped with its neighbour, dirtying dropped, added or inverted, a guard
-//! dropped or inverted, a loop bound off by one (F4, F5, F6, F9, F10, F12, F14 of SEMANTICS 3, and what the others come
-//! down to in one place). A mutant may happen to be equivalent; who counts survivors argues them one by one.
+//! One change each, made in the text after the rewrite wherever the shape occurs. By the forbidden kinds of SEMANTICS 3:
+//!
+//! | kind | mutant |
+//! |---|---|
+//! | F1 unbalanced | the acquire call is the old one again |
+//! | F2 error path left, F9 double release | release dropped, doubled; the old call in place of an unpin |
+//! | F4 dirty lost, F5 dirty added, F16 one bool for all | dirtying dropped, added, inverted, always, never |
+//! | F6 hoisted, F7 and F8 under a lock, F18 freed first | release swapped with its neighbour |
+//! | F10 count, F20 width | count plus one, minus one, one, cut to 8 bits |
+//! | F11 sign, F12 hole, F3 guarded page | the guard dropped or inverted |
+//! | F13 sentinel | the test for the NULL that ends a loop always holds |
+//! | F14 offset | array shifted, start off by one |
+//! | F15 counter | the local count is consumed behind the call |
+//! | F19 step | the loop skips every other entry; bound off by one |
+//!
+//! F17 (an argument with side effects) needs a rewrite that evaluates one; its fixture is written by hand. A mutant may
+//! happen to be equivalent; who counts survivors argues them one by one.
 
 use crate::ast::{BinOp, Expr, ExprKind, Function, Stmt, StmtKind};
 use crate::parse::function_from_source;
@@ -34,6 +47,7 @@ impl Mutant {
 const RELEASES: &[&str] = &[
     "put_user_page",
     "put_user_pages",
+    "put_user_pages_dirty",
     "put_user_pages_dirty_lock",
     "unpin_user_page",
     "unpin_user_pages",
@@ -69,7 +83,7 @@ fn of_function(f: &Function, text: &[u8], out: &mut Vec<Mutant>) {
             add("guard inverted", cond.span, format!("(!({c}))"));
             add("guard dropped", cond.span, "(1)".into());
         }
-        if let StmtKind::For { init: Some(init), cond: Some(cond), body, .. } = &s.kind
+        if let StmtKind::For { init: Some(init), cond: Some(cond), step, body } = &s.kind
             && releases(body)
         {
             if let ExprKind::Binary(BinOp::Lt, a, b) = &cond.kind {
@@ -78,7 +92,17 @@ fn of_function(f: &Function, text: &[u8], out: &mut Vec<Mutant>) {
             if let StmtKind::Expr(Expr { kind: ExprKind::Assign(None, a, b), span }) = &init.kind {
                 add("start off by one", *span, format!("{} = {} + 1", a.span.text(text), b.span.text(text)));
             }
+            if let Some(Expr { kind: ExprKind::IncDec { inc: true, operand, .. }, span }) = step {
+                add("every other entry", *span, format!("{} += 2", operand.span.text(text)));
+            }
         }
+        if let StmtKind::While { cond, body } | StmtKind::For { cond: Some(cond), body, .. } = &s.kind
+            && matches!(cond.kind, ExprKind::Index(..))
+            && releases(body)
+        {
+            add("sentinel ignored", cond.span, "(1)".into());
+        }
+        s.exprs(&mut |e| acquire(e, &mut add));
         if let StmtKind::Expr(e) = &s.kind {
             call(s, e, text, &mut add);
         }
@@ -109,6 +133,17 @@ fn neighbours(list: &[Stmt], text: &[u8], add: &mut dyn FnMut(&str, Span, String
     }
 }
 
+/// The pages are taken by the call that does not count pins.
+fn acquire(e: &Expr, add: &mut dyn FnMut(&str, Span, String)) {
+    e.walk(&mut |e| {
+        if let ExprKind::Call { callee, .. } = &e.kind
+            && let Some(twin) = callee.ident().and_then(|n| n.strip_prefix("pin_user_pages"))
+        {
+            add("acquire left", callee.span, format!("get_user_pages{twin}"));
+        }
+    });
+}
+
 fn call(s: &Stmt, e: &Expr, text: &[u8], add: &mut dyn FnMut(&str, Span, String)) {
     let Some((name, args)) = e.call() else { return };
     let arg = |i: usize| args.get(i).map(|a| a.span.text(text)).unwrap_or_default();
@@ -122,6 +157,12 @@ fn call(s: &Stmt, e: &Expr, text: &[u8], add: &mut dyn FnMut(&str, Span, String)
     add("release dropped", s.span, ";".into());
     add("release doubled", s.span, format!("{{ {0} {0} }}", s.span.text(text)));
     let (array, count) = (arg(0), arg(1));
+    if let (Some(_), ExprKind::Call { callee, .. }) = (name.strip_prefix("unpin_user_page"), &e.kind) {
+        let old = if args.len() < 2 { "put_page" } else { "release_pages" };
+        if args.len() < 3 {
+            add("old release left", callee.span, old.into());
+        }
+    }
     if args.len() < 2 {
         add("dirtying added", s.span, format!("{{ set_page_dirty_lock({array}); {name}({array}); }}"));
         return;
@@ -129,6 +170,10 @@ fn call(s: &Stmt, e: &Expr, text: &[u8], add: &mut dyn FnMut(&str, Span, String)
     let third = if args.len() > 2 { format!(", {}", arg(2)) } else { String::new() };
     add("count plus one", s.span, format!("{name}({array}, ({count}) + 1{third});"));
     add("count minus one", s.span, format!("{name}({array}, ({count}) - 1{third});"));
+    add("count cut to 8 bits", s.span, format!("{name}({array}, (u8)({count}){third});"));
+    if args.get(1).is_some_and(|c| c.ident().is_some()) {
+        add("counter consumed", s.span, format!("{{ {name}({array}, {count}{third}); {count} = 0; }}"));
+    }
     add("count one", s.span, format!("{name}({array}, {}{third});", if count == "1" { "2" } else { "1" }));
     add("array shifted", s.span, format!("{name}(({array}) + 1, {count}{third});"));
     if args.len() > 2 {

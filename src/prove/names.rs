@@ -192,7 +192,6 @@ pub fn builtin(name: &str) -> Option<Builtin> {
         | "trace_mm_page_free"
         | "prefetch"
         | "prefetchw"
-        | "INIT_LIST_HEAD"
         | "fallthrough"
         | "smp_wmb"
         | "smp_rmb" => Nothing,

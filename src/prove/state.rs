@@ -41,7 +41,7 @@ pub enum Fill {
 }
 
 /// A place in the source, for the story.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct At {
     pub file: FileId,
     pub span: Span,
@@ -128,6 +128,8 @@ pub struct State {
     /// Depth of atomic sections.
     pub atomic: i32,
     pub freed: FxHashSet<Ptr>,
+    /// Conversions of the region to a type that holds less: width from, width to, of numbers that are no constants.
+    pub narrowed: std::collections::BTreeSet<(u8, u8)>,
     /// Page functions called, by name.
     pub used: std::collections::BTreeSet<&'static str>,
 }
@@ -151,6 +153,7 @@ impl State {
             next_frame: 0,
             atomic: 0,
             freed: FxHashSet::default(),
+            narrowed: std::collections::BTreeSet::new(),
             used: std::collections::BTreeSet::new(),
         }
     }
@@ -209,10 +212,16 @@ impl State {
 
     /// What the place holds.
     pub fn read(&self, w: &mut World, p: Ptr, ty: &CType) -> V {
-        if let Some(&v) = self.cells.get(&p) {
-            return v;
+        match self.cells.get(&p) {
+            Some(&v) => v,
+            None => self.unwritten(w, p, ty, self.fills.len()),
         }
-        let (area, fill) = self.fill_of(w, p);
+    }
+
+    /// What the place holds by the first `upto` fills alone. A copy took over what was written to its source before, so
+    /// what it holds else is what the source held when the copy was made, whatever happened to the source since.
+    fn unwritten(&self, w: &mut World, p: Ptr, ty: &CType, upto: usize) -> V {
+        let (at, area, fill) = self.fill_of(w, p, upto);
         match fill {
             Fill::Zero => V::Int(0, super::value::int_type(ty).unwrap_or(super::value::ITy::ULONG)),
             Fill::Poison => V::Poison,
@@ -220,20 +229,20 @@ impl State {
             Fill::Havoc(n) => V::Term(w.term(Term::Havoc(n, p), super::value::int_type(ty))),
             Fill::CopyOf(from) => {
                 let q = rebase(w, p, area, from);
-                self.read(w, q, ty)
+                self.unwritten(w, q, ty, at)
             }
         }
     }
 
-    /// What fills the place; a copy is followed to its source.
-    fn fill_of(&self, w: &World, p: Ptr) -> (Ptr, Fill) {
-        for &(area, array, fill) in self.fills.iter().rev() {
+    /// What fills the place, among the first `upto` fills, and which of them it is.
+    fn fill_of(&self, w: &World, p: Ptr, upto: usize) -> (usize, Ptr, Fill) {
+        for (at, &(area, array, fill)) in self.fills.iter().enumerate().take(upto).rev() {
             let hit = if array { w.inside_array(p, area) } else { w.inside(p, area) };
             if hit {
-                return (area, fill);
+                return (at, area, fill);
             }
         }
-        (p, Fill::Lazy)
+        (0, p, Fill::Lazy)
     }
 
     /// Forgets what was written to an area and fills it.

@@ -166,7 +166,8 @@ impl Trail {
         let zero = |w: &World, x: TermId| matches!(w.get(x), Term::Val(V::Int(0, _)));
         match w.get(t).clone() {
             Term::Un('!', a) => return Ok(!self.decide(w, a)?),
-            Term::Cast(_, a) => return self.decide(w, a),
+            Term::Cast(to, a) if to.bits == 1 || w.ty(a).is_none() => return self.decide(w, a),
+            Term::Cast(..) => return Ok(!self.compare(w, t, BinOp::Eq, 0)?),
             Term::Bin(BinOp::Ne, a, b) if zero(w, b) => return self.decide(w, a),
             Term::Bin(BinOp::Eq, a, b) if zero(w, b) => return Ok(!self.decide(w, a)?),
             Term::Bin(BinOp::Ne, a, b) if zero(w, a) => return self.decide(w, b),
@@ -309,6 +310,9 @@ impl Trail {
                     let v = self.number(w, a)?;
                     return Ok(holds(to.wrap(v), op, c));
                 }
+                if let Some(v) = self.cut(w, to, a)? {
+                    return Ok(holds(v, op, c));
+                }
                 return self.compare(w, a, op, c);
             }
             // Comparisons give 0 or 1.
@@ -355,6 +359,35 @@ impl Trail {
         };
         self.notes.push(Note::Compared(t, word, c));
         Ok(yes)
+    }
+
+    /// Whether the conversion of `a` to a type that is too narrow for it changes the number; if so the result, for one
+    /// such number: a negative one that went through an unsigned variable, or the first but one that is too large.
+    fn cut(&mut self, w: &mut World, to: ITy, a: TermId) -> Result<Option<i128>, Stop> {
+        let Some(from) = w.ty(a) else { return Ok(None) };
+        let d = self.dom(w, a);
+        if to.bits == 1 || self.values.contains_key(&a) || d.lo >= to.min() && d.hi <= to.max() {
+            return Ok(None);
+        }
+        let cut = if to.signed && !from.signed { from.wrap(NEGATIVE) } else { (1i128 << to.bits) + 1 };
+        // A count of more than 2^31 pages is 8 TB: not tried as such.
+        let tried = cut < 1 << 31 || cut == from.wrap(NEGATIVE);
+        let fits = Dom { lo: d.lo.max(to.min()), hi: d.hi.min(to.max()), not: d.not.clone() };
+        let never = fits.lo > fits.hi;
+        let cut = if never && !d.has(cut) { d.lo } else { cut };
+        if never || tried && d.has(cut) && self.choose(2) == 1 {
+            self.values.insert(a, V::Int(cut, from));
+            if !self.propagate(w) || !self.consistent(w) {
+                return Err(Stop::Prune);
+            }
+            self.notes.push(Note::Value(a, V::Int(cut, from)));
+            return Ok(Some(to.wrap(cut)));
+        }
+        self.doms.insert(a, fits);
+        if !self.propagate(w) || !self.consistent(w) {
+            return Err(Stop::Prune);
+        }
+        Ok(None)
     }
 
     /// The term as a number, picked from the bounded set if it is not known yet.

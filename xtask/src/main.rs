@@ -1,14 +1,15 @@
 //! Tasks of the house: checks, real trees, times. Run one with `cargo xtask NAME`; without a name they are listed.
 //!
 //! A task may read every file of the repository and start programs. It knows nothing of the inside of the analysis:
-//! where it needs gupconv, it runs the release binary as a user does. One task links the library: the conformance run
-//! of the page model.
+//! where it needs gupconv, it runs the release binary as a user does. Two tasks link the library: the conformance run
+//! of the page model, and the mutants of the plans.
 
 mod bench;
 mod build;
 mod conformance;
 mod corpus;
 mod fixtures;
+mod mutants;
 mod repo;
 mod rule;
 mod tidy;
@@ -28,6 +29,7 @@ const TASKS: &[Task] = &[
     ("new-rule", "NAME: make the file, the registration and the fixture folder of a rewrite rule", rule::new),
     ("corpus", "[--tree DIR] [--build]: run on a real kernel tree and check what comes out", corpus::run),
     ("conformance", "--tree DIR [--sequences N]: the page model against the functions of a tree", conformance::main),
+    ("mutants", "--tree DIR [--proofs-only]: every wrong variant of every proved plan must be refused", mutants::run),
     ("bench", "[--tree DIR] [--runs N]: time scan against ripgrep and Coccinelle, side by side", bench::run),
 ];
 
