@@ -3,7 +3,7 @@
 //! The first line of `before.c` is a comment with options (`prove: 3arg always-write atomic=f locked=f trace=f,g strict
 //! tracked`). The first line of `expect.txt` is the outcome with its refinements; every further line must occur in the
 //! counterexample, the assumptions or the name of the construct that stopped the proof. A line `runs <= N` bounds the
-//! number of pairs compared.
+//! number of pairs compared. With `GUPCONV_STORIES` set, every proof is printed.
 
 #[path = "prove/mutants.rs"]
 mod mutants;
@@ -18,6 +18,9 @@ fn check(dir: &Path) -> Result<(), Failed> {
     let case = Case::read(dir)?;
     let proof = case.prove();
     let text = show(&proof, &case);
+    if std::env::var_os("GUPCONV_STORIES").is_some() {
+        eprintln!("--- {}\n{text}", dir.display());
+    }
     let expect = std::fs::read_to_string(dir.join("expect.txt")).unwrap_or_default();
     let mut lines = expect.lines();
     let head = text.lines().next().unwrap_or_default().to_string();

@@ -137,6 +137,8 @@ impl Machine<'_> {
         }
     }
     fn operate_pointer(&mut self, op: BinOp, x: V, tx: &CType, y: V, ty: &CType, span: Span) -> Result<V, Stop> {
+        // Whether two pages are the same one.
+        self.observed |= [(x, tx), (y, ty)].iter().all(|(v, t)| matches!(v, V::Page(_)) || t.page_depth() == Some(1));
         if let Some(v) = binary(op, x, y) {
             return Ok(v);
         }

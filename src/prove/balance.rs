@@ -52,13 +52,23 @@ pub fn unbalanced(task: &Task<'_>) -> Option<String> {
     for (at, (f, calls)) in &acquires {
         let kept = |k: &Count, n: &Count| n.get + calls.len() > k.get || n.pin < k.pin + calls.len();
         if let Some(name) = left(task, *at, f, calls, &kept) {
-            return Some(story(task, f, &name, "is dropped as a pin: the count of each page falls by 1023"));
+            return Some(story(
+                task,
+                f,
+                &name,
+                "still takes plain references, which the changed code drops as pins: the count of each page falls by 1023",
+            ));
         }
     }
     for (at, (f, calls)) in &releases {
         let kept = |k: &Count, n: &Count| n.put + calls.len() > k.put || n.unpin == 0;
         if let Some(name) = left(task, *at, f, calls, &kept) {
-            return Some(story(task, f, &name, "drops one reference of a pin: 1023 are left for ever"));
+            return Some(story(
+                task,
+                f,
+                &name,
+                "still drops one reference where a pin of 1024 is held: 1023 are left on each page, for ever",
+            ));
         }
     }
     None
@@ -107,7 +117,7 @@ fn story(task: &Task<'_>, f: &Function, call: &str, what: &str) -> String {
     let others: Vec<String> = task.changed.iter().map(|c| format!("{}()", c.before.name)).collect();
     let among = if task.changed.iter().any(|c| c.before.name == f.name) { "not all of" } else { "not" };
     format!(
-        "not all calls of the trace change together\n  {} is changed, {among} {}()\n  what {call} takes or holds {what}\n",
+        "not all calls of the trace change together\n  {} is changed, {among} {}()\n  {call} {what}\n",
         others.join(", "),
         f.name
     )

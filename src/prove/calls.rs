@@ -330,6 +330,14 @@ impl Machine<'_> {
                     return Ok((V::NULL, CType::unknown()));
                 }
                 let p = Ptr { obj: self.w.obj(Obj::Alloc(number, n)), path: 0, idx: 0 };
+                let elements = match name {
+                    "devm_kcalloc" => Some(1),
+                    _ if name.contains("calloc") || name.contains("alloc_array") => Some(0),
+                    _ => None,
+                };
+                if let Some(i) = elements {
+                    self.st.sizes.insert(number, arg(i).0);
+                }
                 let fill = if b == Builtin::Alloc { Fill::Poison } else { Fill::Zero };
                 self.st.refill(&self.w, p, true, fill);
                 Ok((V::Ptr(p), CType::unknown()))

@@ -38,7 +38,9 @@ pub struct Diff {
 impl Diff {
     /// Short ones first.
     pub fn size(&self) -> usize {
-        self.notes.len() + self.logs[0].len() + self.logs[1].len() + 4 * usize::from(self.odd)
+        // A struct or array that is NULL against all sense is the last that a reader wants to be told of.
+        let absurd = self.what.ends_with("is NULL and is followed");
+        self.notes.len() + self.logs[0].len() + self.logs[1].len() + 4 * usize::from(self.odd) + 8 * usize::from(absurd)
     }
 }
 
@@ -114,10 +116,9 @@ fn odd(m: &Machine<'_>) -> bool {
 }
 
 fn mixed_text(page: usize, h: super::state::Held, refs: i32) -> String {
-    format!(
-        "page {page}: a reference is dropped by the call of the other kind: {} pin(s) and {} plain reference(s) are left (count {refs})",
-        h.pin, h.get
-    )
+    let what =
+        if h.pin < 0 { "a plain reference is dropped as a pin" } else { "a pin is dropped as a plain reference" };
+    format!("page {page}: {what}, its count is {refs} then")
 }
 
 /// Compares the run of the old code, whose state is in the machine, with that of the new code.
@@ -137,17 +138,20 @@ pub fn compare(
         let line = |s: &State, k: usize| {
             let f = s.mems[k].folio(crate::model::FolioId(i as u8));
             format!(
-                "refs {}, {}{}{}",
+                "{} reference(s), {}{}{}",
                 f.refs,
                 if f.dirty { "dirty" } else { "clean" },
-                if f.tagged { ", tagged" } else { "" },
+                if f.tagged { " and to be written back" } else { "" },
                 if f.freed { ", freed" } else { "" }
             )
         };
-        pages.push(format!("page {i}: before {}; after {}", line(&m.st, 0), line(new, 1)));
+        let (old, new) = (line(&m.st, 0), line(new, 1));
+        if old != new && new_exit.is_ok() {
+            pages.push(format!("page {i} is left with: {old}, by the old code; {new}, by the new code"));
+        }
     }
     let end = |m: &Machine<'_>, e: &Exit| match e {
-        Exit::Way(Way::Fall) => "goes on".to_string(),
+        Exit::Way(Way::Fall) => "the code behind goes on".to_string(),
         Exit::Way(Way::Break) => "break".into(),
         Exit::Way(Way::Continue) => "continue".into(),
         Exit::Way(Way::Goto(n)) => format!("goto {n}"),

@@ -126,6 +126,16 @@ impl Machine<'_> {
         if is_struct(ty) {
             return V::Agg(p);
         }
+        if let Obj::Alloc(number, _) = self.w.what(p.obj)
+            && p.path == 0
+            && let Some(&n) = self.st.sizes.get(&number)
+            && let V::Int(n, _) = self.settled(n)
+            && !(0..n.max(0)).contains(&i128::from(p.idx))
+        {
+            // Behind the end of the allocation.
+            return V::Poison;
+        }
+        self.reads(p);
         if let Some((up, group)) = self.union_of(p)
             && let Some(&last) = self.st.unions.get(&(up, group))
             && self.w.parent(p).is_some_and(|(_, f)| f != last)
@@ -159,6 +169,7 @@ impl Machine<'_> {
             return Ok(());
         }
         let v = self.convert(v, ty);
+        self.writes(p);
         if let Some((up, group)) = self.union_of(p)
             && let Some((_, f)) = self.w.parent(p)
         {
@@ -224,7 +235,12 @@ impl Machine<'_> {
                 };
                 let ty = self.field_type(&t, name);
                 let n = self.w.name(name);
-                Ok((self.w.field(p, n), ty))
+                let p = self.w.field(p, n);
+                if let Some(tag) = t.tag() {
+                    let tag = self.w.name(tag);
+                    self.tags.insert(p, tag);
+                }
+                Ok((p, ty))
             }
             ExprKind::Cast(t, x) => {
                 let (p, _) = self.place(x)?;

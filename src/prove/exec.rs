@@ -65,6 +65,12 @@ pub struct Machine<'t> {
     pub trusting: bool,
     /// All pages are plain and distinct: only references are looked at.
     pub plain: bool,
+    /// Nothing but references can differ so far: pages are plain and distinct.
+    pub additive: bool,
+    /// A run looked at a page, compared two, or dirtied one.
+    pub observed: bool,
+    /// The changed code asks for flags of pages: the second page may be odd as well.
+    pub asks: bool,
     /// The code may run where sleeping is forbidden; chosen at the start of a run.
     pub steps: u64,
     /// Folios that the first page of a run may lie in.
@@ -84,7 +90,7 @@ pub struct Machine<'t> {
     /// A later entry runs: unknown pointers to a known kind of object are that object.
     pub later: bool,
     /// Calls that the running region made, in both versions.
-    passed: BTreeSet<At>,
+    pub(super) passed: BTreeSet<At>,
     /// Calls that were made in a pair of runs that was compared, since the last reset.
     pub covered: BTreeSet<At>,
     /// Fills of memory before the running region.
@@ -92,6 +98,8 @@ pub struct Machine<'t> {
     /// Regions that were compared since the last reset, in a run in which the old code released a page if it has a
     /// release.
     pub reached: BTreeSet<usize>,
+    /// Struct that a field place lies in.
+    pub(super) tags: FxHashMap<Ptr, NameId>,
     /// Union that a field belongs to, and its first member, which names what nobody has written yet.
     pub(super) unions: FxHashMap<NameId, (u32, NameId)>,
     pub(super) learned: FxHashSet<Name>,
@@ -144,6 +152,9 @@ impl<'t> Machine<'t> {
             old_faults: 0,
             trusting: false,
             plain: false,
+            additive: false,
+            observed: false,
+            asks: false,
             steps: 0,
             flavours: super::pages::flavours(true, false, false),
             now: Span::default(),
@@ -157,6 +168,7 @@ impl<'t> Machine<'t> {
             covered: BTreeSet::new(),
             fills_from: 0,
             reached: BTreeSet::new(),
+            tags: FxHashMap::default(),
             unions: FxHashMap::default(),
             learned: FxHashSet::default(),
             codes: FxHashMap::default(),
@@ -480,26 +492,6 @@ impl<'t> Machine<'t> {
         }
     }
 
-    fn begin_comparison(&mut self) {
-        self.st.used.clear();
-        self.st.narrowed.clear();
-        self.passed.clear();
-        self.fills_from = self.st.fills.len();
-    }
-
-    /// Notes a call that a changed region makes.
-    pub fn passes(&mut self, span: Span) {
-        if self.phase != Phase::Both {
-            let at = self.at(span);
-            self.passed.insert(at);
-        }
-    }
-
-    /// Whether region `k` was compared, and every call that must be.
-    pub fn is_reached(&self, k: usize) -> bool {
-        self.reached.contains(&k) && self.regions[k].calls.iter().all(|c| self.covered.contains(c))
-    }
-
     /// Runs a changed region in both versions and compares.
     pub fn region(&mut self, number: usize) -> Result<Exit, Stop> {
         let r = &self.regions[number];
@@ -536,6 +528,9 @@ impl<'t> Machine<'t> {
         self.phase = Phase::Both;
         old.sync(&self.pages)?;
         self.st.sync(&self.pages)?;
+        if let Some(text) = self.aliased(&old) {
+            return self.unsupported(self.now, text);
+        }
         self.compared += 1;
         let released = old.log[log_from.min(old.log.len())..]
             .iter()
@@ -555,23 +550,6 @@ impl<'t> Machine<'t> {
         let [_, mem] = new.mems;
         self.st.take_after(mem, new.held);
         Ok(exit)
-    }
-
-    /// Notes that a number that is no constant is converted to a type that holds less of it.
-    pub fn narrows(&mut self, v: V, e: &Expr, ty: &CType) {
-        let from = match v {
-            V::Int(_, from) => Some(from),
-            V::Term(t) => self.w.ty(t),
-            _ => None,
-        };
-        if let (Some(from), Some(to)) = (from, int_type(ty))
-            && to.bits > 1
-            && from.bits > to.bits
-            && self.phase != Phase::Both
-            && !matches!(e.kind, crate::ast::ExprKind::Int { .. })
-        {
-            self.st.narrowed.insert((from.bits, to.bits));
-        }
     }
 
     /// The value of a C type conversion.

@@ -40,7 +40,31 @@ pub enum Found {
 pub(super) const LOOK_ON: u64 = 200;
 
 /// Explores all runs from one starting point; `look_on` more after the first difference.
+///
+/// First with pages that are plain and distinct, where nothing but references can differ. Taking and dropping
+/// references adds up entry by entry: two runs that drop the same entries of an array drop the same pages whichever
+/// entries are the same page, and distinct pages hide nothing. This holds as long as no run looks at a page or dirties
+/// it; when one does, all is run again with pages of every kind and duplicates.
 pub(super) fn explore_runs(
+    m: &mut Machine<'_>,
+    runs: &mut u64,
+    look_on: u64,
+    start: &mut dyn FnMut(&mut Machine<'_>) -> Result<(), Stop>,
+) -> Found {
+    if m.additive {
+        m.observed = false;
+        let (met, assumed, spent) = (m.refinements.clone(), m.assumed.clone(), *runs);
+        let found = explore_pages(m, runs, look_on, start);
+        if !m.observed {
+            return found;
+        }
+        (m.refinements, m.assumed, *runs) = (met, assumed, spent);
+        m.additive = false;
+    }
+    explore_pages(m, runs, look_on, start)
+}
+
+fn explore_pages(
     m: &mut Machine<'_>,
     runs: &mut u64,
     look_on: u64,
@@ -74,6 +98,9 @@ pub(super) fn explore_runs(
         *runs += 1;
         m.restart(p);
         let r = start(m);
+        if m.additive && m.observed {
+            break;
+        }
         if let Some(d) = m.diff.take() {
             if best.as_ref().is_none_or(|b| d.size() < b.size()) {
                 best = Some(d);

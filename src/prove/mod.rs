@@ -15,6 +15,7 @@
 //! let proof = prove::prove(&task);
 //! ```
 
+mod alias;
 mod align;
 mod arith;
 mod balance;
@@ -35,6 +36,7 @@ mod story;
 mod task;
 mod trail;
 mod value;
+mod watch;
 
 pub use changed::changed_functions;
 pub use mutate::{Mutant, mutants};
@@ -45,7 +47,7 @@ use explore::Found;
 /// Proves a plan. Never fails: what cannot be done is [`Outcome::Unsupported`] with the construct.
 pub fn prove(task: &Task<'_>) -> Proof {
     let mut m = exec::Machine::new(task);
-    m.flavours = flavours(task);
+    prepare(&mut m);
     let mut runs = 0;
     let mut order: Vec<usize> = (0..task.changed.len()).collect();
     order.sort_by_key(|&i| (task.changed[i].file, task.changed[i].before.span.start));
@@ -98,8 +100,9 @@ pub fn prove(task: &Task<'_>) -> Proof {
     proof
 }
 
-/// The folios that matter for what the changed functions call.
-fn flavours(task: &Task<'_>) -> Vec<(crate::model::Folio, u8, &'static str)> {
+/// Which folios matter for what the changed functions call.
+fn prepare(m: &mut exec::Machine<'_>) {
+    let task = m.task;
     let mut names = std::collections::BTreeSet::new();
     for c in &task.changed {
         for f in [&c.before, &c.after] {
@@ -110,5 +113,8 @@ fn flavours(task: &Task<'_>) -> Vec<(crate::model::Folio, u8, &'static str)> {
     let dirtying = has(&|n| task.api.dirty(n).is_some() || n.ends_with("_dirty_lock") || n.ends_with("_pages_dirty"));
     let zero = !task.always_write;
     let batch = has(&|n| n == "release_pages");
-    pages::flavours(dirtying, zero, batch)
+    m.flavours = pages::flavours(dirtying, zero, batch);
+    m.asks = has(&|n| n.starts_with("Page"));
+    // release_pages() treats some pages in its own way.
+    m.additive = !dirtying && !batch && !m.asks;
 }

@@ -104,7 +104,7 @@ fn of_function(f: &Function, text: &[u8], out: &mut Vec<Mutant>) {
         }
         s.exprs(&mut |e| acquire(e, &mut add));
         if let StmtKind::Expr(e) = &s.kind {
-            call(s, e, text, &mut add);
+            call(f, s, e, text, &mut add);
         }
     });
 }
@@ -144,7 +144,18 @@ fn acquire(e: &Expr, add: &mut dyn FnMut(&str, Span, String)) {
     });
 }
 
-fn call(s: &Stmt, e: &Expr, text: &[u8], add: &mut dyn FnMut(&str, Span, String)) {
+/// Whether a local variable may still be read behind the statement.
+fn read_behind(f: &Function, name: &str, at: Span) -> bool {
+    let mut w = super::value::World::default();
+    let types = super::exec::local_types(&mut w, f);
+    let code = super::code::Code::of_body(&f.body, &[]);
+    let live = super::live::live_in(&mut w, &code, &types);
+    let here = code.ops.iter().position(|op| matches!(op, super::code::Op::Eval(e) if at.contains(e.span)));
+    let name = w.name(name);
+    types.contains_key(&name) && here.and_then(|pc| live.get(pc + 1)).is_some_and(|l| l.contains(&name))
+}
+
+fn call(f: &Function, s: &Stmt, e: &Expr, text: &[u8], add: &mut dyn FnMut(&str, Span, String)) {
     let Some((name, args)) = e.call() else { return };
     let arg = |i: usize| args.get(i).map(|a| a.span.text(text)).unwrap_or_default();
     if name.starts_with("set_page_dirty") || &**name == "SetPageDirty" {
@@ -170,8 +181,10 @@ fn call(s: &Stmt, e: &Expr, text: &[u8], add: &mut dyn FnMut(&str, Span, String)
     let third = if args.len() > 2 { format!(", {}", arg(2)) } else { String::new() };
     add("count plus one", s.span, format!("{name}({array}, ({count}) + 1{third});"));
     add("count minus one", s.span, format!("{name}({array}, ({count}) - 1{third});"));
-    add("count cut to 8 bits", s.span, format!("{name}({array}, (u8)({count}){third});"));
-    if args.get(1).is_some_and(|c| c.ident().is_some()) {
+    if !args.get(1).is_some_and(|c| matches!(c.kind, ExprKind::Int { .. })) {
+        add("count cut to 8 bits", s.span, format!("{name}({array}, (u8)({count}){third});"));
+    }
+    if args.get(1).and_then(Expr::ident).is_some_and(|c| read_behind(f, c, s.span)) {
         add("counter consumed", s.span, format!("{{ {name}({array}, {count}{third}); {count} = 0; }}"));
     }
     add("count one", s.span, format!("{name}({array}, {}{third});", if count == "1" { "2" } else { "1" }));

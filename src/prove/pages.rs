@@ -135,7 +135,7 @@ impl Machine<'_> {
     pub fn new_page(&mut self) -> Page {
         let n = self.pages.folios.len();
         if n == 0 {
-            let i = if self.plain { 0 } else { self.trail.choose(self.flavours.len()) };
+            let i = if self.plain || self.additive { 0 } else { self.trail.choose(self.flavours.len()) };
             let (folio, idx, text) = self.flavours[i];
             let lock = if self.page_locked { model::Lock::Caller } else { model::Lock::Free };
             self.pages.folios.push(Folio { lock, ..folio });
@@ -153,12 +153,24 @@ impl Machine<'_> {
         }
         // Four entries show every way of sharing; what comes behind them in a longer array is plain.
         self.pages.met += 1;
-        let choices = if self.plain || self.pages.met >= 4 { 1 } else { options.len() + 1 };
-        match self.trail.choose(choices) {
-            0 => {
+        let choices = if self.plain || self.additive || self.pages.met >= 4 { 1 } else { options.len() + 1 };
+        // Code that asks for flags may end early at a page that is not the first.
+        let odd: Vec<usize> = match (self.asks && n == 1, self.pages.folios.first(), self.flavours.first()) {
+            (true, Some(first), Some(plain)) if first.map == plain.0.map && !first.dirty => (1..self.flavours.len())
+                .filter(|&i| self.flavours[i].1 == 0 && (self.flavours[i].0.tagged || self.flavours[i].0.zero))
+                .collect(),
+            _ => Vec::new(),
+        };
+        match self.trail.choose(choices + odd.len()) {
+            i if i == 0 || i >= choices => {
+                let (folio, _, text) = self.flavours[if i == 0 { 0 } else { odd[i - choices] }];
                 let lock = if self.page_locked { model::Lock::Caller } else { model::Lock::Free };
-                self.pages.folios.push(Folio { lock, ..self.flavours[0].0 });
-                crate::model::FolioId(n.min(255) as u8).page(0)
+                self.pages.folios.push(Folio { lock, ..folio });
+                let p = crate::model::FolioId(n.min(255) as u8).page(0);
+                if i > 0 {
+                    self.trail.notes.push(Note::Text(format!("{} is {text}", self.w.show_value(V::Page(p)))));
+                }
+                p
             }
             i => options[i - 1],
         }
@@ -180,6 +192,16 @@ impl Machine<'_> {
             return Ok(None);
         }
         self.st.used.insert(function);
+        self.observed |= !matches!(
+            function,
+            "put_page"
+                | "put_user_page"
+                | "put_user_pages"
+                | "unpin_user_page"
+                | "unpin_user_pages"
+                | "get_page"
+                | "__free_page"
+        );
         let mut v = Vec::with_capacity(args.len());
         for a in args {
             v.push(self.eval(a)?);
@@ -402,6 +424,8 @@ impl Machine<'_> {
                         let p = self.new_page();
                         self.trail.set_value(t, V::Page(p));
                         self.trail.set_truth(t, true);
+                        let entry = self.w.show_ptr(Ptr { idx: base.idx + i as i64, ..base });
+                        self.trail.notes.push(Note::Text(format!("{entry} is {}", self.w.show_value(V::Page(p)))));
                         p
                     }
                 };

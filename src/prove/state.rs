@@ -122,6 +122,8 @@ pub struct State {
     pub occurred: FxHashMap<(NameId, Box<[TermId]>), u32>,
     pub calls: u32,
     pub allocs: u32,
+    /// Number of elements of an allocation, where the call says it.
+    pub sizes: FxHashMap<u32, V>,
     pub acquires: u32,
     pub frames: Vec<Frame>,
     pub next_frame: u32,
@@ -130,6 +132,13 @@ pub struct State {
     pub freed: FxHashSet<Ptr>,
     /// Conversions of the region to a type that holds less: width from, width to, of numbers that are no constants.
     pub narrowed: std::collections::BTreeSet<(u8, u8)>,
+    /// Fields that were written through a pointer of unknown origin; from this number on by the region itself.
+    pub written: Vec<Ptr>,
+    pub written_from: usize,
+    /// Two fields that are one if two unknown pointers are the same: the region wrote one, then read the other.
+    pub alias: Option<(Ptr, Ptr)>,
+    /// The same, with a write in front of the region.
+    pub earlier: std::collections::BTreeSet<(Ptr, Ptr)>,
     /// Page functions called, by name.
     pub used: std::collections::BTreeSet<&'static str>,
 }
@@ -148,11 +157,16 @@ impl State {
             occurred: FxHashMap::default(),
             calls: 0,
             allocs: 0,
+            sizes: FxHashMap::default(),
             acquires: 0,
             frames: Vec::new(),
             next_frame: 0,
             atomic: 0,
             freed: FxHashSet::default(),
+            written: Vec::new(),
+            written_from: 0,
+            alias: None,
+            earlier: Default::default(),
             narrowed: std::collections::BTreeSet::new(),
             used: std::collections::BTreeSet::new(),
         }

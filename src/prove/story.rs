@@ -8,6 +8,9 @@ use super::value::{TermId, V, World};
 use crate::model::Event;
 use crate::source::LineMap;
 
+/// Events of one line, and pages, that are told; a reader needs no more of what repeats itself.
+const SAME_LINE: usize = 6;
+
 impl Machine<'_> {
     /// `path:line` and the source line of a place.
     fn line(&self, at: At) -> (String, String) {
@@ -43,7 +46,10 @@ impl Machine<'_> {
         let mut out = String::new();
         let r = &self.regions[d.region];
         out.push_str(&format!("{}: {}\n", self.task.program.path(r.file), d.what));
-        let facts: Vec<String> = d.notes.iter().filter_map(|n| self.fact(n)).collect();
+        // Of a number that is known, how it compared does not matter.
+        let known = |t: &TermId| d.notes.iter().any(|n| matches!(n, Note::Value(x, V::Int(..)) if x == t));
+        let told = d.notes.iter().filter(|n| !matches!(n, Note::Compared(t, ..) if known(t)));
+        let facts: Vec<String> = told.filter_map(|n| self.fact(n)).collect();
         if !facts.is_empty() {
             out.push_str("given\n");
             let mut said: Vec<String> = Vec::new();
@@ -57,6 +63,7 @@ impl Machine<'_> {
         for (k, name) in ["before", "after"].iter().enumerate() {
             out.push_str(&format!("{name}\n"));
             let mut last = None;
+            let mut same = 0;
             for e in &d.logs[k] {
                 let text = match &e.what {
                     What::Page(Event::MightSleep | Event::Lock(_) | Event::Unlock(_)) | What::TryDirty(_) => continue,
@@ -64,10 +71,18 @@ impl Machine<'_> {
                 };
                 let (place, line) = self.line(e.at);
                 if last.as_ref() == Some(&(place.clone(), line.clone())) {
+                    same += 1;
+                    if same == SAME_LINE {
+                        out.push_str(&format!("  {:width$}  …\n", "", width = place.len()));
+                    }
+                    if same >= SAME_LINE {
+                        continue;
+                    }
                     out.push_str(&format!("  {:width$}  -> {text}\n", "", width = place.len()));
                 } else {
                     out.push_str(&format!("  {place}  {line}\n  {:width$}  -> {text}\n", "", width = place.len()));
                     last = Some((place, line));
+                    same = 0;
                 }
             }
             if k == 1
@@ -76,9 +91,12 @@ impl Machine<'_> {
                 let (place, line) = self.line(at);
                 out.push_str(&format!("  {place}  {line}\n"));
             }
+            if last.is_none() && (k == 0 || d.fault_at.is_none()) {
+                out.push_str("  nothing is released or dirtied\n");
+            }
             out.push_str(&format!("  => {}\n", d.ends[k]));
         }
-        for p in &d.pages {
+        for p in d.pages.iter().take(SAME_LINE) {
             out.push_str(&format!("{p}\n"));
         }
         out
@@ -94,6 +112,8 @@ impl Machine<'_> {
                 _ => format!("{} is {}", self.w.show(*t), if *b { "set" } else { "NULL or 0" }),
             },
             Note::Compared(t, op, c) => format!("{} {op} {c}", self.w.show_operand(*t)),
+            // Entries far behind repeat the first ones.
+            Note::Value(_, V::Page(p)) if usize::from(p.folio.0) > SAME_LINE => return None,
             Note::Value(t, V::Page(p)) => format!("{} is {}", self.w.show(*t), self.w.show_value(V::Page(*p))),
             Note::Value(t, v) => format!("{} is {}", self.w.show(*t), self.w.show_value(*v)),
         })

@@ -312,6 +312,9 @@ impl World {
             V::Int(n, ty) if ty.bits == 64 && !ty.signed && n > ITy::LONG.max() => {
                 format!("(unsigned long){}", ITy::LONG.wrap(n))
             }
+            V::Int(n, ITy::UINT | ITy::ULONG) if n <= ITy::UINT.max() && n > ITy::UINT.max() - 4096 => {
+                format!("(unsigned int){}", ITy::INT.wrap(n))
+            }
             V::Int(n, _) => n.to_string(),
             V::Term(t) => self.show(t),
             V::Ptr(p) => format!("&{}", self.show_ptr(p)),

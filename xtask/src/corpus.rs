@@ -3,7 +3,8 @@
 //! Invariants: every record of `scan` is complete; the number of threads, the PATH named and the way the files are
 //! listed (walk or git index) change nothing; the diff applies; the converted tree gives no further diff; writing in
 //! place and applying the diff give the same bytes. For the package version in [`PINNED`] the counts are fixed as
-//! well, so that a change of the analysis that changes a verdict is seen. `--build` compiles what was converted.
+//! well, so that a change of the analysis that changes a verdict is seen. The page model is compared with the tree's
+//! own functions. `--build` compiles what was converted.
 
 use crate::repo;
 use crate::tree::{self, Tree};
@@ -89,6 +90,13 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let from_index = Gupconv { tree: checkout, ..gupconv.clone() }.output(&["scan", "--format", "jsonl"])?;
     ensure_same("scan by the git index", &sites_only(&from_index), "scan by walking", &sites_only(&scan))?;
     step("a git checkout and an unpacked archive give the same records", started);
+
+    // Every short sequence of calls and some long ones: the page model against the functions of this very tree.
+    let started = Instant::now();
+    let path = tree.path.display().to_string();
+    let model = ["--tree", &path, "--sequences", "100000", "--no-self-test"].map(str::to_string);
+    crate::conformance::main(&model)?;
+    step("the page model does what the compiled functions of the tree do", started);
 
     if arguments.iter().any(|argument| argument == "--build") {
         crate::build::run(&gupconv.binary, &tree.path, &tree::builds(&tree.path))?;

@@ -31,7 +31,9 @@ struct Plan {
 
 /// Entry point.
 pub fn run(arguments: &[String]) -> Result<()> {
-    let Some(root) = repo::option(arguments, "--tree")? else { bail!("--tree DIR is needed: the root of a kernel tree") };
+    let Some(root) = repo::option(arguments, "--tree")? else {
+        bail!("--tree DIR is needed: the root of a kernel tree")
+    };
     let tree = tree::find(&["--tree".to_string(), root.to_string()])?;
     let only_proofs = arguments.iter().any(|a| a == "--proofs-only");
     let config = Config::of_tree(&tree.path);
