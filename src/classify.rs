@@ -9,7 +9,7 @@ use crate::config::Policy;
 use crate::index::Index;
 use crate::kernel::{AcquireKind, Api, Borrow};
 use crate::program::Program;
-use crate::source::{Loc, Name};
+use crate::source::{FileId, Loc, Name, Span};
 use crate::trace::{Custody, GapCode, HolderKind, PinSite, PinTrace, Reason, UseKind, Verdict, Writes};
 use std::collections::BTreeSet;
 
@@ -83,6 +83,14 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, Str
             let s = format!("{}() takes a plain reference to look at struct page.", site.api);
             return (Verdict::Leave, Reason::StructPageOnly, s, 4, "follow_page() is for struct page users".into());
         }
+        AcquireKind::Iter if api.acquire(&site.api).is_some_and(|a| a.extracts) => {
+            let s = format!(
+                "{}() pins what is user memory by itself and takes no reference on other pages: there is no \
+                 get_user_pages*() to convert.",
+                site.api
+            );
+            return say(Verdict::Leave, Reason::AlreadyConverted, s);
+        }
         AcquireKind::Iter => {
             if let Some(w) = not_user_iter(index, site) {
                 let s = format!("The iterator holds no user pages: {w}().");
@@ -102,6 +110,14 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, Str
         let s = format!("{}() is a pinning function itself: its calls are sites of their own.", site.function);
         return say(Verdict::Leave, Reason::WrapperApi, s);
     }
+    if let Some(iterator) = serves_iterators(index, site) {
+        if kind == AcquireKind::Pin {
+            let s = format!("The pin of {iterator}(), whose users drop it.");
+            return say(Verdict::Leave, Reason::AlreadyConverted, s);
+        }
+        let s = format!("{iterator}() hands these pages out as it does the pages of the kernel: its users drop both.");
+        return say(Verdict::Assist, Reason::IterOrigin, s);
+    }
     if let Some((name, at)) = notifier(t, index, site) {
         if invalidates(&name) {
             let s = format!(
@@ -119,6 +135,35 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, Str
     let (case, why) = case_of(c, t, site, index);
     let (verdict, reason, text) = convertible(c, t, index);
     (verdict, reason, text, case, why)
+}
+
+/// The iterator function that this pin is a part of: the one around it, or the only ones that its file calls it from.
+fn serves_iterators(index: &Index, site: &PinSite) -> Option<Name> {
+    let api = Api::get();
+    let iterator = |n: &str| api.acquire(n).is_some_and(|a| a.kind == AcquireKind::Iter);
+    let mut level = vec![site.function.clone()];
+    let mut found = None;
+    // Two helpers stand between the two in v6.12 (lib/iov_iter.c).
+    for _ in 0..4 {
+        let mut next = Vec::new();
+        for name in &level {
+            if iterator(name) {
+                found = Some(name.clone());
+                continue;
+            }
+            let items = index.items(site.at.file)?;
+            let own = items.function(name)?;
+            let helper = items.items.get(own as usize).is_some_and(|i| i.is_static);
+            let callers: Vec<Name> =
+                index.naming(site.at.file, name).into_iter().filter(|f| f.item != own).map(|f| index.name(f)).collect();
+            if !helper || callers.is_empty() {
+                return None;
+            }
+            next.extend(callers);
+        }
+        level = next;
+    }
+    found.filter(|_| level.is_empty())
 }
 
 /// The letter of the contract of 2019: every page of `get_user_pages*()` is released by `put_user_page*()`, whatever it
@@ -142,19 +187,23 @@ fn place(index: &Index, at: Loc) -> String {
 /// one, or the file has one and the pages become bare page numbers.
 fn notifier(t: &PinTrace, index: &Index, site: &PinSite) -> Option<(Name, Loc)> {
     let api = Api::get();
-    let words = |file: crate::source::FileId, span: crate::source::Span, own: bool| -> Option<(Name, Loc)> {
+    let words = |file: FileId, span: Span, own: bool| -> Option<(Name, Loc)> {
         let items = index.items(file)?;
         let text = span.of(&items.text);
         crate::lex::code(text).find_map(|tok| {
             let w = std::str::from_utf8(tok.span.of(text)).ok()?;
-            let at = crate::source::Span { start: tok.span.start + span.start, end: tok.span.end + span.start };
+            let at = Span { start: tok.span.start + span.start, end: tok.span.end + span.start };
             (api.is_notifier(w) && (own || !invalidates(w))).then(|| (Name::from(w), Loc { file, span: at }))
         })
     };
     for l in t.functions.iter().filter(|l| l.file == site.at.file) {
-        if let Some(f) = index.function_at(*l)
-            && let Some(hit) = words(l.file, f.span, true)
-        {
+        let Some(f) = index.function_at(*l) else { continue };
+        if let Some(hit) = words(l.file, f.span, true) {
+            return Some(hit);
+        }
+        // What it gives away to be called (`.rmap_one = f`) runs on its behalf.
+        let given = |at: Span| words(l.file, at, true);
+        if let Some(hit) = named_functions(index, l.file, &f).into_iter().find_map(given) {
             return Some(hit);
         }
     }
@@ -178,9 +227,28 @@ fn notifier(t: &PinTrace, index: &Index, site: &PinSite) -> Option<(Name, Loc)> 
     let numbers = t.local && !cpu && t.uses.iter().any(address);
     if numbers {
         let items = index.items(site.at.file)?;
-        return words(site.at.file, crate::source::Span::new(0, items.text.len()), false);
+        return words(site.at.file, Span::new(0, items.text.len()), false);
     }
     None
+}
+
+/// Functions of the file that a function names without calling them.
+fn named_functions(index: &Index, file: FileId, f: &Function) -> Vec<Span> {
+    let Some(items) = index.items(file) else { return Vec::new() };
+    let mut found = Vec::new();
+    let mut see = |e: &Expr| {
+        if let Some(n) = e.ident()
+            && let Some(i) = items.function(n)
+        {
+            found.extend(items.items.get(i as usize).map(|i| i.span));
+        }
+    };
+    f.body.walk_exprs(&mut |e| match &e.kind {
+        ExprKind::InitList(all) => all.iter().for_each(|(_, e)| see(e)),
+        ExprKind::Assign(_, _, from) => see(from),
+        _ => {}
+    });
+    found
 }
 
 /// The side that changes page tables and tells the notifiers, which is not the side that is told.
@@ -383,7 +451,7 @@ fn cpu_access(f: &Function, read_only: bool) -> Access {
     access
 }
 
-static EMPTY: Expr = Expr { span: crate::source::Span { start: 0, end: 0 }, kind: ExprKind::Opaque };
+static EMPTY: Expr = Expr { span: Span { start: 0, end: 0 }, kind: ExprKind::Opaque };
 
 /// Whether the object written to lies behind a tainted address.
 fn root_carries(e: &Expr, tainted: &BTreeSet<Name>, makes: &dyn Fn(&Expr) -> bool) -> bool {
@@ -403,15 +471,13 @@ pub const GIVEN_AWAY: &str = "the physical address is given away while the page 
 
 /// CASE 1, 2 or 5, with what decided.
 fn case_of(c: &Custody, t: &PinTrace, site: &PinSite, index: &Index) -> (u8, String) {
-    if let Some(f) = site.flags {
-        let text = index.text(site.at.file);
-        if memchr::memmem::find(f.of(&text), b"FOLL_LONGTERM").is_some() {
-            return (2, "FOLL_LONGTERM".into());
-        }
+    if asks_long_term(index, site) {
+        return (2, "FOLL_LONGTERM".into());
     }
+    // Dropped within the call that pins, or when a transfer is done: CASE 1, wherever they were kept meanwhile.
+    let long = || !t.local && (t.releases.is_empty() || crate::entries::outlives(index, c, t).is_some());
     if let Some(u) = t.uses.iter().find(|u| u.kind == UseKind::Io) {
-        // Dropped within the call that pins, or when a transfer is done: CASE 1, wherever they were kept meanwhile.
-        let long = !t.local && (t.releases.is_empty() || crate::entries::outlives(index, c, t).is_some());
+        let long = long();
         return (if long { 2 } else { 1 }, format!("{}()", u.callee));
     }
     if let Some(u) = t.uses.iter().find(|u| matches!(u.kind, UseKind::Write | UseKind::Map | UseKind::Read)) {
@@ -420,7 +486,36 @@ fn case_of(c: &Custody, t: &PinTrace, site: &PinSite, index: &Index) -> (u8, Str
     if t.local && given_away(c, t, index, site) {
         return (1, GIVEN_AWAY.into());
     }
-    if t.local { (1, "pages stay with the call".into()) } else { (2, "pages are kept in an object".into()) }
+    if long() { (2, "pages are kept in an object".into()) } else { (1, "pages stay with the call".into()) }
+}
+
+/// Whether the flags of a pin name `FOLL_LONGTERM`, or a variable that is set from it.
+fn asks_long_term(index: &Index, site: &PinSite) -> bool {
+    const LONG: &str = "FOLL_LONGTERM";
+    let Some(flags) = site.flags else { return false };
+    let text = index.text(site.at.file);
+    if memchr::memmem::find(flags.of(&text), LONG.as_bytes()).is_some() {
+        return true;
+    }
+    let Some(func) = index.function_at(site.at) else { return false };
+    let name = flags.text(&text);
+    let names_it = |e: &Expr| {
+        let mut hit = false;
+        e.walk(&mut |x| hit |= x.ident().is_some_and(|n| &**n == LONG));
+        hit
+    };
+    let mut found = false;
+    func.body.walk(&mut |s| {
+        if let StmtKind::Decl(vars) = &s.kind {
+            found |= vars.iter().any(|v| *v.name == *name && v.init.as_ref().is_some_and(names_it));
+        }
+    });
+    func.body.walk_exprs(&mut |e| {
+        if let ExprKind::Assign(_, to, from) = &e.kind {
+            found |= to.ident().is_some_and(|n| **n == *name) && names_it(from);
+        }
+    });
+    found
 }
 
 /// Whether everything that custody can tell allows a conversion.
@@ -429,11 +524,28 @@ fn convertible(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, St
     let converted = |n: &Name| api.release(n).is_some_and(|r| r.converted);
     let all_converted =
         !t.releases.is_empty() && t.releases.iter().all(|r| converted(&c.releases[r.0 as usize].callee));
-    let pinned =
-        c.sites.get(t.site.0 as usize).and_then(|s| api.acquire(&s.api)).is_some_and(|a| a.kind == AcquireKind::Pin);
-    if pinned && all_converted && !t.gaps.is_empty() {
-        let s = "A pin, and every release that was found is the one for pins. Where the trace ends in a gap, nothing is known.";
+    let is_pin = |name: &str| api.acquire(name).is_some_and(|a| a.kind == AcquireKind::Pin);
+    let pinned = c.sites.get(t.site.0 as usize).is_some_and(|s| is_pin(&s.api));
+    let some_converted = t.releases.iter().any(|r| converted(&c.releases[r.0 as usize].callee));
+    if pinned && some_converted && !t.gaps.is_empty() {
+        let which = if all_converted { "every release that was found is" } else { "some releases are" };
+        let s = format!("A pin, and {which} the one for pins. Where the trace ends in a gap, nothing is known.");
+        return (Verdict::Leave, Reason::AlreadyConverted, s);
+    }
+    // One helper for pins and plain references, which something tells apart, pages of another origin, or a
+    // reference taken beside the pin: each has a release of its kind.
+    let beside = t.uses.iter().any(|u| u.kind == UseKind::ExtraReference);
+    let of_others = |r: &crate::trace::Release| {
+        let plain = |p: &crate::trace::SiteId| c.sites.get(p.0 as usize).is_some_and(|s| !is_pin(&s.api));
+        converted(&r.callee) || beside || !r.foreign.is_empty() || r.pins.iter().any(plain)
+    };
+    if pinned && some_converted && t.releases.iter().all(|r| of_others(&c.releases[r.0 as usize])) && !all_converted {
+        let s = "A pin with releases for pins; the others drop the plain references that come the same way.";
         return (Verdict::Leave, Reason::AlreadyConverted, s.into());
+    }
+    // Whoever pins releases as a pin: other pages that come by are no matter of a conversion.
+    if pinned && all_converted {
+        return (Verdict::Leave, Reason::AlreadyConverted, "A pin, and every release is the one for pins.".into());
     }
     if let Some(g) = t.gaps.iter().find(|g| g.code != GapCode::NoRelease) {
         let s = match g.code {

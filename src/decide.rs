@@ -180,7 +180,12 @@ fn decide_group(
     // Half of a conversion corrupts the counts here: see `gupconv explain pin-user-pages`.
     let counted = dialect.kind == DialectKind::PinUserPages;
     if let Some((reason, text)) = counted.then(|| tracked::obstacle(program, custody, group)).flatten() {
-        return Decision::assist(reason, text);
+        // Rightly not converted, if it stands alone.
+        let verdict = match reason {
+            Reason::ShortRead if group.len() == 1 => Verdict::Leave,
+            _ => Verdict::Assist,
+        };
+        return Decision { verdict, ..Decision::assist(reason, text) };
     }
     if counted && dialect.capabilities().pin_leaves_holes {
         let text = "pin_user_pages*() of this tree counts memory without struct page as pinned and leaves its entry of \

@@ -100,6 +100,20 @@ fn half_converted(
     let api = Api::get();
     let pins = api.acquire(&site.api).is_some_and(|a| a.kind == AcquireKind::Pin);
     let odd = releases(custody, trace).find(|r| api.release(&r.callee).is_some_and(|f| f.converted != pins))?;
+    // Dropped rightly, for a site of that kind which comes the same way.
+    let kind = |s: &PinSite| api.acquire(&s.api).is_some_and(|a| a.kind == AcquireKind::Pin);
+    let other = odd.pins.iter().filter_map(|p| custody.sites.get(p.0 as usize)).find(|s| kind(s) != pins);
+    if let Some(other) = other {
+        let text = format!(
+            "{}() at {} drops the pages of {}() at {}, which come the same way: what tells the two apart there is not \
+             followed.",
+            odd.callee,
+            place(program, odd.at),
+            other.api,
+            place(program, other.at)
+        );
+        return Some((Reason::SharedRelease, text));
+    }
     let should = if pins { "unpin_user_page()" } else { "put_page()" };
     let text = format!(
         "{}() takes {}, but {}() drops it at {}, where {should} would be right: a bug to be fixed by itself.",
@@ -127,7 +141,19 @@ fn no_case(program: &dyn Program, custody: &Custody, site: &PinSite, trace: &Pin
             }));
     let text = "Nothing shows that a device, or the processor by writing, gets at the data through this reference: \
                 pin_user_pages.rst asks for a pin in that case only.";
-    (!shown).then(|| (Reason::CaseUnknown, text.to_string()))
+    if shown {
+        return None;
+    }
+    // The trace is whole, so this is all that is done with the page.
+    let reads = trace.uses.iter().any(|u| matches!(u.kind, UseKind::Map | UseKind::Read));
+    let once = trace.uses.iter().all(|u| u.kind != UseKind::Address)
+        && releases(custody, trace).all(|r| r.function == site.function && r.dirty == Dirty::None);
+    if site.writes == Writes::Never && reads && once {
+        let text = "The processor reads the page and drops it in the same function: pin_user_pages.rst asks for a pin \
+                    only where the data is written, or a device gets at it.";
+        return Some((Reason::ShortRead, text.to_string()));
+    }
+    Some((Reason::CaseUnknown, text.to_string()))
 }
 
 /// Only the processor gets at the data, as far as the trace tells.

@@ -167,8 +167,11 @@ Such code needs a decision of its maintainers, not a rewrite of the release.
         "already-converted",
         "the release is the new call already",
         "\
-Every release of this pin is put_user_page*() or unpin_user_page*(). Nothing
-is left to do here.
+Every release of this pin is put_user_page*() or unpin_user_page*(), or the
+call pins user memory by itself and leaves other pages alone, as
+iov_iter_extract_pages() does. Nothing is left to convert. Where the trace of
+a pin ends in a gap, or plain references come the same way, the sentence
+beside the code says so; those releases are not judged.
 ",
     ),
     page(

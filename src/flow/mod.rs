@@ -5,6 +5,7 @@
 //! new is asked for. The same is done backwards from each release, for the origins of what it drops. What is a faithful
 //! rewrite, and whether one is wanted, is not decided here.
 
+mod apart;
 pub mod cfg;
 mod context;
 mod engine;

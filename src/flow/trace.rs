@@ -1,15 +1,13 @@
 //! From the finished graph to traces: sites, releases, gaps, holders and the steps between them.
 
-use super::cfg::Cfg;
 use super::engine::{Engine, Reach2, implements_api};
 use super::facts::{Fact, Facts};
 use super::gaps::{gaps, numbers_come_back, touches};
 use super::graph::{Graph, Node, Reached};
-use super::guard::span_of;
 use super::origin::OriginTable;
 use super::place::Place;
 use super::steps::{holder, steps};
-use super::{FnId, context, guard, release};
+use super::{FnId, apart, context, guard, release};
 use crate::ast::Function;
 use crate::index::{FnRef, Scope};
 use crate::kernel::{Api, Borrow};
@@ -58,11 +56,11 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
             // The same part of the same array, pinned again: what was there before is gone.
             let again: Vec<Span> = sites
                 .iter()
-                .filter(|o| o.fn_id == s.fn_id && o.what.call != s.what.call && same_array(&o.what, &s.what))
+                .filter(|o| o.fn_id == s.fn_id && o.what.call != s.what.call && apart::same_array(&o.what, &s.what))
                 .map(|o| o.what.call)
                 .collect();
             let func = funcs[s.fn_id.0 as usize].as_ref();
-            let late = func.map(|f| after(f, s.what.call, &again)).unwrap_or_default();
+            let late = func.map(|f| apart::after(f, s.what.call, &again)).unwrap_or_default();
             let early = |at: Span| !late.is_empty() && !late.iter().any(|l| l.start < at.end && at.start < l.end);
             Some(g.forward_after(n, s.fn_id, &early))
         })
@@ -74,20 +72,28 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     dropping.dedup();
     let called: FxHashMap<FnId, bool> =
         dropping.par_iter().map(|f| (*f, called_atomic(e, e.fns[f.0 as usize]))).collect();
+    let here_pinned = |f: FnId| -> Vec<&PinSite> { sites.iter().filter(|s| s.fn_id == f).map(|s| &s.what).collect() };
     let release_of = |d: &Drop| -> Option<Release> {
         let file = e.fns[d.fn_id.0 as usize].file;
         let func = funcs[d.fn_id.0 as usize].as_ref()?;
+        let text = e.index.text(file);
         let back = g.backward(&d.nodes);
         let pins: Vec<SiteId> = sites
             .iter()
             .enumerate()
-            .filter(|(i, _)| reached[*i].as_ref().is_some_and(|r| d.nodes.iter().any(|n| r.has(*n))))
+            .filter(|(i, s)| {
+                let r = reached[*i].as_ref();
+                let end = r.and_then(|r| d.nodes.iter().find(|n| r.has(**n)).map(|n| (r, *n)));
+                end.is_some_and(|(r, n)| !apart::by_kind(&s.what, &d.callee, g, r, n))
+            })
+            .filter(|(_, s)| {
+                s.fn_id != d.fn_id || !apart::by_count(func, &text, &here_pinned(d.fn_id), &s.what, d.call)
+            })
             .map(|(i, _)| SiteId(i as u32))
             .collect();
         let mut foreign = origins.of(&back, e, g);
         let here: Vec<Span> = sites.iter().filter(|s| s.fn_id == d.fn_id).map(|s| s.what.call).collect();
         foreign.retain(|o| o.at.file != file || !guard::overwritten(func, o.at.span, &here, d.call));
-        let text = e.index.text(file);
         let api = Api::get().release(&d.callee);
         let same: Vec<(Dirty, Span)> = dirties
             .get(&d.fn_id)
@@ -145,36 +151,6 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
         .map(|(i, s)| trace(e, g, &funcs, &nodes, SiteId(i as u32), s, reached[i].as_ref(), &releases, &drops))
         .collect();
     Custody { sites: sites.into_iter().map(|s| s.what).collect(), releases, traces, damaged: e.index.damaged() }
-}
-
-/// Whether two pins fill an array by the same name from its start, and with the same count.
-fn same_array(a: &PinSite, b: &PinSite) -> bool {
-    let text = |p: &Option<(String, Span)>| p.as_ref().map(|p| p.0.clone());
-    let plain = |p: &str| p.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    text(&a.pages).is_some_and(|p| plain(&p)) && text(&a.pages) == text(&b.pages) && text(&a.count) == text(&b.count)
-}
-
-/// What a function may evaluate after a call and before the calls of `ends`, the call's own expression included; empty
-/// if that is not known.
-fn after(func: &Function, call: Span, ends: &[Span]) -> Vec<Span> {
-    if !func.damage.is_empty() {
-        return Vec::new();
-    }
-    let cfg = Cfg::new(func);
-    let of = |n: u32| span_of(&cfg.nodes[n as usize].elem);
-    let mut work: Vec<u32> = (0..cfg.nodes.len() as u32).filter(|n| of(*n).is_some_and(|s| s.contains(call))).collect();
-    let mut seen = vec![false; cfg.nodes.len()];
-    let mut out = Vec::new();
-    while let Some(n) = work.pop() {
-        if !std::mem::replace(&mut seen[n as usize], true) {
-            out.extend(of(n));
-            if of(n).is_some_and(|s| !s.contains(call) && ends.iter().any(|e| s.contains(*e))) {
-                continue;
-            }
-            work.extend(&cfg.nodes[n as usize].succ);
-        }
-    }
-    out
 }
 
 fn collect_sites(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>]) -> Vec<Site> {
@@ -363,7 +339,8 @@ fn trace(
     if t.releases.is_empty() && t.gaps.is_empty() && s.node.is_some() {
         // A number of the page that is taken may be all that is kept of it.
         let number = t.uses.iter().find(|u| u.kind == UseKind::Address);
-        t.gaps.push(match number {
+        let handed = t.uses.iter().any(|u| u.kind == UseKind::HandedOn);
+        t.gaps.push(match number.filter(|_| !handed) {
             Some(u) if &*u.callee == "cast" => Gap { at: u.at, code: GapCode::Cast, detail: u.callee.to_string() },
             Some(u) => Gap { at: u.at, code: GapCode::AddressOnly, detail: u.callee.to_string() },
             None => Gap { at: s.what.at, code: GapCode::NoRelease, detail: String::new() },
@@ -400,6 +377,7 @@ fn uses(
     t: &mut PinTrace,
 ) {
     let here = |of: &[Place]| of.iter().any(|p| g.node(p).is_some_and(|n| r.has(n)));
+    let number = |of: &[Place]| of.iter().any(|p| g.node(p).is_some_and(|n| r.has_number(n)));
     for &n in &r.order {
         t.local &= !matches!(g.place(n), Place::Field(..) | Place::Global(..)) || r.by_number(n);
     }
@@ -424,7 +402,9 @@ fn uses(
                     Borrow::None => continue,
                 },
                 Fact::Address { of, callee, at } if here(of) => (UseKind::Address, callee, at),
-                Fact::Handover { of, gap: None, callee, at } if here(of) => (UseKind::HandedOn, callee, at),
+                Fact::Handover { of, gap: None, callee, at } if here(of) || number(of) => {
+                    (UseKind::HandedOn, callee, at)
+                }
                 Fact::Extra { of, callee, at } if here(of) => (UseKind::ExtraReference, callee, at),
                 Fact::Call { callee: Some(callee), args, call, .. }
                     if args.iter().any(|a| a.relevant && here(&a.places)) =>

@@ -124,7 +124,9 @@ impl Scope for Index {
         *items.numbers.get_or_init(|| {
             let api = Api::get();
             let calls = |f: &dyn Fn(&str) -> bool| (0..items.items.len() as u32).any(|i| items.calls_any(i, f));
-            calls(&|c| api.is_page_of_address(c)) && calls(&|c| api.is_address(c))
+            // Or hands the reference on by the number (`memory_failure(pfn, MF_COUNT_INCREASED)`).
+            let taken = |c: &str| api.is_page_of_address(c) || api.handover(c) == Some(None);
+            calls(&taken) && calls(&|c| api.is_address(c))
         })
     }
 

@@ -42,6 +42,9 @@ pub struct Acquire {
     /// The page is the return value.
     #[serde(default)]
     pub returns_page: bool,
+    /// What is user memory is pinned by it already, and nothing is taken of other pages.
+    #[serde(default)]
+    pub extracts: bool,
     /// Parameter lists that kernels have had.
     pub signatures: Vec<String>,
 }

@@ -207,9 +207,13 @@ impl Machine<'_> {
     fn built_in(&mut self, b: Builtin, name: &str, args: &[Expr], span: Span) -> Result<Typed, Stop> {
         let mut v: Vec<Typed> = Vec::with_capacity(args.len());
         if !matches!(b, Builtin::ContainerOf | Builtin::ArraySize | Builtin::Swap | Builtin::Print | Builtin::Nothing) {
-            for a in args {
+            // `kmalloc_objs(*pages, n)` takes the type of its first argument (v7.1 include/linux/slab.h).
+            let named = matches!(b, Builtin::Alloc | Builtin::ZeroAlloc)
+                && ["_obj", "_objs", "_flex"].iter().any(|end| name.ends_with(end));
+            for (i, a) in args.iter().enumerate() {
                 v.push(match &a.kind {
                     ExprKind::Type(t) => (V::Void, t.clone()),
+                    _ if named && i == 0 => (V::Void, CType::unknown()),
                     _ => self.eval(a)?,
                 });
             }

@@ -145,9 +145,11 @@ pub fn builtin(name: &str) -> Option<Builtin> {
         "WARN_ON" | "WARN_ON_ONCE" | "WARN" | "WARN_ONCE" => WarnOn,
         "container_of" | "list_entry" => ContainerOf,
         "kmalloc" | "kmalloc_array" | "vmalloc" | "kvmalloc" | "kvmalloc_array" | "kmem_cache_alloc"
-        | "kmalloc_node" | "__vmalloc" | "memdup_user" => Alloc,
+        | "kmalloc_node" | "__vmalloc" | "memdup_user" | "kmalloc_obj" | "kmalloc_objs" | "kmalloc_flex"
+        | "kvmalloc_obj" | "kvmalloc_objs" | "kvmalloc_flex" => Alloc,
         "kzalloc" | "kcalloc" | "vzalloc" | "kvzalloc" | "kvcalloc" | "kmem_cache_zalloc" | "devm_kzalloc"
-        | "devm_kcalloc" | "kzalloc_node" | "kcalloc_node" => ZeroAlloc,
+        | "devm_kcalloc" | "kzalloc_node" | "kcalloc_node" | "kzalloc_obj" | "kzalloc_objs" | "kzalloc_flex"
+        | "kvzalloc_obj" | "kvzalloc_objs" | "kvzalloc_flex" => ZeroAlloc,
         "kfree" | "vfree" | "kvfree" | "kzfree" | "kfree_sensitive" => Free(0),
         "kmem_cache_free" | "devm_kfree" => Free(1),
         "memset" => Memset,

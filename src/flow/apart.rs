@@ -1,0 +1,113 @@
+//! What tells pages apart that the places do not: releases reached on the map of places that do not drop the pin.
+//!
+//! Places are coarse. The order of the statements says more (what was there before the array was filled again), and so do
+//! the functions that are called, where pins are counted apart: who pinned drops by `unpin_user_page*()`, who took a
+//! reference by `put_page()`. The latter is used only where nothing is converted for it: for pins, which are converted
+//! already, and for what went through an object of the block or network layer, where every trace has a gap.
+
+use super::cfg::Cfg;
+use super::graph::{Graph, Node, Reached};
+use super::guard::span_of;
+use super::place::Place;
+use crate::ast::{Expr, ExprKind, Function, StmtKind};
+use crate::kernel::{AcquireKind, Api};
+use crate::sites::one_line;
+use crate::source::Span;
+use crate::trace::PinSite;
+
+fn pins(site: &PinSite) -> bool {
+    Api::get().acquire(&site.api).is_some_and(|a| a.kind == AcquireKind::Pin || a.extracts)
+}
+
+/// All bios are one place, so are all skbs and all pipes. A pin that went into one is dropped as a pin by whoever takes
+/// it out, and a plain reference is not.
+pub(super) fn by_kind(site: &PinSite, callee: &str, g: &Graph, r: &Reached, end: Node) -> bool {
+    if pins(site) == callee.starts_with("unpin_") {
+        return false;
+    }
+    let vessel = |n: Node| match g.place(n) {
+        Place::Field(tag, field) => Api::get().vessels().iter().any(|v| v.tag == **tag && v.field == **field),
+        _ => false,
+    };
+    // Trees without `unpin_user_page()` drop all of them by `put_page()`.
+    let counted = pins(site) || callee.starts_with("unpin_");
+    counted && (vessel(end) || r.way(end).iter().any(|(from, ..)| vessel(*from)))
+}
+
+/// A release of as many pages as another pin of the function returned, from where that pin put them: `site` filled
+/// another part of the array.
+pub(super) fn by_count(func: &Function, text: &[u8], here: &[&PinSite], site: &PinSite, call: Span) -> bool {
+    let mut found = None;
+    func.body.walk_exprs(&mut |e| {
+        if e.span == call {
+            found = e.call();
+        }
+    });
+    let Some((name, args)) = found else { return false };
+    let Some(release) = Api::get().release(name).filter(|r| r.batch) else { return false };
+    let count = release.count.and_then(|c| args.get(c));
+    let (Some(array), Some(count)) = (args.get(release.arg), count) else { return false };
+    let (array, count) = (start(&one_line(array.span, text)), one_line(count.span, text));
+    let first = |s: &PinSite| s.pages.as_ref().map(|(p, _)| start(p));
+    let owner = |s: &&&PinSite| {
+        pins(s) && first(s).as_deref() == Some(&*array) && s.result.as_deref() == Some(&*count) && set_once(func, s)
+    };
+    here.iter().any(|s| owner(&s)) && pins(site) && first(site).as_deref() != Some(&*array)
+}
+
+/// `&a[0]` is `a`.
+fn start(array: &str) -> String {
+    let inner = array.strip_prefix('&').and_then(|a| a.strip_suffix("[0]"));
+    inner.unwrap_or(array).to_string()
+}
+
+/// Whether the variable that takes the result of the pin is set by nothing else than that pin and constants.
+fn set_once(func: &Function, site: &PinSite) -> bool {
+    let Some(result) = &site.result else { return false };
+    let constant = |e: &Expr| matches!(e.kind, ExprKind::Int { .. } | ExprKind::Unary(..));
+    let mut once = true;
+    func.body.walk(&mut |s| {
+        if let StmtKind::Decl(vars) = &s.kind {
+            let others = vars.iter().filter(|v| *v.name == **result).filter_map(|v| v.init.as_ref());
+            once &= others.into_iter().all(|i| i.span.contains(site.call) || constant(i));
+        }
+    });
+    func.body.walk_exprs(&mut |e| match &e.kind {
+        ExprKind::Assign(op, to, from) if to.ident().is_some_and(|n| **n == **result) => {
+            once &= op.is_none() && (from.span.contains(site.call) || constant(from));
+        }
+        ExprKind::IncDec { operand, .. } => once &= operand.ident().is_none_or(|n| **n != **result),
+        _ => {}
+    });
+    once
+}
+
+/// Whether two pins fill an array by the same name from its start, and with the same count.
+pub(super) fn same_array(a: &PinSite, b: &PinSite) -> bool {
+    let text = |p: &Option<(String, Span)>| p.as_ref().map(|p| p.0.clone());
+    let plain = |p: &str| p.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    text(&a.pages).is_some_and(|p| plain(&p)) && text(&a.pages) == text(&b.pages) && text(&a.count) == text(&b.count)
+}
+
+/// What a function may evaluate after a call and before the calls of `ends`, the call's own expression included; empty
+/// if that is not known.
+pub(super) fn after(func: &Function, call: Span, ends: &[Span]) -> Vec<Span> {
+    if !func.damage.is_empty() {
+        return Vec::new();
+    }
+    let cfg = Cfg::new(func);
+    let of = |n: u32| span_of(&cfg.nodes[n as usize].elem);
+    let mut work: Vec<u32> = (0..cfg.nodes.len() as u32).filter(|n| of(*n).is_some_and(|s| s.contains(call))).collect();
+    let mut seen = vec![false; cfg.nodes.len()];
+    let mut out = Vec::new();
+    while let Some(n) = work.pop() {
+        if !std::mem::replace(&mut seen[n as usize], true) {
+            out.extend(of(n));
+            if of(n).is_some_and(|s| !s.contains(call) && ends.iter().any(|e| s.contains(*e))) {
+                continue;
+            }
+            work.extend(&cfg.nodes[n as usize].succ);
+        }
+    }
+    out
+}
