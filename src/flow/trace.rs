@@ -10,7 +10,7 @@ use super::steps::{holder, steps};
 use super::{FnId, apart, context, guard, release};
 use crate::ast::Function;
 use crate::index::{FnRef, Scope};
-use crate::kernel::{Api, Borrow};
+use crate::kernel::{AcquireKind, Api, Borrow};
 use crate::program::Program;
 use crate::sites;
 use crate::source::{Loc, Name, Span};
@@ -285,6 +285,11 @@ fn trace(
     drops: &[Drop],
 ) -> PinTrace {
     let file = s.what.at.file;
+    // An iterator may be over pages that nothing is taken of.
+    let takes = match Api::get().acquire(&s.what.api).map(|a| a.kind) {
+        Some(AcquireKind::Iter) => "stores the pages of an iterator in",
+        _ => "pins pages into",
+    };
     let mut t = PinTrace {
         site: id,
         holders: Vec::new(),
@@ -295,7 +300,7 @@ fn trace(
         local: true,
         steps: vec![Step {
             at: s.what.at,
-            what: format!("{} pins pages into {}", s.what.api, s.what.pages.as_ref().map_or("its result", |p| &p.0)),
+            what: format!("{} {} {}", s.what.api, takes, s.what.pages.as_ref().map_or("its result", |p| &p.0)),
             because: String::new(),
         }],
         case: 0,
