@@ -116,7 +116,8 @@ fn half_converted(
     }
     let should = if pins { "unpin_user_page()" } else { "put_page()" };
     let text = format!(
-        "{}() takes {}, but {}() drops it at {}, where {should} would be right. If the page comes that far, it is a bug to be fixed by itself.",
+        "{}() takes {}, but {}() drops it at {}, where {should} would be right. If the page comes that far, it is \
+         a bug to be fixed by itself.",
         site.api,
         if pins { "a pin" } else { "a plain reference" },
         odd.callee,
