@@ -2,8 +2,8 @@
 //!
 //! Places are coarse. The order of the statements says more (what was there before the array was filled again), and so
 //! do the functions that are called, where pins are counted apart: who pinned drops by `unpin_user_page*()`, who took
-//! a reference by `put_page()`. The latter is used only where nothing is converted for it: for pins, which are converted
-//! already, and for what went through an object of the block or network layer, where every trace has a gap.
+//! a reference by `put_page()`. The latter is used only where nothing is converted for it: for pins, which are
+//! converted already, and for what went through an object of the block or network layer, where every trace has a gap.
 
 use super::cfg::Cfg;
 use super::graph::{Graph, Node, Reached};
