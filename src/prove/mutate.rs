@@ -1,6 +1,6 @@
 //! Wrong variants of a right rewrite: the test of the proof itself.
 //!
-//! One change each, made in the text after the rewrite wherever the shape occurs. By the forbidden kinds of SEMANTICS 3:
+//! One change each, made in the text after the rewrite wherever the shape occurs. By the forbidden kinds (SEMANTICS 3):
 //!
 //! | kind | mutant |
 //! |---|---|
