@@ -132,9 +132,12 @@ struct Extent<'a> {
     closed: Option<&'a FxHashSet<FnId>>,
     /// A function, and the statements of it that come too early to see the pages: no page is copied there.
     early: Option<(FnId, &'a dyn Fn(Span) -> bool)>,
+    /// Calls that bring no page along.
+    without: Option<&'a BTreeSet<(FnId, Span)>>,
 }
 
-const EVERYWHERE: Extent = Extent { start: FREE, inside: false, most: usize::MAX, closed: None, early: None };
+const EVERYWHERE: Extent =
+    Extent { start: FREE, inside: false, most: usize::MAX, closed: None, early: None, without: None };
 
 /// The graph.
 ///
@@ -397,6 +400,11 @@ impl Graph {
     pub fn backward(&self, from: &[Node]) -> Reached {
         self.walk(vec![0; 2 * self.places.len()], from, false, EVERYWHERE)
     }
+    /// The same, when these calls bring no page into the function that they call.
+    pub fn backward_without(&self, from: &[Node], calls: &BTreeSet<(FnId, Span)>) -> Reached {
+        let extent = Extent { without: Some(calls), ..EVERYWHERE };
+        self.walk(vec![0; 2 * self.places.len()], from, false, extent)
+    }
     /// The union of walks from each of the groups, none of which looks at more than `most` nodes. The pages of a
     /// `closed` function are not followed to its callers.
     pub fn near(&self, groups: &[Vec<Node>], forward: bool, most: usize, closed: &FxHashSet<FnId>) -> Reached {
@@ -459,7 +467,8 @@ impl Graph {
             let edges = if forward { &self.out[n as usize] } else { &self.inc[n as usize] };
             let closed = extent.closed.is_some_and(|c| self.place(n).function().is_some_and(|f| c.contains(&f)));
             for e in edges {
-                if closed && e.via == leave {
+                let skipped = e.via == Via::In && extent.without.is_some_and(|w| w.contains(&e.at));
+                if skipped || closed && e.via == leave {
                     continue;
                 }
                 // A page that is copied out of a local before the pin. A copied pointer to an array (read to read)

@@ -19,12 +19,14 @@ use crate::source::{FileId, Name, Span};
 use crate::trace::Origin;
 use std::collections::BTreeSet;
 
-/// A condition on a field: `obj->flag`, or `obj->flag & MASK`, true or false.
-struct Test {
-    field: Name,
-    mask: Option<String>,
+/// A condition on a field: `obj->flag`, or `obj->flag & MASK`, true or false; or on a parameter.
+pub(super) struct Test {
+    pub field: Name,
+    pub mask: Option<String>,
+    /// It is no field but a parameter.
+    pub param: bool,
     /// The release happens when the test is true.
-    wanted: bool,
+    pub wanted: bool,
 }
 
 /// A store to the flag.
@@ -54,12 +56,18 @@ pub(super) fn guard(
     back: &Reached,
     foreign: &[Origin],
 ) -> Option<String> {
+    let fields = tests(e, at).into_iter().filter(|(t, _)| !t.param && !foreign.is_empty());
+    fields.into_iter().find(|(t, _)| keeps_out(e, g, at.0.file, t, back, foreign)).map(|(_, written)| written)
+}
+
+/// Tests of a flag under which a call stands, as written.
+pub(super) fn tests(e: &Engine, at: (FnRef, &Function, Span)) -> Vec<(Test, String)> {
     let (release, func, call) = at;
-    if foreign.is_empty() || !func.damage.is_empty() {
-        return None;
+    let mut tests = Vec::new();
+    if !func.damage.is_empty() {
+        return tests;
     }
     let text = e.index.text(release.file);
-    let mut tests = Vec::new();
     for s in enclosing(&func.body, call) {
         if let StmtKind::If { cond, then, els } = &s.kind {
             if then.span.contains(call) {
@@ -69,7 +77,7 @@ pub(super) fn guard(
             }
         }
     }
-    tests.into_iter().find(|(t, _)| keeps_out(e, g, release.file, t, back, foreign)).map(|(_, written)| written)
+    tests
 }
 
 /// Whether a pin of this function lies on every way to the release, and on every way from the origin to it: then the
@@ -124,9 +132,12 @@ fn conjuncts(func: &Function, text: &[u8], cond: &Expr, value: bool, out: &mut V
         }
         ExprKind::Unary(UnOp::Not, a) => conjuncts(func, text, a, !value, out),
         _ => {
-            if let Some((field, mask)) = flag(func, text, cond, 0) {
-                let written = if value { plain(cond, text) } else { format!("!({})", plain(cond, text)) };
-                out.push((Test { field, mask, wanted: value }, written));
+            let given = cond.ident().filter(|n| func.params.iter().any(|p| p.name == **n));
+            let written = || if value { plain(cond, text) } else { format!("!({})", plain(cond, text)) };
+            if let Some(name) = given {
+                out.push((Test { field: name.clone(), mask: None, param: true, wanted: value }, written()));
+            } else if let Some((field, mask)) = flag(func, text, cond, 0) {
+                out.push((Test { field, mask, param: false, wanted: value }, written()));
             }
         }
     }
@@ -211,15 +222,7 @@ fn keeps_out(e: &Engine, g: &Graph, from: FileId, test: &Test, back: &Reached, f
         }
         _ => None,
     });
-    let Some(home) = home else { return false };
-    let files = match e.index.struct_reach(home) {
-        Reach::File => vec![home],
-        Reach::Folder => {
-            e.index.tree.grep(&[&test.field], Some(&e.index.folder_files(home))).into_iter().map(|h| h.0).collect()
-        }
-        Reach::Tree => return false,
-    };
-    let users: Vec<FnRef> = files.iter().flat_map(|f| e.index.touching(*f, &test.field)).collect();
+    let Some(users) = home.and_then(|home| users_of(e, home, &test.field)) else { return false };
     // Every store is a constant, and nobody takes the address.
     let mut stores: Vec<(FnRef, Vec<Store>)> = Vec::new();
     for user in users {
@@ -252,6 +255,22 @@ fn keeps_out(e: &Engine, g: &Graph, from: FileId, test: &Test, back: &Reached, f
         stores.push((user, found));
     }
     foreign.iter().all(|o| closed_behind(e, o, &stores))
+}
+
+/// Functions that touch the flag of a struct; `None` when the whole tree may.
+pub(super) fn users(e: &Engine, from: FileId, tag: &str, flag: &Name) -> Option<Vec<FnRef>> {
+    users_of(e, e.index.struct_item(from, tag)?.0, flag)
+}
+
+fn users_of(e: &Engine, home: FileId, flag: &Name) -> Option<Vec<FnRef>> {
+    let files = match e.index.struct_reach(home) {
+        Reach::File => vec![home],
+        Reach::Folder => {
+            e.index.tree.grep(&[flag], Some(&e.index.folder_files(home))).into_iter().map(|h| h.0).collect()
+        }
+        Reach::Tree => return None,
+    };
+    Some(files.iter().flat_map(|f| e.index.touching(*f, flag)).collect())
 }
 
 /// Whether each way through the origin ends with the flag closed.

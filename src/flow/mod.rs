@@ -7,6 +7,7 @@
 
 mod apart;
 pub mod cfg;
+mod closed;
 mod context;
 mod engine;
 pub mod facts;

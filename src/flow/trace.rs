@@ -7,7 +7,7 @@ use super::graph::{Graph, Node, Reached};
 use super::origin::OriginTable;
 use super::place::Place;
 use super::steps::{holder, steps};
-use super::{FnId, apart, context, guard, release};
+use super::{FnId, apart, closed, context, guard, release};
 use crate::ast::Function;
 use crate::index::{FnRef, Scope};
 use crate::kernel::{AcquireKind, Api, Borrow};
@@ -91,9 +91,24 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
             })
             .map(|(i, _)| SiteId(i as u32))
             .collect();
-        let mut foreign = origins.of(&back, e, g);
         let here: Vec<Span> = sites.iter().filter(|s| s.fn_id == d.fn_id).map(|s| s.what.call).collect();
-        foreign.retain(|o| o.at.file != file || !guard::overwritten(func, o.at.span, &here, d.call));
+        let no_pins = |back: &Reached| {
+            let mut found = origins.of(back, e, g);
+            found.retain(|o| o.at.file != file || !guard::overwritten(func, o.at.span, &here, d.call));
+            found
+        };
+        let foreign = no_pins(&back);
+        let guarded = || {
+            let at = (e.fns[d.fn_id.0 as usize], &**func, d.call);
+            let without = |calls: &closed::Calls| {
+                let back = g.backward_without(&d.nodes, calls);
+                let foreign = no_pins(&back);
+                (back, foreign)
+            };
+            let needed = !pins.is_empty() && !foreign.is_empty();
+            let by_store = || guard::guard(e, g, at, &back, &foreign);
+            needed.then(|| by_store().or_else(|| closed::guard(e, g, at, &back, &without))).flatten()
+        };
         let api = Api::get().release(&d.callee);
         let same: Vec<(Dirty, Span)> = dirties
             .get(&d.fn_id)
@@ -120,10 +135,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
             callee: d.callee.clone(),
             function: func.name.clone(),
             foreign: foreign.clone(),
-            guarded_by: match pins.is_empty() {
-                true => None,
-                false => guard::guard(e, g, (e.fns[d.fn_id.0 as usize], func, d.call), &back, &foreign),
-            },
+            guarded_by: guarded(),
             pins,
             dirty,
             dirty_when,
