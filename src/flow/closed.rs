@@ -230,7 +230,8 @@ fn together(func: &Function, text: &[u8], page: &Name, flag: &Name) -> Option<Ex
     let given = given.ident().is_some_and(|n| func.params.iter().any(|p| p.name == *n));
     let plainly = |target: &Expr| {
         list.iter().any(|s| {
-            matches!(&s.kind, StmtKind::Expr(x) if matches!(&x.kind, ExprKind::Assign(None, l, _) if l.span == target.span))
+            let StmtKind::Expr(x) = &s.kind else { return false };
+            matches!(&x.kind, ExprKind::Assign(None, l, _) if l.span == target.span)
         })
     };
     let object = |target: &Expr| match &target.kind {
