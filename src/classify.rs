@@ -6,20 +6,23 @@
 
 use crate::ast::{Expr, ExprKind, Function, StmtKind, UnOp};
 use crate::config::Policy;
+use crate::entries::Entries;
 use crate::index::Index;
 use crate::kernel::{AcquireKind, Api, Borrow};
 use crate::program::Program;
 use crate::source::{FileId, Loc, Name, Span};
 use crate::trace::{Custody, GapCode, HolderKind, PinSite, PinTrace, Reason, UseKind, Verdict, Writes};
+use rayon::prelude::*;
 use std::collections::BTreeSet;
 
 /// Gives every trace its verdict.
 pub fn classify(c: &mut Custody, index: &Index, policy: Policy) {
+    let entries = Entries::new(index);
     let look = |t| match policy {
-        Policy::Cases => first_look(c, t, index),
-        Policy::AllGup => by_the_letter(c, t, index),
+        Policy::Cases => first_look(c, t, index, &entries),
+        Policy::AllGup => by_the_letter(c, t, index, &entries),
     };
-    let verdicts: Vec<(Verdict, Reason, String, u8, String)> = c.traces.iter().map(look).collect();
+    let verdicts: Vec<(Verdict, Reason, String, u8, String)> = c.traces.par_iter().map(look).collect();
     for (t, (verdict, reason, text, case, why)) in c.traces.iter_mut().zip(verdicts) {
         t.verdict = verdict;
         t.reason = reason;
@@ -62,7 +65,7 @@ fn shared_releases(c: &mut Custody) {
     }
 }
 
-fn first_look(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, String, u8, String) {
+fn first_look(c: &Custody, t: &PinTrace, index: &Index, entries: &Entries) -> (Verdict, Reason, String, u8, String) {
     let site = &c.sites[t.site.0 as usize];
     let api = Api::get();
     let kind = api.acquire(&site.api).map_or(AcquireKind::Gup, |a| a.kind);
@@ -132,7 +135,7 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, Str
     if let Some(v) = data_access(c, t, index, site) {
         return v;
     }
-    let (case, why) = case_of(c, t, site, index);
+    let (case, why) = case_of(c, t, site, index, entries);
     let (verdict, reason, text) = convertible(c, t, index);
     (verdict, reason, text, case, why)
 }
@@ -168,8 +171,8 @@ fn serves_iterators(index: &Index, site: &PinSite) -> Option<Name> {
 
 /// The letter of the contract of 2019: every page of `get_user_pages*()` is released by `put_user_page*()`, whatever it
 /// is for. What is a pin is not asked; all that a conversion needs is.
-fn by_the_letter(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, String, u8, String) {
-    let first = first_look(c, t, index);
+fn by_the_letter(c: &Custody, t: &PinTrace, index: &Index, entries: &Entries) -> (Verdict, Reason, String, u8, String) {
+    let first = first_look(c, t, index, entries);
     let site = &c.sites[t.site.0 as usize];
     let gup = Api::get().acquire(&site.api).is_some_and(|a| a.kind == AcquireKind::Gup);
     if !gup || !matches!(first.1, Reason::StructPageOnly | Reason::MmuNotifier | Reason::ShortRead) {
@@ -470,12 +473,12 @@ fn root_carries(e: &Expr, tainted: &BTreeSet<Name>, makes: &dyn Fn(&Expr) -> boo
 pub const GIVEN_AWAY: &str = "the physical address is given away while the page is held";
 
 /// CASE 1, 2 or 5, with what decided.
-fn case_of(c: &Custody, t: &PinTrace, site: &PinSite, index: &Index) -> (u8, String) {
+fn case_of(c: &Custody, t: &PinTrace, site: &PinSite, index: &Index, entries: &Entries) -> (u8, String) {
     if asks_long_term(index, site) {
         return (2, "FOLL_LONGTERM".into());
     }
     // Dropped within the call that pins, or when a transfer is done: CASE 1, wherever they were kept meanwhile.
-    let long = || !t.local && (t.releases.is_empty() || crate::entries::outlives(index, c, t).is_some());
+    let long = || !t.local && (t.releases.is_empty() || entries.outlives(c, t).is_some());
     if let Some(u) = t.uses.iter().find(|u| u.kind == UseKind::Io) {
         let long = long();
         return (if long { 2 } else { 1 }, format!("{}()", u.callee));

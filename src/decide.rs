@@ -7,6 +7,7 @@
 use crate::ast::Function;
 use crate::config::DialectKind;
 use crate::edit::EditSet;
+use crate::entries::Entries;
 use crate::findings;
 use crate::kernel::Api;
 use crate::kernel::dialect::Dialect;
@@ -70,12 +71,13 @@ pub fn unproved(_: &Question<'_>) -> ProofRecord {
 
 /// Decides about every site, in the order of [`Custody::sites`].
 pub fn decide(program: &dyn Program, dialect: &Dialect, custody: &Custody, prover: &Prover<'_>) -> Vec<Outcome> {
+    let entries = Entries::new(program);
     let mut outcomes: Vec<Outcome> = custody.traces.iter().map(Outcome::of_trace).collect();
     for (outcome, trace) in outcomes.iter_mut().zip(&custody.traces) {
         outcome.findings = findings::of(custody, trace);
         if dialect.kind == DialectKind::PinUserPages
             && let Some(site) = custody.sites.get(trace.site.0 as usize)
-            && tracked::long_term(program, custody, site, trace).is_some()
+            && tracked::long_term(&entries, custody, site, trace).is_some()
         {
             outcome.findings.push(findings::LONG.to_string());
         }
@@ -84,7 +86,7 @@ pub fn decide(program: &dyn Program, dialect: &Dialect, custody: &Custody, prove
     let decided: Vec<(Vec<usize>, Decision)> = groups
         .into_par_iter()
         .map(|group| {
-            let decision = decide_group(program, dialect, custody, &group, prover);
+            let decision = decide_group(&entries, dialect, custody, &group, prover);
             (group, decision)
         })
         .collect();
@@ -154,12 +156,13 @@ fn groups(custody: &Custody) -> Vec<Vec<usize>> {
 }
 
 fn decide_group(
-    program: &dyn Program,
+    entries: &Entries,
     dialect: &Dialect,
     custody: &Custody,
     group: &[usize],
     prover: &Prover<'_>,
 ) -> Decision {
+    let program = entries.program();
     match dialect.kind {
         DialectKind::None => return Decision::assist(Reason::NoApi, "The tree has no function to convert to."),
         DialectKind::PutUserPage2 | DialectKind::PutUserPage3 | DialectKind::PinUserPages => {}
@@ -214,7 +217,7 @@ fn decide_group(
         Err(Obstacle { at, text }) => Decision::assist(Reason::NoRule, format!("{text} ({})", place(program, at))),
         Ok(mut plans) => {
             let proposals = match counted {
-                true => tracked::proposals(program, custody, group, dialect.capabilities().pin_leaves_holes),
+                true => tracked::proposals(entries, custody, group, dialect.capabilities().pin_leaves_holes),
                 false => Vec::new(),
             };
             plans.iter_mut().for_each(|p| p.cautions.extend(proposals.iter().cloned()));

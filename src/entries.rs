@@ -4,12 +4,14 @@
 //! operations, and what other files call. It looks at names and parentheses only, and says nothing about time: a
 //! release from another entry point may still be soon.
 
-use crate::lex;
+use crate::lex::{self, TokKind, Token};
 use crate::program::Program;
-use crate::source::{FileId, Loc, Name};
-use crate::split::{ItemKind, split};
+use crate::source::{FileId, Loc, Name, Span};
+use crate::split::{Item, ItemKind, split};
 use crate::trace::{Custody, HolderKind, PinTrace, When};
-use std::collections::{BTreeMap, BTreeSet};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Pages that stay after the call.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,82 +26,138 @@ pub struct Outlives {
     pub entry: String,
 }
 
-/// The release of a trace that is reached from an entry point which does not pin; `None` when all releases lie within
-/// the call that pins, or run when some transfer is done.
-pub fn outlives(program: &dyn Program, custody: &Custody, trace: &PinTrace) -> Option<Outlives> {
-    let kept = |k| matches!(k, HolderKind::Field | HolderKind::Global);
-    let holder = trace.holders.iter().find(|h| kept(h.kind)).filter(|_| !trace.local)?;
-    let site = custody.sites.get(trace.site.0 as usize)?;
-    let releases: Vec<_> = trace.releases.iter().filter_map(|r| custody.releases.get(r.0 as usize)).collect();
-    let mut files: BTreeSet<FileId> = trace.functions.iter().map(|l| l.file).collect();
-    files.extend(releases.iter().map(|r| r.at.file).chain([site.at.file]));
-    let callers = Callers::of(program, &files);
-    let from = callers.entries(&site.function);
-    releases.into_iter().filter(|r| r.when == When::Normal && !r.context.may_be_atomic).find_map(|r| {
-        let entry = callers.entries(&r.function).into_iter().find(|e| !from.contains(e))?;
-        let holder = holder.text.clone();
-        Some(Outlives { holder, release: r.function.clone(), at: r.at, entry })
-    })
+/// The files of traces, each looked at once: traces of one driver ask about the same files again and again.
+pub struct Entries<'a> {
+    program: &'a dyn Program,
+    files: Mutex<FxHashMap<FileId, Arc<Named>>>,
+}
+
+impl<'a> Entries<'a> {
+    /// Nothing is read yet.
+    pub fn new(program: &'a dyn Program) -> Self {
+        Self { program, files: Mutex::default() }
+    }
+
+    /// The program that is asked.
+    pub fn program(&self) -> &'a dyn Program {
+        self.program
+    }
+
+    /// The release of a trace that is reached from an entry point which does not pin; `None` when all releases lie
+    /// within the call that pins, or run when some transfer is done.
+    pub fn outlives(&self, custody: &Custody, trace: &PinTrace) -> Option<Outlives> {
+        let kept = |k| matches!(k, HolderKind::Field | HolderKind::Global);
+        let holder = trace.holders.iter().find(|h| kept(h.kind)).filter(|_| !trace.local)?;
+        let site = custody.sites.get(trace.site.0 as usize)?;
+        let releases: Vec<_> = trace.releases.iter().filter_map(|r| custody.releases.get(r.0 as usize)).collect();
+        let mut files: BTreeSet<FileId> = trace.functions.iter().map(|l| l.file).collect();
+        files.extend(releases.iter().map(|r| r.at.file).chain([site.at.file]));
+        let files: Vec<Arc<Named>> = files.into_iter().map(|f| self.named(f)).collect();
+        let callers = Callers::of(&files);
+        let from = callers.entries(&site.function);
+        releases.into_iter().filter(|r| r.when == When::Normal && !r.context.may_be_atomic).find_map(|r| {
+            let entry = callers.entries(&r.function).into_iter().find(|e| !from.contains(e))?;
+            let holder = holder.text.clone();
+            Some(Outlives { holder, release: r.function.clone(), at: r.at, entry: entry.to_string() })
+        })
+    }
+
+    fn named(&self, file: FileId) -> Arc<Named> {
+        if let Some(known) = lock(&self.files).get(&file) {
+            return known.clone();
+        }
+        let named = Arc::new(Named::of(self.program.text(file)));
+        lock(&self.files).entry(file).or_insert(named).clone()
+    }
+}
+
+/// What a file names, and where.
+struct Named {
+    text: Arc<[u8]>,
+    items: Vec<Item>,
+    /// A word, the number of the item that names it, and whether it calls it; each once.
+    words: Vec<(Span, u32, bool)>,
+}
+
+impl Named {
+    fn of(text: Arc<[u8]>) -> Self {
+        let items = split(&text);
+        let mut words = Vec::new();
+        let mut seen: FxHashSet<(&[u8], u32, bool)> = FxHashSet::default();
+        for (number, item) in (0..).zip(&items) {
+            if item.kind == ItemKind::Prototype {
+                continue;
+            }
+            let own = item.span.of(&text);
+            let tokens: Vec<Token> = lex::code(own).collect();
+            let word = |i: Option<usize>| i.and_then(|i| tokens.get(i)).map_or(&b""[..], |t| t.span.of(own));
+            for (i, token) in tokens.iter().enumerate().filter(|(_, t)| t.kind == TokKind::Ident) {
+                let at = item.span.start + token.span.start;
+                // A label, or a field of that name.
+                let (before, after) = (word(i.checked_sub(1)), word(Some(i + 1)));
+                if at == item.name_span.start || matches!(before, b"goto" | b"." | b">") || after == b":" {
+                    continue;
+                }
+                let called = item.kind == ItemKind::Function && after == b"(";
+                if seen.insert((token.span.of(own), number, called)) {
+                    words.push((Span { start: at, end: item.span.start + token.span.end }, number, called));
+                }
+            }
+        }
+        drop(seen);
+        Self { text, items, words }
+    }
 }
 
 /// Who calls whom in some files.
-struct Callers {
-    by: BTreeMap<String, BTreeSet<String>>,
+struct Callers<'f> {
+    by: FxHashMap<&'f str, BTreeSet<&'f str>>,
     /// Functions whose address is taken.
-    taken: BTreeSet<String>,
+    taken: FxHashSet<&'f str>,
 }
 
-impl Callers {
-    fn of(program: &dyn Program, files: &BTreeSet<FileId>) -> Self {
-        let texts: Vec<_> = files.iter().map(|f| program.text(*f)).collect();
-        let items: Vec<_> = texts.iter().map(|t| split(t)).collect();
-        let functions = || items.iter().flatten().filter(|i| i.kind == ItemKind::Function);
-        let known: BTreeSet<&[u8]> = functions().map(|i| i.name.as_bytes()).collect();
-        let mut out = Self { by: BTreeMap::new(), taken: BTreeSet::new() };
-        for (text, items) in texts.iter().zip(&items) {
-            for item in items.iter().filter(|i| i.kind != ItemKind::Prototype) {
-                let own = item.span.of(text);
-                let words: Vec<_> = lex::code(own).map(|t| (t.span.start, t.span.of(own))).collect();
-                let name_at = item.name_span.start.checked_sub(item.span.start);
-                for (i, (at, name)) in words.iter().copied().enumerate() {
-                    if !known.contains(name) || Some(at) == name_at {
-                        continue;
-                    }
-                    // A label, or a field of that name.
-                    let before = i.checked_sub(1).and_then(|j| words.get(j)).map_or(&b""[..], |w| w.1);
-                    let after = words.get(i + 1).map_or(&b""[..], |w| w.1);
-                    if matches!(before, b"goto" | b"." | b">" | b"->") || after == b":" {
-                        continue;
-                    }
-                    let called = words.get(i + 1).is_some_and(|(_, w)| w.starts_with(b"("));
-                    let name = String::from_utf8_lossy(name).into_owned();
-                    if item.kind == ItemKind::Function && called {
-                        out.by.entry(name).or_default().insert(item.name.to_string());
-                    } else {
-                        out.taken.insert(name);
-                    }
+impl<'f> Callers<'f> {
+    fn of(files: &'f [Arc<Named>]) -> Self {
+        let functions = files.iter().flat_map(|f| &f.items).filter(|i| i.kind == ItemKind::Function);
+        let known: FxHashMap<&[u8], &str> = functions.map(|i| (i.name.as_bytes(), &*i.name)).collect();
+        let mut out = Self { by: FxHashMap::default(), taken: FxHashSet::default() };
+        for file in files {
+            for (span, item, called) in &file.words {
+                let Some(&name) = known.get(span.of(&file.text)) else { continue };
+                if *called {
+                    out.by.entry(name).or_default().insert(&file.items[*item as usize].name);
+                } else {
+                    out.taken.insert(name);
                 }
             }
         }
         out
     }
     /// The entry points that reach a function.
-    fn entries(&self, function: &str) -> BTreeSet<String> {
-        let (mut seen, mut entries) = (BTreeSet::from([function.to_string()]), BTreeSet::new());
-        let mut open = vec![function.to_string()];
+    fn entries<'a>(&self, function: &'a str) -> BTreeSet<&'a str>
+    where
+        'f: 'a,
+    {
+        let (mut seen, mut entries) = (BTreeSet::from([function]), BTreeSet::new());
+        let mut open = vec![function];
         while let Some(f) = open.pop() {
-            let callers = self.by.get(&f).into_iter().flatten().filter(|c| **c != f);
+            let callers = self.by.get(f).into_iter().flatten().filter(|c| **c != f);
             let mut any = false;
             for c in callers {
                 any = true;
-                if seen.insert(c.clone()) {
-                    open.push(c.clone());
+                if seen.insert(c) {
+                    open.push(c);
                 }
             }
-            if !any || self.taken.contains(&f) {
+            if !any || self.taken.contains(f) {
                 entries.insert(f);
             }
         }
         entries
     }
+}
+
+/// The map is valid at any time, whatever another thread did.
+fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(PoisonError::into_inner)
 }

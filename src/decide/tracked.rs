@@ -8,7 +8,7 @@
 use super::place;
 use crate::ast::{Expr, ExprKind, Function, StmtKind, UnOp};
 use crate::classify;
-use crate::entries::{self, Outlives};
+use crate::entries::{Entries, Outlives};
 use crate::kernel::{AcquireKind, Api};
 use crate::program::Program;
 use crate::source::{Loc, Name};
@@ -33,7 +33,8 @@ pub(super) fn obstacle(program: &dyn Program, custody: &Custody, group: &[usize]
 }
 
 /// What a person should decide before the patch is sent: changes of behaviour that the tool does not make by itself.
-pub(super) fn proposals(program: &dyn Program, custody: &Custody, group: &[usize], leaves_holes: bool) -> Vec<String> {
+pub(super) fn proposals(entries: &Entries, custody: &Custody, group: &[usize], leaves_holes: bool) -> Vec<String> {
+    let program = entries.program();
     let mut out = Vec::new();
     if leaves_holes {
         // follow_pfn_pte() refuses FOLL_GET alone (v5.7 and v5.10 mm/gup.c).
@@ -47,7 +48,7 @@ pub(super) fn proposals(program: &dyn Program, custody: &Custody, group: &[usize
         if trace.verdict != Verdict::Convert {
             continue;
         }
-        if let Some(o) = long_term(program, custody, site, trace) {
+        if let Some(o) = long_term(entries, custody, site, trace) {
             out.push(format!(
                 "The pages of {}() stay in {} until {}() drops them ({}), which {}() reaches without pinning: either \
                  FOLL_LONGTERM belongs to the pin (pin_user_pages.rst, CASE 2; it changes what can be pinned, so it is \
@@ -72,14 +73,14 @@ pub(super) fn proposals(program: &dyn Program, custody: &Custody, group: &[usize
 
 /// The pages are kept beyond the call, and the pin does not say so.
 pub(super) fn long_term(
-    program: &dyn Program,
+    entries: &Entries,
     custody: &Custody,
     site: &PinSite,
     trace: &PinTrace,
 ) -> Option<Outlives> {
     // Flags that are put together elsewhere may hold it.
-    let asked = memchr::memmem::find(&program.text(site.at.file), b"FOLL_LONGTERM").is_some();
-    if asked || trace.verdict != Verdict::Convert { None } else { entries::outlives(program, custody, trace) }
+    let asked = memchr::memmem::find(&entries.program().text(site.at.file), b"FOLL_LONGTERM").is_some();
+    if asked || trace.verdict != Verdict::Convert { None } else { entries.outlives(custody, trace) }
 }
 
 fn releases<'a>(custody: &'a Custody, trace: &'a PinTrace) -> impl Iterator<Item = &'a Release> {
