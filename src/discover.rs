@@ -9,15 +9,16 @@
 
 mod finder;
 mod gitindex;
+mod reader;
 mod survey;
 
 use crate::source::FileId;
 use finder::Finder;
 use ignore::{WalkBuilder, WalkState};
+use reader::Reader;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -25,9 +26,6 @@ use survey::Survey;
 
 /// Top-level folders of a kernel tree that hold no kernel code: their C runs in user space, or never.
 pub static NOT_KERNEL: &[&str] = &["Documentation", "scripts", "tools"];
-
-/// Size of the buffer that a thread reads files into; 99.9 % of the files of v6.12 fit.
-const BUFFER: usize = 1 << 20;
 
 /// Bytes of hits that searches leave in the cache. The files that pin pages have 23 MB in v6.12; a search for a common
 /// word must not keep half of the tree.
@@ -231,9 +229,9 @@ impl SourceTree {
         if let Some(b) = lock(&self.cache).files.get(&file) {
             return Ok(b.clone());
         }
-        let mut buffer = Vec::new();
-        let len = self.load(file, &mut PathBuf::new(), &mut buffer)?;
-        Ok(self.keep(file, buffer[..len].into(), usize::MAX))
+        // One file: a buffer of its own length, not the large one of a search, which would be cleared first.
+        let bytes = std::fs::read(self.root.join(self.path(file))).map_err(|e| self.fails(file, e))?;
+        Ok(self.keep(file, bytes.into(), usize::MAX))
     }
 
     /// Puts bytes into the cache unless that would exceed `limit`. The first bytes of a file stay.
@@ -249,15 +247,10 @@ impl SourceTree {
         bytes
     }
 
-    /// Reads a file to the start of `buffer` and returns its length. `path` is scratch space.
-    fn load(&self, file: FileId, path: &mut PathBuf, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        path.clone_from(&self.root);
-        path.push(self.path(file));
-        let result = File::open(&*path).and_then(|mut f| read_all(&mut f, buffer));
-        if let Err(e) = &result {
-            lock(&self.unreadable).insert(self.path(file).to_owned(), e.to_string());
-        }
-        result
+    /// Notes that a file could not be read.
+    fn fails(&self, file: FileId, e: io::Error) -> io::Error {
+        lock(&self.unreadable).insert(self.path(file).to_owned(), e.to_string());
+        e
     }
 
     /// The files that contain any of the needles as a whole word, with the indices of those needles, ascending.
@@ -342,8 +335,7 @@ impl SourceTree {
         let next = AtomicUsize::new(0);
         let all = Mutex::new(Vec::new());
         let work = || {
-            let mut path = PathBuf::new();
-            let mut buffer = Vec::new();
+            let mut reader = Reader::new(&self.root);
             let mut mine = T::default();
             loop {
                 let start = next.fetch_add(BATCH, Ordering::Relaxed);
@@ -355,9 +347,12 @@ impl SourceTree {
                     let cached = lock(&self.cache).files.get(&file).cloned();
                     let text = match &cached {
                         Some(b) => &b[..],
-                        None => match self.load(file, &mut path, &mut buffer) {
-                            Ok(len) => &buffer[..len],
-                            Err(_) => continue,
+                        None => match reader.read(self.path(file)) {
+                            Ok(text) => text,
+                            Err(e) => {
+                                self.fails(file, e);
+                                continue;
+                            }
                         },
                     };
                     if visit(&mut mine, i, file, text) && cached.is_none() {
@@ -384,23 +379,6 @@ fn slot(path: &str, len: usize) -> usize {
     use std::hash::BuildHasher;
     // The upper half is the better mixed one.
     (rustc_hash::FxBuildHasher.hash_one(path) >> 32) as usize % len
-}
-
-/// Reads to the end into `buffer` from its start and returns the length, without asking for the size first (one system
-/// call a file less). The buffer only grows: clearing it for every file would cost more than reading.
-fn read_all(f: &mut File, buffer: &mut Vec<u8>) -> io::Result<usize> {
-    let mut filled = 0;
-    loop {
-        if filled == buffer.len() {
-            buffer.resize((buffer.len() * 2).max(BUFFER), 0);
-        }
-        match f.read(&mut buffer[filled..]) {
-            Ok(0) => return Ok(filled),
-            Ok(n) => filled += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
 }
 
 /// Collects files while listing.

@@ -72,12 +72,7 @@ pub(super) fn proposals(entries: &Entries, custody: &Custody, group: &[usize], l
 }
 
 /// The pages are kept beyond the call, and the pin does not say so.
-pub(super) fn long_term(
-    entries: &Entries,
-    custody: &Custody,
-    site: &PinSite,
-    trace: &PinTrace,
-) -> Option<Outlives> {
+pub(super) fn long_term(entries: &Entries, custody: &Custody, site: &PinSite, trace: &PinTrace) -> Option<Outlives> {
     // Flags that are put together elsewhere may hold it.
     let asked = memchr::memmem::find(&entries.program().text(site.at.file), b"FOLL_LONGTERM").is_some();
     if asked || trace.verdict != Verdict::Convert { None } else { entries.outlives(custody, trace) }

@@ -4,6 +4,7 @@ use super::FnId;
 use super::facts::{Fact, Facts, extract};
 use super::graph::{Graph, Reached};
 use super::place::Place;
+use super::wiring::{self, Link, Passed, Places, Wiring};
 use crate::index::{Asked, FnRef, Index};
 use crate::kernel::{AcquireKind, Api};
 use crate::source::{FileId, Name, Span};
@@ -29,6 +30,9 @@ pub(super) struct Engine<'a> {
     pub fns: Vec<FnRef>,
     pub ids: FxHashMap<FnRef, FnId>,
     pub facts: Vec<Arc<Facts>>,
+    /// The facts in numbers, as far as a graph was built.
+    wirings: Vec<Wiring>,
+    places: Arc<Places>,
     /// What a name means, called from a file.
     pub targets: FxHashMap<(FileId, Name), Option<FnRef>>,
     pub asked: BTreeSet<Demand>,
@@ -77,6 +81,8 @@ pub fn analyse(index: &Index, seeds: &[FileId]) -> Custody {
         fns: Vec::new(),
         ids: FxHashMap::default(),
         facts: Vec::new(),
+        wirings: Vec::new(),
+        places: Arc::default(),
         targets: FxHashMap::default(),
         asked: BTreeSet::new(),
         seeds: seeds.to_vec(),
@@ -91,24 +97,20 @@ pub fn analyse(index: &Index, seeds: &[FileId]) -> Custody {
         members: FxHashMap::default(),
     };
     e.seed(seeds);
-    let mut last = None;
+    let mut g = e.graph();
     for _ in 0..MAX_ROUNDS {
-        let g = e.graph();
         let reached = e.reach(&g, MAX_SPREAD);
         let demands = e.demands(&g, &reached);
-        let grew = e.satisfy(demands);
-        last = Some(g);
-        if !grew {
+        if !e.satisfy(demands) {
             break;
         }
+        // The old one goes first: it shares the numbers of the places.
+        drop(std::mem::take(&mut g));
+        g = e.graph();
         if e.fns.len() > MAX_FUNCTIONS {
             break;
         }
     }
-    let g = match last {
-        Some(g) if !g.is_empty() => e.graph_if_stale(g),
-        _ => e.graph(),
-    };
     e.leave_the_rest(&g);
     super::trace::build(&e, &g)
 }
@@ -176,8 +178,22 @@ impl Engine<'_> {
         true
     }
 
-    fn graph(&self) -> Graph {
-        Graph::build(&self.facts, &|f, name, member| self.targets(f, name, member), &|f| self.fns[f.0 as usize].file)
+    fn graph(&mut self) -> Graph {
+        let places = Arc::make_mut(&mut self.places);
+        for (i, facts) in self.facts.iter().enumerate().skip(self.wirings.len()) {
+            self.wirings.push(Wiring::new(FnId(i as u32), facts, places));
+        }
+        let this = &*self;
+        let calls = |i: usize| {
+            let calls = this.wirings[i].links.iter().filter_map(|l| match l {
+                Link::Call { callee, member, .. } => Some((callee, member)),
+                Link::Edge { .. } => None,
+            });
+            calls.map(|(callee, member)| this.targets(FnId(i as u32), callee.as_ref(), member.as_ref())).collect()
+        };
+        let targets: Vec<Vec<Vec<FnId>>> = (0..self.wirings.len()).into_par_iter().map(calls).collect();
+        let files: Vec<FileId> = self.fns.iter().map(|f| f.file).collect();
+        Graph::build(self.places.clone(), &self.wirings, &targets, &files)
     }
 
     /// The loaded functions that a call in function `f` reaches, by name or through a member.
@@ -198,16 +214,10 @@ impl Engine<'_> {
         self.members.get(&(file, tag.clone(), member.clone())).map(Vec::as_slice)
     }
 
-    fn graph_if_stale(&self, g: Graph) -> Graph {
-        // The last round may have loaded functions without a graph being built after it.
-        let fresh = self.graph();
-        if fresh.len() == g.len() { g } else { fresh }
-    }
-
     /// The loaded function that a call of `name` in function `f` reaches.
-    pub fn target(&self, f: FnId, name: &str) -> Option<FnId> {
+    pub fn target(&self, f: FnId, name: &Name) -> Option<FnId> {
         let file = self.fns[f.0 as usize].file;
-        let r = match self.targets.get(&(file, Name::from(name))) {
+        let r = match self.targets.get(&(file, name.clone())) {
             Some(r) => (*r)?,
             None => {
                 let i = self.index.items(file)?.function(name)?;
@@ -267,7 +277,6 @@ impl Engine<'_> {
 
     fn demands(&self, g: &Graph, r: &Reach2) -> Vec<Demand> {
         let mut out = BTreeSet::new();
-        let file_of = |f: FnId| self.fns[f.0 as usize].file;
         let mut seen = FxHashSet::default();
         for (reached, is_forward, wide) in
             [(&r.forward, true, true), (&r.backward, false, true), (&r.every, true, false)]
@@ -320,37 +329,28 @@ impl Engine<'_> {
                 }
             }
         }
-        for (i, f) in self.facts.iter().enumerate() {
-            let id = FnId(i as u32);
-            for fact in &f.facts {
-                let Fact::Call { callee, member, args, result, .. } = fact else { continue };
+        for (f, &FnRef { file, .. }) in self.wirings.iter().zip(&self.fns) {
+            for link in &f.links {
+                let Link::Call { callee, member, args, result, .. } = link else { continue };
                 let passes = |reached: &Reached| {
-                    args.iter().any(|a| {
-                        a.relevant
-                            && (a.places.iter().chain(&a.out)).any(|p| {
-                                g.node(p).is_some_and(|n| reached.has(n) || (a.out.is_some() && r.backward.has(n)))
-                            })
-                    })
+                    let there = |a: &Passed, n| reached.has(n) || (a.out.is_some() && r.backward.has(n));
+                    args.iter().any(|a| a.relevant && a.nodes().any(|n| there(a, n)))
                 };
-                let gives = g.node(result).is_some_and(|n| r.backward.has(n));
-                let number = || {
-                    args.iter()
-                        .flat_map(|a| a.places.iter().chain(&a.out))
-                        .any(|p| g.node(p).is_some_and(|n| r.every.has_number(n)))
-                };
+                let gives = r.backward.has(wiring::read(*result));
+                let number = || args.iter().flat_map(Passed::nodes).any(|n| r.every.has_number(n));
                 match (callee, member) {
                     (Some(name), _) if passes(&r.forward) => {
-                        out.insert(Demand::Definition(file_of(id), name.clone(), true));
+                        out.insert(Demand::Definition(file, name.clone(), true));
                     }
                     // A container that is made of nothing which carries pages: an allocator of another folder, or a search.
                     (Some(name), _) if gives && !args.iter().any(|a| a.relevant) => {
-                        out.insert(Demand::Definition(file_of(id), name.clone(), true));
+                        out.insert(Demand::Definition(file, name.clone(), true));
                     }
                     (Some(name), _) if gives || passes(&r.every) || number() => {
-                        out.insert(Demand::Definition(file_of(id), name.clone(), false));
+                        out.insert(Demand::Definition(file, name.clone(), false));
                     }
                     (None, Some((tag, name))) if gives || passes(&r.forward) => {
-                        out.insert(Demand::Member(file_of(id), tag.clone(), name.clone()));
+                        out.insert(Demand::Member(file, tag.clone(), name.clone()));
                     }
                     _ => {}
                 }

@@ -5,7 +5,8 @@
 use super::FnId;
 use super::engine::{Demand, Engine};
 use super::facts::Fact;
-use super::graph::{Graph, Node, Reached};
+use super::graph::{Graph, Reached};
+use super::mentions::FactNodes;
 use super::place::Place;
 use crate::ast::Function;
 use crate::kernel::{AcquireKind, Api, Borrow};
@@ -22,14 +23,13 @@ pub(super) fn gaps(
     e: &Engine,
     g: &Graph,
     funcs: &[Option<Arc<Function>>],
-    nodes: &[Vec<Vec<Node>>],
+    nodes: &FactNodes,
+    reached: &[usize],
     r: &Reached,
 ) -> Vec<Gap> {
     let mut out = Vec::new();
-    for (i, f) in e.facts.iter().enumerate() {
-        if !nodes[i].iter().flatten().any(|n| r.has(*n) || r.has_number(*n)) {
-            continue;
-        }
+    for &i in reached {
+        let f = &e.facts[i];
         let id = FnId(i as u32);
         let file = e.fns[i].file;
         let here = |of: &[Place]| of.iter().any(|p| g.node(p).is_some_and(|n| r.has(n)));
@@ -37,7 +37,7 @@ pub(super) fn gaps(
         let mut add = |at: Span, code: GapCode, detail: String| {
             out.push(Gap { at: Loc { file, span: at }, code, detail });
         };
-        for (fact, nodes) in f.facts.iter().zip(&nodes[i]) {
+        for (fact, nodes) in f.facts.iter().zip(&nodes.of[i]) {
             if !nodes.iter().any(|n| r.has(*n) || r.has_number(*n)) {
                 continue;
             }
@@ -138,11 +138,14 @@ pub(super) fn touches(x: &Fact, g: &Graph, r: &Reached) -> bool {
 
 /// Functions that make a page of a number and drop it, where numbers of the pages got out of sight: that may be another
 /// release of them.
-pub(super) fn numbers_come_back(e: &Engine, g: &Graph, r: &Reached, known: &[Loc]) -> Vec<Gap> {
+pub(super) fn numbers_come_back(e: &Engine, g: &Graph, reached: &[usize], r: &Reached, known: &[Loc]) -> Vec<Gap> {
+    if r.numbers.is_empty() {
+        return Vec::new();
+    }
     let mut files = BTreeSet::new();
     let mut lost = r.numbers.iter().any(|n| matches!(g.place(*n), Place::Field(..) | Place::Global(..)));
-    for (i, f) in e.facts.iter().enumerate() {
-        for fact in &f.facts {
+    for &i in reached {
+        for fact in &e.facts[i].facts {
             let number = |p: &Place| g.node(p).is_some_and(|n| r.has_number(n));
             match fact {
                 Fact::Address { of, .. } if of.iter().any(|p| g.node(p).is_some_and(|n| r.has(n))) => {

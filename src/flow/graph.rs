@@ -4,12 +4,12 @@
 //! globals are the heap, where the caller no longer matters. Which place is worth following is not decided here.
 
 use super::FnId;
-use super::facts::{Arg, Fact, Facts, Param};
-use super::place::{ENTRY, Place, UNKNOWN_TAG};
+use super::place::{Place, UNKNOWN_TAG};
+use super::wiring::{Link, Passed, Places, Wiring, read, store};
 use crate::kernel::Api;
 use crate::source::{FileId, Name, Span};
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Node number.
@@ -25,9 +25,6 @@ pub enum Via {
     /// Parameter or return value to the caller.
     Out,
 }
-
-/// The loaded functions that a call in a function reaches: by name, or through a member (struct and name).
-pub type Targets<'a> = dyn Fn(FnId, Option<&Name>, Option<&(Name, Name)>) -> Vec<FnId> + 'a;
 
 /// What an edge makes of the pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,148 +143,89 @@ const EVERYWHERE: Extent =
 /// out of `b`.
 #[derive(Default)]
 pub struct Graph {
-    ids: FxHashMap<Place, u32>,
-    places: Vec<Place>,
+    places: Arc<Places>,
     out: Vec<Vec<Edge>>,
     inc: Vec<Vec<Edge>>,
 }
 
 impl Graph {
-    /// Builds the graph. `targets` resolves a call of function `f` to loaded functions; `file_of` tells where a function
-    /// lies.
-    pub fn build(facts: &[Arc<Facts>], targets: &Targets, file_of: &dyn Fn(FnId) -> FileId) -> Graph {
-        let mut g = Graph::default();
-        for (i, f) in facts.iter().enumerate() {
+    /// Builds the graph of all functions. `targets` has, by function, the loaded functions that each of its
+    /// calls reaches, in their order; `files` tells where the functions lie.
+    pub fn build(places: Arc<Places>, functions: &[Wiring], targets: &[Vec<Vec<FnId>>], files: &[FileId]) -> Graph {
+        let nodes = 2 * places.list().len();
+        let mut g = Graph { places, out: vec![Vec::new(); nodes], inc: vec![Vec::new(); nodes] };
+        for i in 0..nodes as u32 / 2 {
+            let of = g.places.list()[i as usize].function().unwrap_or(FnId(0));
+            g.edge(store(i), read(i), Via::Copy, (of, Span::default()));
+        }
+        for (i, (f, targets)) in functions.iter().zip(targets).enumerate() {
             let id = FnId(i as u32);
-            for (k, p) in f.params.iter().enumerate() {
-                let entry = param_place(id, k, p);
-                if entry != p.place {
-                    g.alias(&p.place, &entry, Via::Copy, (id, Span::default()));
-                } else {
-                    g.id(&entry);
-                }
-            }
-            for fact in &f.facts {
-                fact.places(&mut |p| {
-                    g.id(p);
-                });
-                match fact {
-                    Fact::Copy { to, from, at } => {
-                        let (to, from) = (g.store(to), g.read(from));
-                        g.edge(from, to, Via::Copy, (id, *at));
-                    }
-                    Fact::Shown { to, from, at } => {
-                        let (to, from) = (g.read(to), g.read(from));
-                        g.edge(from, to, Via::Copy, (id, *at));
-                    }
-                    Fact::Stored { to, from, at } => {
-                        let (to, from) = (g.read(to), g.store(from));
-                        g.edge(from, to, Via::Copy, (id, *at));
-                    }
-                    Fact::Number { to, from, page, at } => {
-                        let (to, from) = (g.store(to), g.read(from));
-                        g.turn(from, to, if *page { Turn::Page } else { Turn::Number }, (id, *at));
-                    }
-                    Fact::Alias { a, b, at } => g.alias(a, b, Via::Copy, (id, *at)),
-                    Fact::Call { callee, member, call, args, result } => {
-                        for t in targets(id, callee.as_ref(), member.as_ref()) {
-                            g.call(id, *call, args, result, t, &facts[t.0 as usize].params);
+            let mut targets = targets.iter();
+            for link in &f.links {
+                match link {
+                    Link::Edge { from, to, turn: Turn::Keep, at } => g.edge(*from, *to, Via::Copy, (id, *at)),
+                    Link::Edge { from, to, turn, at } => g.turn(*from, *to, *turn, (id, *at)),
+                    Link::Call { at, args, result, .. } => {
+                        for t in targets.next().into_iter().flatten() {
+                            g.call((id, *at), args, *result, &functions[t.0 as usize]);
                         }
                     }
-                    _ => {}
                 }
             }
         }
-        g.untyped_fields(facts, file_of);
-        g.summaries(facts);
+        g.untyped_fields(functions, files);
+        g.summaries(functions);
         g
     }
 
-    fn call(&mut self, f: FnId, at: Span, args: &[Arg], result: &Place, target: FnId, params: &[Param]) {
-        for (k, a) in args.iter().enumerate() {
-            let Some(p) = params.get(k) else { continue };
-            let entry = param_place(target, k, p);
-            for place in &a.places {
-                let (from, to) = (self.read(place), self.read(&entry));
-                self.edge(from, to, Via::In, (f, at));
-                if !p.by_value && a.container {
-                    let (from, to) = (self.store(&entry), self.store(place));
-                    self.edge(from, to, Via::Out, (f, at));
+    fn call(&mut self, at: (FnId, Span), args: &[Passed], result: u32, target: &Wiring) {
+        for (a, entry) in args.iter().zip(&target.entries) {
+            for &place in &a.places {
+                self.edge(read(place), read(entry.place), Via::In, at);
+                if !entry.by_value && a.container {
+                    self.edge(store(entry.place), store(place), Via::Out, at);
                 }
             }
-            if let Some(out) = &a.out {
-                let (from, to) = (self.store(&entry), self.store(out));
-                self.edge(from, to, Via::Out, (f, at));
+            if let Some(out) = a.out {
+                self.edge(store(entry.place), store(out), Via::Out, at);
             }
         }
-        let ret = Place::Ret(target);
-        let (from, to) = (self.read(&ret), self.read(result));
-        self.edge(from, to, Via::Out, (f, at));
-        let (from, to) = (self.store(result), self.store(&ret));
-        self.edge(from, to, Via::In, (f, at));
-    }
-
-    /// `a = b` of two arrays or containers.
-    fn alias(&mut self, a: &Place, b: &Place, via: Via, at: (FnId, Span)) {
-        let (from, to) = (self.read(b), self.read(a));
-        self.edge(from, to, via, at);
-        let (from, to) = (self.store(a), self.store(b));
-        self.edge(from, to, via, at);
+        self.edge(read(target.ret), read(result), Via::Out, at);
+        self.edge(store(result), store(target.ret), Via::In, at);
     }
 
     /// A field access of unknown type may be any field of that name that the same file uses.
-    fn untyped_fields(&mut self, facts: &[Arc<Facts>], file_of: &dyn Fn(FnId) -> FileId) {
+    fn untyped_fields(&mut self, functions: &[Wiring], files: &[FileId]) {
+        let places = self.places.clone();
         // Few fields are untyped: those first, then what else has their name in their file.
-        let mut typed: BTreeMap<(FileId, Name), BTreeSet<Name>> = BTreeMap::new();
+        let mut typed: BTreeMap<(FileId, &Name), BTreeMap<&Name, u32>> = BTreeMap::new();
         let mut first: BTreeMap<FileId, FnId> = BTreeMap::new();
         for untyped in [true, false] {
-            for (i, f) in facts.iter().enumerate() {
-                let file = file_of(FnId(i as u32));
-                for fact in &f.facts {
-                    fact.places(&mut |p| {
-                        let Place::Field(tag, field) = p else { return };
-                        if tag.starts_with(UNKNOWN_TAG) != untyped {
-                            return;
-                        }
-                        if untyped {
-                            first.entry(file).or_insert(FnId(i as u32));
-                            typed.entry((file, field.clone())).or_default().insert(tag.clone());
-                        } else if let Some(tags) = first.get(&file).and_then(|_| typed.get_mut(&(file, field.clone())))
-                        {
-                            tags.insert(tag.clone());
-                        }
-                    });
+            for ((i, f), &file) in functions.iter().enumerate().zip(files) {
+                for &n in &f.fields {
+                    let Place::Field(tag, field) = &places.list()[n as usize] else { continue };
+                    if tag.starts_with(UNKNOWN_TAG) != untyped {
+                        continue;
+                    }
+                    if untyped {
+                        first.entry(file).or_insert(FnId(i as u32));
+                        typed.entry((file, field)).or_default().insert(tag, n);
+                    } else if let Some(tags) = first.get(&file).and_then(|_| typed.get_mut(&(file, field))) {
+                        tags.insert(tag, n);
+                    }
                 }
             }
         }
-        for ((file, field), tags) in typed {
-            let Some(unknown) = tags.iter().find(|t| t.starts_with(UNKNOWN_TAG)).cloned() else { continue };
-            let u = Place::Field(unknown.clone(), field.clone());
+        for ((file, _), tags) in typed {
+            let Some((_, &unknown)) = tags.iter().find(|t| t.0.starts_with(UNKNOWN_TAG)) else { continue };
             let at = (first.get(&file).copied().unwrap_or(FnId(0)), Span::default());
-            for t in tags.into_iter().filter(|t| *t != unknown) {
-                self.alias(&u, &Place::Field(t, field.clone()), Via::Copy, at);
+            for &t in tags.values().filter(|t| **t != unknown) {
+                self.edge(read(t), read(unknown), Via::Copy, at);
+                self.edge(store(unknown), store(t), Via::Copy, at);
             }
         }
     }
 
-    fn id(&mut self, p: &Place) -> u32 {
-        if let Some(&i) = self.ids.get(p) {
-            return i;
-        }
-        let i = self.places.len() as u32;
-        self.ids.insert(p.clone(), i);
-        self.places.push(p.clone());
-        self.out.extend([Vec::new(), Vec::new()]);
-        self.inc.extend([Vec::new(), Vec::new()]);
-        self.edge(2 * i + 1, 2 * i, Via::Copy, (p.function().unwrap_or(FnId(0)), Span::default()));
-        i
-    }
-    fn read(&mut self, p: &Place) -> Node {
-        2 * self.id(p)
-    }
-    fn store(&mut self, p: &Place) -> Node {
-        2 * self.id(p) + 1
-    }
     fn edge(&mut self, from: Node, to: Node, via: Via, at: (FnId, Span)) {
         if from == to || self.out[from as usize].iter().any(|e| e.to == to && e.at == at) {
             return;
@@ -303,30 +241,27 @@ impl Graph {
         self.inc[to as usize].push(Edge { turn, to: from, via: Via::Copy, at });
     }
     fn is_heap(&self, n: Node) -> bool {
-        matches!(self.places[n as usize / 2], Place::Field(..) | Place::Global(..))
+        matches!(self.place(n), Place::Field(..) | Place::Global(..))
     }
 
     /// A helper that hands a parameter on to its result, or to another parameter: an edge from argument to result at
     /// each call, since the walk itself may not leave a helper to a caller it did not come from.
-    fn summaries(&mut self, facts: &[Arc<Facts>]) {
+    fn summaries(&mut self, functions: &[Wiring]) {
         // One table for all walks, cleaned after each: a new one a walk costs more than the walk.
-        let mut phase = vec![0; 2 * self.places.len()];
+        let mut phase = vec![0; self.out.len()];
         let within = Extent { start: BOUND, inside: true, most: 400, ..EVERYWHERE };
         // Last loaded first: mostly callees before their callers, so that what a callee hands on is known.
-        for (i, f) in facts.iter().enumerate().rev() {
+        for f in functions.iter().rev() {
             let mut add = Vec::new();
-            let id = FnId(i as u32);
             // What a caller can find again: the result, and what is stored through a parameter.
-            let mut exits: Vec<Node> = self.node(&Place::Ret(id)).into_iter().collect();
-            for (k, p) in f.params.iter().enumerate().filter(|(_, p)| !p.by_value) {
-                exits.extend(self.stored(&param_place(id, k, p)));
-            }
+            let mut exits: Vec<Node> = vec![read(f.ret)];
+            exits.extend(f.entries.iter().filter(|e| !e.by_value).map(|e| store(e.place)));
             exits.retain(|n| self.out[*n as usize].iter().any(|e| e.via == Via::Out));
             if exits.is_empty() {
                 continue;
             }
-            for (k, p) in f.params.iter().enumerate() {
-                let entry = self.read(&param_place(id, k, p));
+            for entry in &f.entries {
+                let entry = read(entry.place);
                 if !self.inc[entry as usize].iter().any(|e| e.via == Via::In) {
                     continue;
                 }
@@ -359,15 +294,15 @@ impl Graph {
 
     /// The node of what can be read at a place, if the place occurs.
     pub fn node(&self, p: &Place) -> Option<Node> {
-        self.ids.get(p).map(|&i| 2 * i)
+        self.places.get(p).map(read)
     }
     /// The node of what is stored through a place, if the place occurs.
     pub fn stored(&self, p: &Place) -> Option<Node> {
-        self.ids.get(p).map(|&i| 2 * i + 1)
+        self.places.get(p).map(store)
     }
     /// The place of a node.
     pub fn place(&self, n: Node) -> &Place {
-        &self.places[n as usize / 2]
+        &self.places.list()[n as usize / 2]
     }
     /// Edges into a node.
     pub fn incoming(&self, n: Node) -> &[Edge] {
@@ -377,28 +312,20 @@ impl Graph {
     pub fn outgoing(&self, n: Node) -> &[Edge] {
         &self.out[n as usize]
     }
-    /// Number of places.
-    pub fn len(&self) -> usize {
-        self.places.len()
-    }
-    /// Whether there is no node.
-    pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
-    }
 
     /// Where pages in these nodes can get to.
     pub fn forward(&self, from: &[Node]) -> Reached {
-        self.walk(vec![0; 2 * self.places.len()], from, true, EVERYWHERE)
+        self.walk(vec![0; self.out.len()], from, true, EVERYWHERE)
     }
     /// Where the pages of a pin in function `f` can get to. `early` tells of a place in that function whether it cannot
     /// be reached after the pin.
     pub fn forward_after(&self, from: Node, f: FnId, early: &dyn Fn(Span) -> bool) -> Reached {
         let extent = Extent { early: Some((f, early)), ..EVERYWHERE };
-        self.walk(vec![0; 2 * self.places.len()], &[from], true, extent)
+        self.walk(vec![0; self.out.len()], &[from], true, extent)
     }
     /// Where pages in these nodes can come from.
     pub fn backward(&self, from: &[Node]) -> Reached {
-        self.walk(vec![0; 2 * self.places.len()], from, false, EVERYWHERE)
+        self.walk(vec![0; self.out.len()], from, false, EVERYWHERE)
     }
     /// The same, when these calls bring no page into the function that they call.
     pub fn backward_without(&self, from: &[Node], calls: &BTreeSet<(FnId, Span)>) -> Reached {
@@ -408,9 +335,9 @@ impl Graph {
     /// The union of walks from each of the groups, none of which looks at more than `most` nodes. The pages of a
     /// `closed` function are not followed to its callers.
     pub fn near(&self, groups: &[Vec<Node>], forward: bool, most: usize, closed: &FxHashSet<FnId>) -> Reached {
-        let mut phase = vec![0; 2 * self.places.len()];
+        let mut phase = vec![0; self.out.len()];
         let mut all = Reached {
-            phase: vec![0; 2 * self.places.len()],
+            phase: vec![0; self.out.len()],
             from: FxHashMap::default(),
             order: Vec::new(),
             numbers: Vec::new(),
@@ -433,7 +360,7 @@ impl Graph {
     }
 
     fn is_vessel(&self, n: Node) -> bool {
-        matches!(&self.places[n as usize / 2], Place::Field(t, f) if Api::get().vessel(t, f).is_some())
+        matches!(&self.places.list()[n as usize / 2], Place::Field(t, f) if Api::get().vessel(t, f).is_some())
     }
 
     /// Breadth-first walk over valid paths. What comes out of a vessel (all bios are one) is followed to the function
@@ -525,13 +452,5 @@ impl Graph {
             }
         }
         r
-    }
-}
-
-/// The place of a parameter on entry, as callers see it.
-fn param_place(f: FnId, k: usize, p: &Param) -> Place {
-    match &p.place {
-        Place::Var(_, name) => Place::Def(f, name.clone(), ENTRY + k as u32),
-        other => other.clone(),
     }
 }

@@ -14,12 +14,14 @@ pub mod facts;
 mod gaps;
 pub mod graph;
 mod guard;
+mod mentions;
 mod origin;
 pub mod place;
 mod release;
 mod search;
 mod steps;
 mod trace;
+mod wiring;
 
 pub use engine::analyse;
 

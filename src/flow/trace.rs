@@ -1,9 +1,10 @@
 //! From the finished graph to traces: sites, releases, gaps, holders and the steps between them.
 
 use super::engine::{Engine, Reach2, implements_api};
-use super::facts::{Fact, Facts};
+use super::facts::Fact;
 use super::gaps::{gaps, numbers_come_back, touches};
 use super::graph::{Graph, Node, Reached};
+use super::mentions::FactNodes;
 use super::origin::OriginTable;
 use super::place::Place;
 use super::steps::{holder, steps};
@@ -156,7 +157,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     let mut releases: Vec<Release> = drops.par_iter().filter_map(release_of).collect();
     let asks = |d: &Drop| funcs[d.fn_id.0 as usize].as_ref().is_some_and(|f| context::asks(f));
     context::share(&mut releases, &drops.iter().map(asks).collect::<Vec<_>>());
-    let nodes: Vec<Vec<Vec<Node>>> = e.facts.par_iter().map(|f| nodes_of(f, g)).collect();
+    let nodes = FactNodes::new(e, g);
     let traces = sites
         .par_iter()
         .enumerate()
@@ -289,7 +290,7 @@ fn trace(
     e: &Engine,
     g: &Graph,
     funcs: &[Option<Arc<Function>>],
-    nodes: &[Vec<Vec<Node>>],
+    nodes: &FactNodes,
     id: SiteId,
     s: &Site,
     reached: Option<&Reached>,
@@ -348,11 +349,12 @@ fn trace(
             t.holders.push(h);
         }
     }
-    t.gaps = gaps(e, g, funcs, nodes, r);
+    let here = nodes.functions(r);
+    t.gaps = gaps(e, g, funcs, nodes, &here, r);
     t.gaps.extend(by_number);
     let known: Vec<Loc> = t.releases.iter().map(|r| releases[r.0 as usize].at).collect();
-    t.gaps.extend(numbers_come_back(e, g, r, &known));
-    uses(e, g, funcs, nodes, r, &mut t);
+    t.gaps.extend(numbers_come_back(e, g, &here, r, &known));
+    uses(e, g, funcs, nodes, &here, r, &mut t);
     if t.releases.is_empty() && t.gaps.is_empty() && s.node.is_some() {
         // A number of the page that is taken may be all that is kept of it.
         let number = t.uses.iter().find(|u| u.kind == UseKind::Address);
@@ -375,21 +377,13 @@ fn trace(
     t
 }
 
-fn nodes_of(f: &Facts, g: &Graph) -> Vec<Vec<Node>> {
-    let of = |fact: &Fact| {
-        let mut out = Vec::new();
-        fact.places(&mut |p| out.extend(g.node(p)));
-        out
-    };
-    f.facts.iter().map(of).collect()
-}
-
 /// Collects the uses of the pages.
 fn uses(
     e: &Engine,
     g: &Graph,
     funcs: &[Option<Arc<Function>>],
-    nodes: &[Vec<Vec<Node>>],
+    nodes: &FactNodes,
+    reached: &[usize],
     r: &Reached,
     t: &mut PinTrace,
 ) {
@@ -398,13 +392,11 @@ fn uses(
     for &n in &r.order {
         t.local &= !matches!(g.place(n), Place::Field(..) | Place::Global(..)) || r.by_number(n);
     }
-    for (i, f) in e.facts.iter().enumerate() {
-        if !nodes[i].iter().flatten().any(|n| r.has(*n) || r.has_number(*n)) {
-            continue;
-        }
+    for &i in reached {
+        let f = &e.facts[i];
         let file = e.fns[i].file;
         let mut touched = false;
-        for (fact, nodes) in f.facts.iter().zip(&nodes[i]) {
+        for (fact, nodes) in f.facts.iter().zip(&nodes.of[i]) {
             if !nodes.iter().any(|n| r.has(*n) || r.has_number(*n)) {
                 continue;
             }

@@ -1,0 +1,197 @@
+//! The facts of a function in numbers: what the graph is built from.
+//!
+//! The graph is built anew in each round, from all functions that are loaded by then. A place gets its number once,
+//! when its function is loaded, so no round after that compares or copies a name. Numbers never change.
+
+use super::FnId;
+use super::facts::{Fact, Facts, Param};
+use super::graph::{Node, Turn};
+use super::place::{ENTRY, Place};
+use crate::source::{Name, Span};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// All places of the loaded functions, by number.
+#[derive(Clone, Default)]
+pub struct Places {
+    ids: FxHashMap<Place, u32>,
+    list: Vec<Place>,
+}
+
+impl Places {
+    /// The number of a place; a new one if it has none.
+    fn number(&mut self, p: &Place) -> u32 {
+        if let Some(&i) = self.ids.get(p) {
+            return i;
+        }
+        let i = self.list.len() as u32;
+        self.ids.insert(p.clone(), i);
+        self.list.push(p.clone());
+        i
+    }
+    /// The number of a place that occurs.
+    pub fn get(&self, p: &Place) -> Option<u32> {
+        self.ids.get(p).copied()
+    }
+    /// All places, by number.
+    pub fn list(&self) -> &[Place] {
+        &self.list
+    }
+}
+
+/// The node of what can be read at a place.
+pub fn read(place: u32) -> Node {
+    2 * place
+}
+
+/// The node of what is stored through a place.
+pub fn store(place: u32) -> Node {
+    2 * place + 1
+}
+
+/// What joins places.
+pub enum Link {
+    /// Pages pass within the function.
+    Edge {
+        /// From.
+        from: Node,
+        /// To.
+        to: Node,
+        /// What they become.
+        turn: Turn,
+        /// By.
+        at: Span,
+    },
+    /// A call by name, or through a member.
+    Call {
+        /// The name.
+        callee: Option<Name>,
+        /// Struct and name of the member.
+        member: Option<(Name, Name)>,
+        /// The call.
+        at: Span,
+        /// What is passed.
+        args: Vec<Passed>,
+        /// Place of its value.
+        result: u32,
+    },
+}
+
+/// An argument.
+pub struct Passed {
+    /// Places whose pages it carries.
+    pub places: Vec<u32>,
+    /// It is an array or container rather than one page.
+    pub container: bool,
+    /// It may hold pages at all.
+    pub relevant: bool,
+    /// The definition that the callee may make through it.
+    pub out: Option<u32>,
+}
+
+impl Passed {
+    /// Nodes of what can be read of it, before the call and behind it.
+    pub fn nodes(&self) -> impl Iterator<Item = Node> {
+        self.places.iter().chain(&self.out).map(|p| read(*p))
+    }
+}
+
+/// A parameter.
+pub struct Entry {
+    /// The place on entry, as callers see it.
+    pub place: u32,
+    /// One page, passed by value.
+    pub by_value: bool,
+}
+
+/// One function.
+pub struct Wiring {
+    /// Parameters, in order.
+    pub entries: Vec<Entry>,
+    /// What it returns.
+    pub ret: u32,
+    /// In the order of the facts.
+    pub links: Vec<Link>,
+    /// Fields that occur, each once.
+    pub fields: Vec<u32>,
+}
+
+impl Wiring {
+    /// Numbers the places of a function.
+    pub fn new(id: FnId, facts: &Facts, places: &mut Places) -> Self {
+        let mut w =
+            Self { entries: Vec::new(), ret: places.number(&Place::Ret(id)), links: Vec::new(), fields: Vec::new() };
+        for (k, p) in facts.params.iter().enumerate() {
+            let entry = entry(id, k, p);
+            let place = places.number(&entry);
+            if entry != p.place {
+                let inside = places.number(&p.place);
+                w.alias(inside, place, Span::default());
+            }
+            w.entries.push(Entry { place, by_value: p.by_value });
+        }
+        let mut seen = FxHashSet::default();
+        for fact in &facts.facts {
+            fact.places(&mut |p| {
+                let n = places.number(p);
+                if matches!(p, Place::Field(..)) && seen.insert(n) {
+                    w.fields.push(n);
+                }
+            });
+            w.link(fact, places);
+        }
+        w
+    }
+
+    fn link(&mut self, fact: &Fact, places: &mut Places) {
+        let mut edge = |from, to, turn, at| self.links.push(Link::Edge { from, to, turn, at });
+        match fact {
+            Fact::Copy { to, from, at } => {
+                edge(read(places.number(from)), store(places.number(to)), Turn::Keep, *at);
+            }
+            Fact::Shown { to, from, at } => {
+                edge(read(places.number(from)), read(places.number(to)), Turn::Keep, *at);
+            }
+            Fact::Stored { to, from, at } => {
+                edge(store(places.number(from)), read(places.number(to)), Turn::Keep, *at);
+            }
+            Fact::Number { to, from, page, at } => {
+                let turn = if *page { Turn::Page } else { Turn::Number };
+                edge(read(places.number(from)), store(places.number(to)), turn, *at);
+            }
+            Fact::Alias { a, b, at } => {
+                let (a, b) = (places.number(a), places.number(b));
+                self.alias(a, b, *at);
+            }
+            Fact::Call { callee, member, call, args, result } if callee.is_some() || member.is_some() => {
+                let passed = |a: &super::facts::Arg, places: &mut Places| Passed {
+                    places: a.places.iter().map(|p| places.number(p)).collect(),
+                    container: a.container,
+                    relevant: a.relevant,
+                    out: a.out.as_ref().map(|p| places.number(p)),
+                };
+                self.links.push(Link::Call {
+                    callee: callee.clone(),
+                    member: member.clone(),
+                    at: *call,
+                    args: args.iter().map(|a| passed(a, places)).collect(),
+                    result: places.number(result),
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// `a = b` of two arrays or containers.
+    fn alias(&mut self, a: u32, b: u32, at: Span) {
+        self.links.push(Link::Edge { from: read(b), to: read(a), turn: Turn::Keep, at });
+        self.links.push(Link::Edge { from: store(a), to: store(b), turn: Turn::Keep, at });
+    }
+}
+
+/// The place of a parameter on entry, as callers see it.
+fn entry(f: FnId, k: usize, p: &Param) -> Place {
+    match &p.place {
+        Place::Var(_, name) => Place::Def(f, name.clone(), ENTRY + k as u32),
+        other => other.clone(),
+    }
+}
