@@ -250,18 +250,28 @@ fn choose(
     let mut wrong: Option<(Plan, ProofRecord)> = None;
     let mut hidden: Option<(Reason, String)> = None;
     let mut broken: Option<String> = None;
-    for plan in plans {
-        let changed = match reparse(program, &plan) {
-            Ok(changed) => changed,
+    let ask = |plan: &Plan| {
+        let changed = reparse(program, plan)?;
+        Ok(prover(&Question { program, dialect, sites, releases, plan, changed: &changed }))
+    };
+    let holds = |proof: &ProofRecord| matches!(proof.outcome, "equal" | "refined");
+    // The first plan mostly holds. Where it does not, the runs of all are many, and no thread shall be left with them.
+    let mut plans = plans.into_iter();
+    let first = plans.next().map(|plan| (ask(&plan), plan));
+    let rest = match &first {
+        Some((Ok(proof), _)) if holds(proof) => Vec::new(),
+        _ => plans.collect::<Vec<Plan>>().into_par_iter().map(|plan| (ask(&plan), plan)).collect(),
+    };
+    for (answer, plan) in first.into_iter().chain(rest) {
+        let mut proof: ProofRecord = match answer {
+            Ok(proof) => proof,
             Err(text) => {
                 broken.get_or_insert(text);
                 continue;
             }
         };
-        let question = Question { program, dialect, sites, releases, plan: &plan, changed: &changed };
-        let mut proof = prover(&question);
         match proof.outcome {
-            "equal" | "refined" => {
+            _ if holds(&proof) => {
                 proof.assumed.extend(plan.cautions.iter().cloned());
                 return Decision { verdict: Verdict::Convert, why: None, plan: Some((plan, proof)) };
             }

@@ -49,6 +49,8 @@ impl Token {
 const SPACE: u8 = 1;
 const WORD: u8 = 2;
 const DIGIT: u8 = 4;
+/// Braces, and what may hide one or open a line of the preprocessor.
+const NESTS: u8 = 8;
 
 /// Class of every byte: one load a byte instead of a chain of comparisons.
 static CLASS: [u8; 256] = {
@@ -57,9 +59,11 @@ static CLASS: [u8; 256] = {
     while i < 256 {
         let b = i as u8;
         t[i] = match b {
-            b' ' | b'\t' | b'\r' | b'\n' | 11 | 12 => SPACE,
+            b'\n' => SPACE | NESTS,
+            b' ' | b'\t' | b'\r' | 11 | 12 => SPACE,
             b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'$' => WORD,
             b'0'..=b'9' => DIGIT,
+            b'{' | b'}' | b'"' | b'\'' | b'/' | b'#' => NESTS,
             _ => 0,
         };
         i += 1;
@@ -125,6 +129,54 @@ impl Iterator for Tokens<'_> {
         }
         self.pos = end;
         Some(Token { kind, span: Span::new(i, end) })
+    }
+}
+
+impl Tokens<'_> {
+    /// The next brace or preprocessor line; all that stands before it is passed over, a good deal faster than token by
+    /// token.
+    pub fn next_brace(&mut self) -> Option<Token> {
+        let t = self.text;
+        let mut i = self.pos;
+        // While nothing but white space stands between here and a `#`, that opens a preprocessor line.
+        let mut fresh = if self.line_start { i } else { usize::MAX };
+        let blank =
+            |from: usize, to: usize| t.get(from..to).is_some_and(|b| b.iter().all(|b| CLASS[*b as usize] & SPACE != 0));
+        while let Some(&b) = t.get(i) {
+            if CLASS[b as usize] & NESTS == 0 {
+                i += 1;
+                continue;
+            }
+            let (kind, end) = match b {
+                b'\n' => {
+                    i += 1;
+                    fresh = i;
+                    continue;
+                }
+                b'"' | b'\'' => {
+                    i = quoted_end(t, i);
+                    fresh = usize::MAX;
+                    continue;
+                }
+                b'/' if matches!(t.get(i + 1), Some(b'*' | b'/')) => {
+                    let before = blank(fresh, i);
+                    i = if t[i + 1] == b'*' { block_comment_end(t, i) } else { line_comment_end(t, i) };
+                    fresh = if before { i } else { usize::MAX };
+                    continue;
+                }
+                b'{' | b'}' => (TokKind::Punct(b), i + 1),
+                b'#' if blank(fresh, i) => (TokKind::Preproc, directive_end(t, i)),
+                _ => {
+                    i += 1;
+                    continue;
+                }
+            };
+            self.line_start = false;
+            self.pos = end;
+            return Some(Token { kind, span: Span::new(i, end) });
+        }
+        self.pos = t.len();
+        None
     }
 }
 

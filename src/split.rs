@@ -149,7 +149,12 @@ impl<'a> Splitter<'a> {
     }
 
     fn run(&mut self) {
-        for t in lex::code(self.text) {
+        let mut tokens = lex::tokens(self.text);
+        // Inside of braces only braces count.
+        while let Some(t) = if self.depth > 0 { tokens.next_brace() } else { tokens.next() } {
+            if t.kind == TokKind::Comment {
+                continue;
+            }
             if t.kind == TokKind::Preproc {
                 self.preproc(t);
             } else if !self.skipping() {

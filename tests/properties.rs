@@ -189,6 +189,25 @@ proptest! {
     }
 
     #[test]
+    fn braces_are_those_among_the_tokens(
+        text in prop_oneof![
+            soup(),
+            prop::collection::vec(prop::sample::select(&b"{}#/*\"'\\ \n\tx1.e+"[..]), 0..60),
+            prop::collection::vec(any::<u8>(), 0..200),
+        ],
+        after in 0usize..4,
+    ) {
+        let (mut slow, mut quick) = (lex::tokens(&text), lex::tokens(&text));
+        for _ in 0..after {
+            prop_assert_eq!(slow.next(), quick.next());
+        }
+        let counts = |t: &lex::Token| t.is(b'{') || t.is(b'}') || t.kind == TokKind::Preproc;
+        let all: Vec<_> = slow.filter(counts).collect();
+        let found: Vec<_> = std::iter::from_fn(|| quick.next_brace()).collect();
+        prop_assert_eq!(all, found);
+    }
+
+    #[test]
     fn masks_keep_length_lines_and_literals(text in soup()) {
         let masked = normalise(&text);
         prop_assert_eq!(masked.bytes.len(), text.len());

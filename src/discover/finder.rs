@@ -67,6 +67,10 @@ impl<'n> Finder<'n> {
 
     /// Indices of the needles that the matches count for.
     fn collect(&self, text: &[u8], matches: impl Iterator<Item = Match>) -> Vec<usize> {
+        let mut matches = matches.peekable();
+        if matches.peek().is_none() {
+            return Vec::new();
+        }
         let mut seen = vec![false; self.needles.len()];
         let mut left = seen.len();
         for m in matches {

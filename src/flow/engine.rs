@@ -96,7 +96,7 @@ pub fn analyse(index: &Index, seeds: &[FileId]) -> Custody {
         callers: BTreeMap::new(),
         members: FxHashMap::default(),
     };
-    e.seed(seeds);
+    rayon::join(|| e.seed(seeds), || index.turn());
     let mut g = e.graph();
     for _ in 0..MAX_ROUNDS {
         let reached = e.reach(&g, MAX_SPREAD);

@@ -60,6 +60,13 @@ impl Index {
         answer
     }
 
+    /// Prepares the answers of [`Index::seen_by`]: half of their cost is the same for all.
+    pub fn turn(&self) {
+        if self.tree.include_texts() > 0 {
+            self.seen.get_or_init(|| self.turn_includes());
+        }
+    }
+
     fn turn_includes(&self) -> Seen {
         let mut by_base: FxHashMap<&str, Vec<FileId>> = FxHashMap::default();
         let mut archs: Vec<&str> = Vec::new();

@@ -27,12 +27,18 @@ impl Machine<'_> {
         self.task.changed.iter().any(|c| c.file == self.file() && &*c.before.name == name)
             || self.task.functions.iter().any(|(f, n)| *f == self.file() && &**n == name)
     }
-    fn function(&mut self, name: &str) -> Option<(FileId, Arc<Function>)> {
+    fn function(&mut self, name: &Name) -> Option<(FileId, Arc<Function>)> {
         let file = self.file();
-        if let Some(c) = self.task.changed.iter().find(|c| c.file == file && &*c.before.name == name) {
+        if let Some(c) = self.task.changed.iter().find(|c| c.file == file && c.before.name == *name) {
             return Some((file, c.before.clone()));
         }
-        self.task.program.function(file, name)
+        let key: (FileId, Name) = (file, name.clone());
+        if let Some(f) = self.functions.get(&key) {
+            return f.clone();
+        }
+        let f = self.task.program.function(file, name);
+        self.functions.insert(key, f.clone());
+        f
     }
 
     /// A call expression.
@@ -57,7 +63,7 @@ impl Machine<'_> {
             Some(ContextFn::Leave) => self.st.atomic = (self.st.atomic - 1).max(0),
             _ => {}
         }
-        let local = self.frame().is_some_and(|f| self.w_has_local(f.types.clone(), &name));
+        let local = self.is_local(&name);
         if !local
             && context.is_none()
             && let Some((file, f)) = self.function(&name)
@@ -77,9 +83,6 @@ impl Machine<'_> {
             return self.opaque(&name, args, Some(f.ret.clone()), span);
         }
         self.opaque(&name, args, None, span)
-    }
-    fn w_has_local(&self, types: std::rc::Rc<rustc_hash::FxHashMap<super::value::NameId, CType>>, name: &str) -> bool {
-        types.keys().any(|&n| self.w.spell(n) == name)
     }
 
     /// Whether a function does something with page references, itself or below.

@@ -34,7 +34,7 @@ impl Machine<'_> {
             None => (Ptr { obj: self.w.obj(Obj::Global(n)), path: 0, idx: 0 }, CType::unknown()),
         }
     }
-    fn is_local(&mut self, name: &Name) -> bool {
+    pub(super) fn is_local(&mut self, name: &Name) -> bool {
         let n = self.w.name(name);
         self.frame().is_some_and(|f| f.types.contains_key(&n))
     }

@@ -106,6 +106,8 @@ pub struct Machine<'t> {
     codes: FxHashMap<(FileId, Name), Rc<Code>>,
     types: FxHashMap<(FileId, Name), Rc<FxHashMap<NameId, CType>>>,
     structs: FxHashMap<(FileId, Name), Option<Arc<StructDef>>>,
+    /// What a name means, called from a file.
+    pub(super) functions: FxHashMap<(FileId, Name), Option<(FileId, Arc<Function>)>>,
     pub(super) interesting: FxHashMap<(FileId, Name), bool>,
 }
 
@@ -174,6 +176,7 @@ impl<'t> Machine<'t> {
             codes: FxHashMap::default(),
             types: FxHashMap::default(),
             structs: FxHashMap::default(),
+            functions: FxHashMap::default(),
             interesting: FxHashMap::default(),
         }
     }
