@@ -9,7 +9,7 @@ use super::wiring::{Link, Passed, Places, Wiring, read, store};
 use crate::kernel::Api;
 use crate::source::{FileId, Name, Span};
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Node number.
@@ -330,7 +330,7 @@ impl Graph {
     /// The same, when these calls bring no page into the function that they call.
     pub fn backward_without(&self, from: &[Node], calls: &BTreeSet<(FnId, Span)>) -> Reached {
         let extent = Extent { without: Some(calls), ..EVERYWHERE };
-        self.walk(vec![0; 2 * self.places.len()], from, false, extent)
+        self.walk(vec![0; self.out.len()], from, false, extent)
     }
     /// The union of walks from each of the groups, none of which looks at more than `most` nodes. The pages of a
     /// `closed` function are not followed to its callers.
