@@ -342,7 +342,7 @@ impl Engine<'_> {
                     (Some(name), _) if passes(&r.forward) => {
                         out.insert(Demand::Definition(file, name.clone(), true));
                     }
-                    // A container that is made of nothing which carries pages: an allocator of another folder, or a search.
+                    // A container that is made of nothing which carries pages: an allocator, or a search.
                     (Some(name), _) if gives && !args.iter().any(|a| a.relevant) => {
                         out.insert(Demand::Definition(file, name.clone(), true));
                     }
