@@ -1,4 +1,4 @@
-//! `convert --build-check` on a miniature tree with a miniature Kbuild: what is compiled, what is said, what is written.
+//! `convert --build-check` on a miniature tree with a miniature Kbuild: what is compiled, said and written.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -159,7 +159,7 @@ fn what_cannot_be_built_is_said_file_by_file() {
     }
     let tree = Tree::new();
     let quill = tree.read("drivers/net/quill.c");
-    // An architecture that no machine of today has a compiler for, an error that was there before, a driver that is off.
+    // An architecture that nobody has a compiler for, an error that was there before, a driver that is off.
     tree.write("arch/ia64/Kconfig", "config IA64\n\tdef_bool y\n");
     let machine = if cfg!(target_arch = "x86_64") { "x86" } else { "arm64" };
     tree.write(&format!("arch/{machine}/Kconfig"), "config HERE\n\tdef_bool y\n");

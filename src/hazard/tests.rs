@@ -4,17 +4,17 @@
 //!
 //! | part | number or verdict | test |
 //! |---|---|---|
-//! | a | 7 steps, by name; 8 from a clean page; tracking alone bad; bounce, wait, skip, revoke safe | `a_unstable_page` |
+//! | a | 7 steps, by name; 8 from clean; tracking alone bad; bounce, wait, skip, revoke safe | `a_unstable_page` |
 //! | a | 38 states | `a_states_within_reach_of_the_violation` |
 //! | a | bounce untracked, pin test before mkclean (7, by name), no recheck (7): bad | `a_negative_controls` |
-//! | a, f | under a pin that is never dropped: wait never ends, skip never writes, reclaim never frees | `liveness_of_a_leaked_pin` |
+//! | a, f | leaked pin: wait never ends, skip never writes, reclaim never frees | `liveness_of_a_leaked_pin` |
 //! | b | 12 steps, by name; locked form 12; reclaim refuses: safe; bh_over_limit 12 | `b_dirty_page_without_buffers` |
-//! | b | tolerant: no BUG, lost data in 12; bounce with redirty safe everywhere, without: BUG | `b_dirty_page_without_buffers` |
+//! | b | tolerant: no BUG, lost data in 12; bounce with redirty safe, without: BUG | `b_dirty_page_without_buffers` |
 //! | c | 7 steps, by name, with a page under writeback; none with the fix; early pin 7; both needed | `c_direct_io` |
-//! | d | 7 steps; skip, wait, bounce and redirty, revoke safe; bounce alone and dirtying at release bad | `d_every_write_is_announced` |
-//! | e | DAX 4, by name; wait safe, not live; reject safe and live; page cache 4, by name; refusal safe | `e_long_term` |
+//! | d | 7 steps; skip, wait, bounce and redirty, revoke safe; bounce or dirtying alone bad | `d_every_write_is_announced` |
+//! | e | DAX 4; wait safe, not live; reject safe and live; page cache 4; refusal safe | `e_long_term` |
 //! | f | base b and 1024-b gets: false positive, impossible with a pin count | `f_enough_references_look_like_a_pin` |
-//! | f | 2097151 pins: 2147482625; the next succeeds: -2147483647, still taken for pinned | `f_the_last_pin_that_fits` |
+//! | f | 2097151 pins: 2147482625; one more: -2147483647, still taken for pinned | `f_the_last_pin_that_fits` |
 //! | f | after that one the next is refused | `f_overflow` |
 //! | f | pin and put: +1023, or pin count +1 and bad_page(); get and unpin: -1022, or freed at 1024 | `f_tracking` |
 //! | f | another pin's protection gone; order 1 by bias in v5.7, by count in v6.1 and v6.12 | `f_tracking` |

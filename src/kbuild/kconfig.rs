@@ -1,4 +1,4 @@
-//! The symbols of Kconfig, as far as it takes to tell that one is never set without an MMU, or never for an architecture.
+//! The symbols of Kconfig, as far as it takes to tell that one is never set without an MMU, or for an architecture.
 //!
 //! Every architecture is a Kconfig of its own. For one whose `MMU` is always `y` there is nothing to show. For each of
 //! the others `MMU` is taken to be `n`, and a symbol can be set only where its `depends on`, with the menus, choices

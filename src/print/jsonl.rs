@@ -1,5 +1,5 @@
-//! One JSON record a line: sites, then what a build check found, the last of kind `run`. The layout is a contract; it is that of
-//! [`crate::report`].
+//! One JSON record a line: sites, then what a build check found, the last of kind `run`. The layout is
+//! a contract; it is that of [`crate::report`].
 
 use crate::report::Run;
 use std::io::{self, Write};

@@ -182,8 +182,8 @@ fn without(scene: &Scene, changes: &[Change], block: &Stmt, outer: &Stmt, els: O
     Some(Action::Replace { gone, with })
 }
 
-/// Where the pointer ends in `if (pointer != NULL) {`: the line changes with its brace, and checkpatch wants changed lines
-/// to test the pointer itself. `end` is that of the head.
+/// Where the pointer ends in `if (pointer != NULL) {`: the line changes with its brace, and checkpatch wants changed
+/// lines to test the pointer itself. `end` is that of the head.
 fn null_compared(scene: &Scene, block: &Stmt, end: u32) -> Option<u32> {
     scene.path(block.span).into_iter().find_map(|s| match &s.kind {
         StmtKind::If { cond, then, .. } if then.span == block.span => match &cond.kind {

@@ -114,8 +114,8 @@ fn header(name: &str, people: &[String]) -> String {
     if encoded.is_empty() { String::new() } else { format!("{name}: {}\n", encoded.join(",\n    ")) }
 }
 
-/// Puts a subject that git folded into one line: `b4 am -m` of Debian's 0.12 stops at a folded one (it copies the header
-/// as it stands), and 998 characters are allowed.
+/// Puts a subject that git folded into one line: `b4 am -m` of Debian's 0.12 stops at a folded one (it copies the
+/// header as it stands), and 998 characters are allowed.
 fn unfold_subject(mail: &mut Vec<u8>) {
     let end = memchr::memmem::find(mail, b"\n\n").unwrap_or(mail.len());
     let Some(start) = memchr::memmem::find(&mail[..end], b"\nSubject: ") else { return };
