@@ -11,7 +11,7 @@
 //! | b | 12 steps, by name; locked form 12; reclaim refuses: safe; bh_over_limit 12 | `b_dirty_page_without_buffers` |
 //! | b | tolerant: no BUG, lost data in 12; bounce with redirty safe, without: BUG | `b_dirty_page_without_buffers` |
 //! | c | 7 steps, by name, with a page under writeback; none with the fix; early pin 7; both needed | `c_direct_io` |
-//! | d | 7 steps; skip, wait, bounce and redirty, revoke safe; bounce or dirtying alone bad | `d_every_write_is_announced` |
+//! | d | 7 steps; skip, wait, bounce with redirty, revoke safe; bounce alone bad | `d_every_write_is_announced` |
 //! | e | DAX 4; wait safe, not live; reject safe and live; page cache 4; refusal safe | `e_long_term` |
 //! | f | base b and 1024-b gets: false positive, impossible with a pin count | `f_enough_references_look_like_a_pin` |
 //! | f | 2097151 pins: 2147482625; one more: -2147483647, still taken for pinned | `f_the_last_pin_that_fits` |
