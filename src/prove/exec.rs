@@ -44,6 +44,9 @@ pub struct Region {
     pub file: FileId,
 }
 
+/// The file and the body of a function that was looked up; `None` where it is not to be had.
+type Defined = Option<(FileId, Arc<Function>)>;
+
 /// The interpreter.
 pub struct Machine<'t> {
     pub task: &'t Task<'t>,
@@ -107,7 +110,7 @@ pub struct Machine<'t> {
     types: FxHashMap<(FileId, Name), Rc<FxHashMap<NameId, CType>>>,
     structs: FxHashMap<(FileId, Name), Option<Arc<StructDef>>>,
     /// What a name means, called from a file.
-    pub(super) functions: FxHashMap<(FileId, Name), Option<(FileId, Arc<Function>)>>,
+    pub(super) functions: FxHashMap<(FileId, Name), Defined>,
     pub(super) interesting: FxHashMap<(FileId, Name), bool>,
 }
 
