@@ -7,6 +7,7 @@
 //! of each. It knows nothing of sites, plans or proofs: files before and after are all it sees.
 
 mod arch;
+mod inactive;
 mod messages;
 mod overlay;
 
@@ -124,7 +125,7 @@ impl<'a> Builder<'a> {
         let after = self.build(files);
         let has_record = |path: &str| object_of(path).is_some() && files.iter().any(|f| f.path == path);
         let elsewhere = after.messages.new_since(&before.messages, |path| !has_record(path));
-        let mut records: Vec<BuildRecord> = files.iter().map(|f| self.record(&f.path, &set, &before, &after)).collect();
+        let mut records: Vec<BuildRecord> = files.iter().map(|f| self.record(f, &set, &before, &after)).collect();
         // A message in a file that was not touched belongs to all of them; the first one carries it.
         if let Some(first) = records.iter_mut().find(|r| r.outcome != "not-built").filter(|_| !elsewhere.is_empty()) {
             first.outcome = "worse";
@@ -133,7 +134,8 @@ impl<'a> Builder<'a> {
         Ok(records)
     }
 
-    fn record(&self, path: &str, set: &BTreeSet<String>, before: &Built, after: &Built) -> BuildRecord {
+    fn record(&self, file: &FileChange, set: &BTreeSet<String>, before: &Built, after: &Built) -> BuildRecord {
+        let path = file.path.as_str();
         let Some(object) = object_of(path) else {
             return not_built(path, &self.arch.name, "a header has no object of its own");
         };
@@ -150,6 +152,13 @@ impl<'a> Builder<'a> {
         let built = after.objects.contains(&object);
         if !built && new.is_empty() {
             new.push(after.why_not(path, &object).unwrap_or_else(|| "the object is no longer built".into()));
+        }
+        // An object without what was changed shows nothing.
+        if built
+            && new.is_empty()
+            && let Some(why) = inactive::change(&file.before, &file.after, set)
+        {
+            return not_built(path, &self.arch.name, why);
         }
         BuildRecord {
             outcome: if built && new.is_empty() { "clean" } else { "worse" },
@@ -193,6 +202,10 @@ impl<'a> Builder<'a> {
             let _ = fs::remove_file(self.out.join(object));
         }
         let targets: BTreeSet<String> = objects.iter().map(|o| self.target(o)).collect();
+        for folder in targets.iter().filter(|t| t.ends_with('/')) {
+            // All that is built with it speaks in both builds, or what one of them has kept would look new.
+            remove_objects(&self.out.join(folder));
+        }
         let mut said = String::new();
         if !targets.is_empty() {
             let (Ok(text) | Err(text)) =
@@ -200,7 +213,7 @@ impl<'a> Builder<'a> {
             said = text;
         }
         let source = format!("{}/", self.overlay.source().display());
-        let failures = said.lines().filter(|l| l.contains("***")).map(|l| l.replace(&source, "")).collect();
+        let failures = said.lines().filter(|l| is_failure(l)).map(|l| l.replace(&source, "")).collect();
         let there = objects.into_iter().filter(|o| self.out.join(o).is_file()).collect();
         Built { messages: Messages::read(&said, self.overlay.source()), failures, objects: there }
     }
@@ -270,14 +283,60 @@ fn object_of(path: &str) -> Option<String> {
     path.strip_suffix(".c").map(|stem| format!("{stem}.o"))
 }
 
+/// Removes the objects in a folder of the output and below it. What is not there need not go.
+fn remove_objects(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        // A link is no folder of ours.
+        if entry.file_type().is_ok_and(|t| t.is_dir()) {
+            remove_objects(&path);
+        } else if path.extension().is_some_and(|e| e == "o") {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// A line of make itself that tells of a failure. Kconfig draws boxes of asterisks around its own.
+fn is_failure(line: &str) -> bool {
+    line.contains("***") && !line.trim().trim_matches('*').trim().is_empty()
+}
+
 /// The line of a failed make that tells most: an error of a program, else its last word.
 fn cause(said: &str) -> String {
     let told = |word: &str| said.lines().find(|l| l.contains(word));
     told("error:")
+        .or_else(|| told("Permission denied"))
         .or_else(|| told("not found"))
-        .or_else(|| told("***"))
+        .or_else(|| said.lines().find(|l| is_failure(l)))
         .or(said.lines().last())
         .unwrap_or("no reason given")
         .trim()
         .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_is_the_line_that_tells_most() {
+        let denied = "/bin/sh: 1: scripts/check.sh: Permission denied\n\
+                      make[1]: *** [Makefile:73: allmodconfig] Error 126\n";
+        assert_eq!(cause(denied), "/bin/sh: 1: scripts/check.sh: Permission denied");
+        let boxed = "***\n*** The source tree is not clean, please run 'make mrproper'\n*** in /k\n***\n";
+        assert_eq!(cause(boxed), "*** The source tree is not clean, please run 'make mrproper'");
+        assert_eq!(cause("a\nb\n"), "b");
+        assert_eq!(cause(""), "no reason given");
+    }
+
+    #[test]
+    fn objects_go_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (deep, kept) = (folder.path().join("a/b.o"), folder.path().join("a/b.c"));
+        fs::create_dir(folder.path().join("a")).expect("folder");
+        fs::write(&deep, "").and_then(|()| fs::write(&kept, "")).expect("files");
+        remove_objects(folder.path());
+        assert!(!deep.exists() && kept.exists());
+        remove_objects(&folder.path().join("none"));
+    }
 }

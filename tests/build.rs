@@ -1,5 +1,7 @@
 //! `convert --build-check` on a miniature tree with a miniature Kbuild: what is compiled, said and written.
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -13,8 +15,7 @@ struct Tree {
 impl Tree {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("temporary folder");
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/trees/mini-5.2");
-        copy(&from, &dir.path().join("linux"));
+        common::tree("mini-5.2", &dir.path().join("linux"));
         Self { dir }
     }
     fn root(&self) -> PathBuf {
@@ -63,19 +64,6 @@ fn state(at: &Path, all: &mut Vec<(PathBuf, Vec<u8>, SystemTime)>) {
         } else {
             let time = entry.metadata().expect("metadata").modified().expect("time");
             all.push((entry.path(), fs::read(entry.path()).expect("file"), time));
-        }
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("folder");
-    for entry in fs::read_dir(from).expect("folder") {
-        let entry = entry.expect("entry");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("type").is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("file");
         }
     }
 }
@@ -167,7 +155,10 @@ fn what_cannot_be_built_is_said_file_by_file() {
     tree.write("drivers/char/quill.c", &format!("{}\n#error no\n", quill.replace("quill_", "bad_")));
     tree.write("drivers/Makefile", "obj-y += net/ char/\n");
     tree.write("drivers/char/Makefile", "obj-y += quill.o\n");
-    tree.write("drivers/net/Makefile", "obj-$(CONFIG_QUILL) += quill.o\n");
+    tree.write("drivers/net/Makefile", "obj-$(CONFIG_QUILL) += quill.o\nobj-y += half.o\n");
+    // An object in which nothing of the change is.
+    let half = quill.replace("quill_", "half_");
+    tree.write("drivers/net/half.c", &format!("#ifdef CONFIG_HALF\n{half}\n#endif\nint half;\n"));
     tree.write("Kconfig", "mainmenu \"m\"\nconfig QUILL\n\tbool \"q\"\n");
     let makefile = tree.read("Makefile");
     tree.write("Makefile", &format!("{makefile}\ndrivers/net/quill.o:\n\t@echo '*** no rule' >&2; exit 1\n"));
@@ -178,6 +169,8 @@ fn what_cannot_be_built_is_said_file_by_file() {
     said(&format!("  not built: drivers/char/quill.c ({machine}): drivers/char/quill.c:"));
     said("error: #error no");
     said(&format!("  not built: drivers/net/quill.c ({machine}): CONFIG_QUILL is not set\n"));
+    said(&format!("  not built: drivers/net/half.c ({machine}): line "));
+    said(" is not compiled: CONFIG_HALF is not set\n");
     // Of a strict run that is not the whole answer.
     assert_eq!(tree.check(&["--strict", "drivers/net"]).0, 3);
     // With the symbol set in a configuration of the user, what make says is the reason.

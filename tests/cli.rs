@@ -1,5 +1,7 @@
 //! The program as its users meet it: arguments, streams, exit statuses, files.
 
+mod common;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,8 +15,7 @@ struct Tree {
 impl Tree {
     fn of(name: &str) -> Self {
         let dir = tempfile::tempdir().expect("temporary folder");
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/trees").join(name);
-        copy(&from, dir.path());
+        common::tree(name, dir.path());
         Self { dir }
     }
     /// The smallest tree of the two-argument dialect, with one driver that pins nothing.
@@ -45,19 +46,6 @@ impl Tree {
     }
     fn run(&self, args: &[&str]) -> Ran {
         Ran::of(program().current_dir(self.path()).args(args).output().expect("the program runs"))
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("folder");
-    for entry in fs::read_dir(from).expect("folder") {
-        let entry = entry.expect("entry");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("type").is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("file");
-        }
     }
 }
 

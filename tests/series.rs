@@ -2,6 +2,8 @@
 
 // tidy: long file: independent properties of one set of mails, each a few lines
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,8 +20,7 @@ struct Tree {
 impl Tree {
     fn of(name: &str) -> Self {
         let dir = tempfile::tempdir().expect("temporary folder");
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/trees").join(name);
-        copy(&from, &dir.path().join("tree"));
+        common::tree(name, &dir.path().join("tree"));
         Self { dir }
     }
     /// One that is a git checkout with one commit.
@@ -95,19 +96,6 @@ fn git(dir: &Path, args: &[&str]) -> String {
     let out = git.output().expect("git, which the tests need");
     assert!(out.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8_lossy(&out.stdout).trim_end().to_string()
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("folder");
-    for entry in fs::read_dir(from).expect("folder") {
-        let entry = entry.expect("entry");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("type").is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("file");
-        }
-    }
 }
 
 /// Words with one blank between them, however they were wrapped.
@@ -283,6 +271,26 @@ fn refinements_are_told_with_their_functions() {
     );
     told("drivers/misc/sieve.c", &["No functional change: put_user_pages() calls put_user_page() for each page"]);
     told("drivers/misc/kestrel.c", &["In kestrel_write(), release_pages() passed over the huge zero page"]);
+}
+
+#[test]
+fn what_a_pin_does_in_the_tree_is_told() {
+    let tree = Tree::checkout("mini-6.1");
+    let told = |out: &str| {
+        let all = patches(&tree.series(out, &[])).into_iter().map(|p| p.1).collect::<Vec<_>>();
+        ["is copied for it first", "fork() copies it"].map(|w| all.iter().filter(|m| flat(body(m)).contains(w)).count())
+    };
+    assert_eq!(told("before"), [0, 0], "the tree does neither");
+    tree.edit("include/linux/mm.h", |text| {
+        let functions = "bool gup_must_unshare(unsigned int flags, struct page *page);\n\
+                         bool page_needs_cow_for_dma(struct page *page);\n";
+        let end = text.rfind("#endif").expect("a guard");
+        [&text[..end], functions, &text[end..]].concat()
+    });
+    tree.commit("Pins and forks");
+    let [shared, forks] = told("after");
+    // Whoever asks for write access has a page of its own.
+    assert!(shared > 0 && shared < forks, "{shared} of {forks}");
 }
 
 #[test]

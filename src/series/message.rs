@@ -25,6 +25,10 @@ pub struct Frame {
     pub header: Header,
     /// A pin of the zero page is not counted.
     pub zero_uncounted: bool,
+    /// A pin for reading ends the sharing of an anonymous page first.
+    pub unshares: bool,
+    /// fork() gives the child a copy of a pinned page.
+    pub copies_at_fork: bool,
 }
 
 /// What include/linux/mm.h says of put_user_page().
@@ -469,6 +473,19 @@ fn differences(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
             named(&facts.new_acquires, "or"),
             named(&facts.new_releases, "or")
         ));
+        if frame.unshares && facts.sites.iter().any(|s| s.write != "always") {
+            out.push(
+                "Where no write access is asked for, an anonymous page that the process shares, with a child or through \
+                 KSM, is copied for it first, and the copy is pinned. A reference took the shared page."
+                    .into(),
+            );
+        }
+        if frame.copies_at_fork {
+            out.push(
+                "While an anonymous page is pinned, fork() copies it for the child at once instead of sharing it."
+                    .into(),
+            );
+        }
     }
     if !facts.old_flags.is_empty() {
         let all: Vec<&String> = facts.old_flags.iter().collect();

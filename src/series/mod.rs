@@ -231,15 +231,20 @@ pub fn make(config: &Config, options: &Options, prepared: Prepared, analysis: &A
     if analysis.plans.is_empty() {
         return Ok(Made { notes, ..Made::default() });
     }
+    let names = |files: &[&str], functions: &[&str]| {
+        let texts = files.iter().filter_map(|f| std::fs::read(config.root.join(f)).ok());
+        texts.into_iter().any(|t| functions.iter().any(|n| memchr::memmem::find(&t, n.as_bytes()).is_some()))
+    };
     let frame = Frame {
         command: options.command.clone(),
         introduced: repo.as_ref().and_then(|r| r.cite(INTRODUCED)),
         brings_functions: !analysis.leading.is_empty(),
         has_pin_document: config.root.join("Documentation/core-api/pin_user_pages.rst").is_file(),
         header: std::fs::read(config.root.join(HEADER)).map(|text| Header::read(&text)).unwrap_or_default(),
-        zero_uncounted: std::fs::read(config.root.join("mm/gup.c")).is_ok_and(|text| {
-            ["is_zero_page(", "is_zero_folio("].iter().any(|n| memchr::memmem::find(&text, n.as_bytes()).is_some())
-        }),
+        zero_uncounted: names(&["mm/gup.c"], &["is_zero_page(", "is_zero_folio("]),
+        // v6.1 include/linux/mm.h, v6.12 mm/internal.h; v5.10 and later, then with a folio.
+        unshares: names(&[HEADER, "mm/internal.h"], &["gup_must_unshare("]),
+        copies_at_fork: names(&[HEADER], &["page_needs_cow_for_dma(", "folio_needs_cow_for_dma("]),
     };
     let mut patches = patches(options, analysis, &frame, &maintainers, repo.as_ref())?;
     if let Some(repo) = &repo {
