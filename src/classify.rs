@@ -4,16 +4,20 @@
 //! holders, 3 MMU notifier, 4 struct page only, 5 CPU access to the data. 3 and 4 keep get/put. A verdict hangs on what
 //! the code does with the pages, never on who wrote it. It does not know how a rewrite looks.
 
-use crate::ast::{Expr, ExprKind, Function, StmtKind, UnOp};
+use crate::ast::{Expr, ExprKind, Function, StmtKind};
 use crate::config::Policy;
 use crate::entries::Entries;
+use crate::flow;
 use crate::index::Index;
 use crate::kernel::{AcquireKind, Api, Borrow};
 use crate::program::Program;
 use crate::source::{FileId, Loc, Name, Span};
-use crate::trace::{Custody, GapCode, HolderKind, PinSite, PinTrace, Reason, UseKind, Verdict, Writes};
+use crate::trace::{Custody, Gap, GapCode, HolderKind, PinSite, PinTrace, Reason, UseKind, Verdict, Writes};
+use access::{Access, cpu_access};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
+
+mod access;
 
 /// Gives every trace its verdict.
 pub fn classify(c: &mut Custody, index: &Index, policy: Policy) {
@@ -44,7 +48,7 @@ fn shared_releases(c: &mut Custody) {
             }
             let other = t.releases.iter().flat_map(|r| &c.releases[r.0 as usize].pins).find(|p| {
                 let o = &c.traces[p.0 as usize];
-                o.verdict != Verdict::Convert && o.reason != Reason::AlreadyConverted
+                o.verdict != Verdict::Convert && !o.reason.is_no_obstacle()
             });
             if let Some(p) = other {
                 fall.push((t.site, *p));
@@ -68,7 +72,7 @@ fn shared_releases(c: &mut Custody) {
 fn first_look(c: &Custody, t: &PinTrace, index: &Index, entries: &Entries) -> (Verdict, Reason, String, u8, String) {
     let site = &c.sites[t.site.0 as usize];
     let api = Api::get();
-    let kind = api.acquire(&site.api).map_or(AcquireKind::Gup, |a| a.kind);
+    let kind = api_kind(site);
     let say = |v, r, s: String| (v, r, s, 0, String::new());
     if site.pages.as_ref().is_some_and(|p| p.0 == "NULL" || p.0 == "0") {
         return say(Verdict::Leave, Reason::NoPages, "No array is passed: nothing is pinned.".into());
@@ -81,6 +85,10 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, entries: &Entries) -> (V
         AcquireKind::Dump => {
             let s = format!("{}() is for a dump: the CPU reads the page and drops the reference.", site.api);
             return say(Verdict::Leave, Reason::ShortRead, s);
+        }
+        AcquireKind::Follow if looks_only(index, site) => {
+            let s = format!("{}() takes no reference without FOLL_GET: nothing is pinned.", site.api);
+            return say(Verdict::Leave, Reason::NoPages, s);
         }
         AcquireKind::Follow => {
             let s = format!("{}() takes a plain reference to look at struct page.", site.api);
@@ -113,7 +121,7 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, entries: &Entries) -> (V
         let s = format!("{}() is a pinning function itself: its calls are sites of their own.", site.function);
         return say(Verdict::Leave, Reason::WrapperApi, s);
     }
-    if let Some(iterator) = serves_iterators(index, site) {
+    if let Some(iterator) = flow::serves_iterators(index, site) {
         if kind == AcquireKind::Pin {
             let s = format!("The pin of {iterator}(), whose users drop it.");
             return say(Verdict::Leave, Reason::AlreadyConverted, s);
@@ -140,33 +148,13 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, entries: &Entries) -> (V
     (verdict, reason, text, case, why)
 }
 
-/// The iterator function that this pin is a part of: the one around it, or the only ones that its file calls it from.
-fn serves_iterators(index: &Index, site: &PinSite) -> Option<Name> {
-    let api = Api::get();
-    let iterator = |n: &str| api.acquire(n).is_some_and(|a| a.kind == AcquireKind::Iter);
-    let mut level = vec![site.function.clone()];
-    let mut found = None;
-    // Two helpers stand between the two in v6.12 (lib/iov_iter.c).
-    for _ in 0..4 {
-        let mut next = Vec::new();
-        for name in &level {
-            if iterator(name) {
-                found = Some(name.clone());
-                continue;
-            }
-            let items = index.items(site.at.file)?;
-            let own = items.function(name)?;
-            let helper = items.items.get(own as usize).is_some_and(|i| i.is_static);
-            let callers: Vec<Name> =
-                index.naming(site.at.file, name).into_iter().filter(|f| f.item != own).map(|f| index.name(f)).collect();
-            if !helper || callers.is_empty() {
-                return None;
-            }
-            next.extend(callers);
-        }
-        level = next;
-    }
-    found.filter(|_| level.is_empty())
+/// Whether the flags of `follow_page()` are spelled out, and `FOLL_GET` is not among them.
+fn looks_only(index: &Index, site: &PinSite) -> bool {
+    let Some(flags) = site.flags else { return false };
+    let text = index.text(site.at.file);
+    let flags = flags.of(&text);
+    let mut words = crate::lex::code(flags).filter(|t| t.kind == crate::lex::TokKind::Ident).map(|t| t.span.of(flags));
+    words.all(|w| w.starts_with(b"FOLL_") && w != b"FOLL_GET")
 }
 
 /// The letter of the contract of 2019: every page of `get_user_pages*()` is released by `put_user_page*()`, whatever it
@@ -274,15 +262,6 @@ fn not_user_iter(index: &Index, site: &PinSite) -> Option<Name> {
     found
 }
 
-/// CPU access through an address of the page.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Access {
-    None,
-    Read,
-    /// Written, or given to something that may write.
-    Write,
-}
-
 /// Pages that stay in the function and whose data nobody transfers: struct page only, or a short read.
 fn data_access(
     c: &Custody,
@@ -291,7 +270,11 @@ fn data_access(
     site: &PinSite,
 ) -> Option<(Verdict, Reason, String, u8, String)> {
     let keeps = t.uses.iter().any(|u| matches!(u.kind, UseKind::Io | UseKind::Write));
-    let one_function = t.releases.iter().all(|r| c.releases[r.0 as usize].function == site.function);
+    // Or in a helper of the file that it calls itself.
+    let pinning = api_kind(site) == AcquireKind::Pin;
+    let one_function = t.releases.iter().map(|r| &c.releases[r.0 as usize]).all(|r| {
+        r.function == site.function || !pinning && r.at.file == site.at.file && calls(index, site.at, &r.function)
+    });
     if keeps || !t.local || !one_function {
         return None;
     }
@@ -337,6 +320,24 @@ fn data_access(
     }
 }
 
+fn api_kind(site: &PinSite) -> AcquireKind {
+    Api::get().acquire(&site.api).map_or(AcquireKind::Gup, |a| a.kind)
+}
+
+/// Whether the function at a place calls a static function of its file.
+fn calls(index: &Index, at: Loc, helper: &str) -> bool {
+    let is_helper = |items: &crate::index::FileItems| {
+        items.function(helper).and_then(|i| items.items.get(i as usize)).is_some_and(|i| i.is_static)
+    };
+    let mut found = false;
+    if index.items(at.file).is_some_and(|items| is_helper(&items))
+        && let Some(f) = index.function_at(at)
+    {
+        f.body.walk_exprs(&mut |e| found |= e.call().is_some_and(|(n, _)| **n == *helper));
+    }
+    found
+}
+
 /// The physical address of a page is stored, and something is called before the page is dropped: whoever gets that
 /// address reaches the data.
 fn given_away(c: &Custody, t: &PinTrace, index: &Index, site: &PinSite) -> bool {
@@ -363,110 +364,6 @@ fn given_away(c: &Custody, t: &PinTrace, index: &Index, site: &PinSite) -> bool 
         called |= !known && api.same(n).is_none() && e.span.start > stored && e.span.end <= dropped;
     });
     called
-}
-
-/// What a function does through addresses that it makes of pages; `read_only`: no page may be written.
-fn cpu_access(f: &Function, read_only: bool) -> Access {
-    let api = Api::get();
-    let makes = |e: &Expr| {
-        let mut hit = false;
-        e.walk(&mut |x| {
-            hit |= x
-                .call()
-                .is_some_and(|(n, _)| api.borrow(n) == Some(crate::kernel::Borrow::Map) && !n.starts_with("kunmap"));
-        });
-        hit
-    };
-    // Variables that hold such an address, to a fixpoint.
-    let mut tainted: BTreeSet<Name> = BTreeSet::new();
-    let carries = |e: &Expr, t: &BTreeSet<Name>| {
-        let mut hit = makes(e);
-        e.walk(&mut |x| hit |= x.ident().is_some_and(|n| t.contains(n)));
-        hit
-    };
-    loop {
-        let before = tainted.len();
-        f.body.walk(&mut |s| {
-            if let StmtKind::Decl(vars) = &s.kind {
-                for v in vars.iter().filter(|v| v.ty.depth() > 0 || makes(v.init.as_ref().unwrap_or(&EMPTY))) {
-                    if v.init.as_ref().is_some_and(|i| carries(i, &tainted)) {
-                        tainted.insert(v.name.clone());
-                    }
-                }
-            }
-        });
-        f.body.walk_exprs(&mut |e| {
-            if let ExprKind::Assign(_, lhs, rhs) = &e.kind
-                && let Some(n) = lhs.ident()
-                && !matches!(rhs.kind, ExprKind::Unary(UnOp::Deref, _) | ExprKind::Index(..))
-                && carries(rhs, &tainted)
-            {
-                tainted.insert(n.clone());
-            }
-        });
-        if tainted.len() == before {
-            break;
-        }
-    }
-    let mut access = Access::None;
-    f.body.walk_exprs(&mut |e| match &e.kind {
-        ExprKind::Assign(_, lhs, rhs) => {
-            if !matches!(lhs.kind, ExprKind::Ident(_)) && root_carries(lhs, &tainted, &makes) {
-                access = Access::Write;
-            } else if !matches!(lhs.kind, ExprKind::Ident(_))
-                && matches!(rhs.kind, ExprKind::Ident(_) | ExprKind::Cast(..))
-                && carries(rhs, &tainted)
-            {
-                // The address is stored somewhere: who uses it is not seen here.
-                access = access.max(if read_only { Access::Read } else { Access::Write });
-            }
-        }
-        ExprKind::IncDec { operand, .. }
-            if !matches!(operand.kind, ExprKind::Ident(_)) && root_carries(operand, &tainted, &makes) =>
-        {
-            access = Access::Write;
-        }
-        ExprKind::Unary(UnOp::Deref, a) if carries(a, &tainted) => {
-            access = access.max(Access::Read);
-        }
-        ExprKind::Call { .. } => {
-            let Some((name, args)) = e.call() else { return };
-            for (i, a) in args.iter().enumerate() {
-                if !carries(a, &tainted) {
-                    continue;
-                }
-                let what = if api.is_copy(name) {
-                    if i == 0 && &**name != "memcmp" && &**name != "copy_to_user" {
-                        Access::Write
-                    } else {
-                        Access::Read
-                    }
-                } else if api.borrow(name).is_some() || api.same(name).is_some() {
-                    Access::None
-                } else {
-                    Access::Write
-                };
-                access = access.max(what);
-            }
-        }
-        _ => {}
-    });
-    access
-}
-
-static EMPTY: Expr = Expr { span: Span { start: 0, end: 0 }, kind: ExprKind::Opaque };
-
-/// Whether the object written to lies behind a tainted address.
-fn root_carries(e: &Expr, tainted: &BTreeSet<Name>, makes: &dyn Fn(&Expr) -> bool) -> bool {
-    match &e.kind {
-        ExprKind::Ident(n) => tainted.contains(n),
-        ExprKind::Index(a, _) | ExprKind::Unary(_, a) | ExprKind::Cast(_, a) | ExprKind::Field { base: a, .. } => {
-            root_carries(a, tainted, makes)
-        }
-        ExprKind::IncDec { operand, .. } => root_carries(operand, tainted, makes),
-        ExprKind::Binary(_, a, b) => root_carries(a, tainted, makes) || root_carries(b, tainted, makes),
-        _ => makes(e),
-    }
 }
 
 /// What decided the case of a trace whose pages are reached by their physical address ([`PinTrace::case_why`]).
@@ -550,7 +447,10 @@ fn convertible(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, St
     if pinned && all_converted {
         return (Verdict::Leave, Reason::AlreadyConverted, "A pin, and every release is the one for pins.".into());
     }
-    if let Some(g) = t.gaps.iter().find(|g| g.code != GapCode::NoRelease) {
+    // A gap that is a release of the trace tells more than one that may be.
+    let ours = |g: &&Gap| t.releases.iter().any(|r| c.releases[r.0 as usize].at == g.at);
+    let gaps = || t.gaps.iter().filter(|g| g.code != GapCode::NoRelease);
+    if let Some(g) = gaps().find(ours).or_else(|| gaps().next()) {
         let s = match g.code {
             GapCode::UnknownCallee => format!("The pages go to {}(), which was not found.", g.detail),
             GapCode::IndirectCall => format!("The pages go through a function pointer: {}.", g.detail),

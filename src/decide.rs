@@ -169,7 +169,7 @@ fn decide_group(
     }
     let in_the_way = |i: usize| {
         let trace = &custody.traces[i];
-        trace.verdict != Verdict::Convert && trace.reason != Reason::AlreadyConverted
+        trace.verdict != Verdict::Convert && !trace.reason.is_no_obstacle()
     };
     if let Some(&other) = group.iter().find(|&&i| in_the_way(i)) {
         let site = &custody.sites[other];
@@ -196,7 +196,10 @@ fn decide_group(
                     use and release a page that is not there.";
         return Decision::assist(Reason::PinHoles, text);
     }
-    let skipped = |i: usize| counted && custody.traces[i].reason == Reason::AlreadyConverted;
+    let skipped = |i: usize| match custody.traces[i].reason {
+        Reason::AlreadyConverted => counted,
+        reason => reason == Reason::WrapperApi,
+    };
     let sites: Vec<&PinSite> = group.iter().filter(|&&i| !skipped(i)).filter_map(|&i| custody.sites.get(i)).collect();
     let numbers: BTreeSet<ReleaseId> = group.iter().flat_map(|&i| custody.traces[i].releases.iter().copied()).collect();
     let releases: Vec<&Release> = numbers

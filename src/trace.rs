@@ -332,6 +332,11 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// A pin that is not converted and that keeps no release from being rewritten: it is a pin already, or the call of
+    /// a function that pins, in which the site is.
+    pub fn is_no_obstacle(self) -> bool {
+        matches!(self, Reason::AlreadyConverted | Reason::WrapperApi)
+    }
     /// All codes, for `explain`.
     pub const ALL: &'static [Reason] = &[
         Reason::Complete,

@@ -10,9 +10,10 @@ use super::graph::{Graph, Node, Reached};
 use super::guard::span_of;
 use super::place::Place;
 use crate::ast::{Expr, ExprKind, Function, StmtKind};
+use crate::index::Index;
 use crate::kernel::{AcquireKind, Api};
 use crate::sites::one_line;
-use crate::source::Span;
+use crate::source::{Name, Span};
 use crate::trace::PinSite;
 
 fn pins(site: &PinSite) -> bool {
@@ -21,7 +22,9 @@ fn pins(site: &PinSite) -> bool {
 
 /// All bios are one place, so are all skbs and all pipes. A pin that went into one is dropped as a pin by whoever takes
 /// it out, and a plain reference is not.
-pub(super) fn by_kind(site: &PinSite, callee: &str, g: &Graph, r: &Reached, end: Node) -> bool {
+///
+/// The same holds for the pages that an iterator hands out (`serves`): its users ask which kind they got.
+pub(super) fn by_kind(site: &PinSite, serves: bool, callee: &str, g: &Graph, r: &Reached, end: Node) -> bool {
     if pins(site) == callee.starts_with("unpin_") {
         return false;
     }
@@ -31,7 +34,36 @@ pub(super) fn by_kind(site: &PinSite, callee: &str, g: &Graph, r: &Reached, end:
     };
     // Trees without `unpin_user_page()` drop all of them by `put_page()`.
     let counted = pins(site) || callee.starts_with("unpin_");
-    counted && (vessel(end) || r.way(end).iter().any(|(from, ..)| vessel(*from)))
+    counted && (serves || vessel(end) || r.way(end).iter().any(|(from, ..)| vessel(*from)))
+}
+
+/// The iterator function that this pin is a part of: the one around it, or the only ones that its file calls it from.
+pub fn serves_iterators(index: &Index, site: &PinSite) -> Option<Name> {
+    let api = Api::get();
+    let iterator = |n: &str| api.acquire(n).is_some_and(|a| a.kind == AcquireKind::Iter);
+    let mut level = vec![site.function.clone()];
+    let mut found = None;
+    // Two helpers stand between the two in v6.12 (lib/iov_iter.c).
+    for _ in 0..4 {
+        let mut next = Vec::new();
+        for name in &level {
+            if iterator(name) {
+                found = Some(name.clone());
+                continue;
+            }
+            let items = index.items(site.at.file)?;
+            let own = items.function(name)?;
+            let helper = items.items.get(own as usize).is_some_and(|i| i.is_static);
+            let callers: Vec<Name> =
+                index.naming(site.at.file, name).into_iter().filter(|f| f.item != own).map(|f| index.name(f)).collect();
+            if !helper || callers.is_empty() {
+                return None;
+            }
+            next.extend(callers);
+        }
+        level = next;
+    }
+    found.filter(|_| level.is_empty())
 }
 
 /// A release of as many pages as another pin of the function returned, from where that pin put them: `site` filled

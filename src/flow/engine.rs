@@ -45,6 +45,8 @@ pub(super) struct Engine<'a> {
     pub far_tags: BTreeMap<Name, Vec<FileId>>,
     /// Files that hold the words of vessels.
     pub with_vessels: FxHashMap<String, Vec<FileId>>,
+    /// Files that name a function which drops pages beside a pin.
+    pub with_helpers: FxHashMap<Name, Vec<FileId>>,
     /// Files of a folder that name a word, by the first and last file of the folder.
     pub near: FxHashMap<((FileId, FileId), Name), Vec<FileId>>,
     /// Demands that were too broad to follow.
@@ -90,6 +92,7 @@ pub fn analyse(index: &Index, seeds: &[FileId]) -> Custody {
         far_fields: BTreeSet::new(),
         far_tags: BTreeMap::new(),
         with_vessels: FxHashMap::default(),
+        with_helpers: FxHashMap::default(),
         near: FxHashMap::default(),
         refused: BTreeSet::new(),
         callback: BTreeSet::new(),
@@ -333,7 +336,9 @@ impl Engine<'_> {
             for link in &f.links {
                 let Link::Call { callee, member, args, result, .. } = link else { continue };
                 let passes = |reached: &Reached| {
-                    let there = |a: &Passed, n| reached.has(n) || (a.out.is_some() && r.backward.has(n));
+                    // Backward, a callee may be who fills the array.
+                    let fills = |a: &Passed| a.out.is_some() || a.container;
+                    let there = |a: &Passed, n| reached.has(n) || (fills(a) && r.backward.has(n));
                     args.iter().any(|a| a.relevant && a.nodes().any(|n| there(a, n)))
                 };
                 let gives = r.backward.has(wiring::read(*result));

@@ -130,6 +130,31 @@ pub(super) fn gaps(
     out
 }
 
+/// Functions that hand pages to their callers, and of which no caller is known: those that are called through a pointer
+/// only, and, where no release was found (`lost`), those that nobody calls.
+pub(super) fn without_caller(e: &Engine, g: &Graph, r: &Reached, lost: bool) -> Vec<Gap> {
+    let mut out = Vec::new();
+    for &n in &r.order {
+        let p = g.place(n);
+        let leaves = matches!(p, Place::Ret(_)) && r.leaves(n) || p.entry_param().is_some() && n % 2 == 1;
+        let Some(f) = p.function().filter(|_| leaves).map(|f| e.fns[f.0 as usize]) else { continue };
+        if e.callers.get(&f) != Some(&0) {
+            continue;
+        }
+        let Some(func) = e.index.parsed(f) else { continue };
+        let ty = p.entry_param().map_or(Some(&func.ret), |k| func.params.get(k as usize).map(|p| &p.ty));
+        // Through a pointer, a table of pages is lent: who gets it gives it back by the next pointer.
+        let pages = ty.is_some_and(|t| t.page_depth().is_some());
+        let code = match e.callback.contains(&f) {
+            true if pages => GapCode::IndirectCall,
+            false if lost => GapCode::NoCaller,
+            _ => continue,
+        };
+        out.push(Gap { at: Loc { file: f.file, span: func.name_span }, code, detail: e.index.name(f).to_string() });
+    }
+    out
+}
+
 pub(super) fn touches(x: &Fact, g: &Graph, r: &Reached) -> bool {
     let mut hit = false;
     x.places(&mut |p| hit |= g.node(p).is_some_and(|n| r.has(n)));

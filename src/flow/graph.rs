@@ -173,6 +173,7 @@ impl Graph {
                 }
             }
         }
+        g.shown(functions);
         g.untyped_fields(functions, files);
         g.summaries(functions);
         g
@@ -192,6 +193,17 @@ impl Graph {
         }
         self.edge(read(target.ret), read(result), Via::Out, at);
         self.edge(store(result), store(target.ret), Via::In, at);
+    }
+
+    /// A pin into a field whose array is another place as well (`obj->pages = array`): the pages are there, too.
+    fn shown(&mut self, functions: &[Wiring]) {
+        for &(from, field) in functions.iter().flat_map(|f| &f.shown) {
+            for e in self.out[store(field) as usize].clone() {
+                if e.to % 2 == 1 {
+                    self.edge(store(from), e.to, e.via, e.at);
+                }
+            }
+        }
     }
 
     /// A field access of unknown type may be any field of that name that the same file uses.

@@ -9,6 +9,7 @@ mod apart;
 pub mod cfg;
 mod closed;
 mod context;
+mod damage;
 mod engine;
 pub mod facts;
 mod gaps;
@@ -23,6 +24,7 @@ mod steps;
 mod trace;
 mod wiring;
 
+pub use apart::serves_iterators;
 pub use engine::analyse;
 
 /// Number of a loaded function, in the order of loading.

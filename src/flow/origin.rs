@@ -4,6 +4,7 @@
 //! that are used in places that were not searched. What the answer means for a rewrite is not decided here.
 
 use super::FnId;
+use super::damage::Hidden;
 use super::engine::{Demand, Engine};
 use super::facts::Fact;
 use super::graph::{Graph, Node, Reached};
@@ -15,7 +16,8 @@ use rustc_hash::FxHashSet;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that is no pin and that brings a page in.
-pub(super) struct OriginTable {
+pub(super) struct OriginTable<'a> {
+    hidden: &'a Hidden,
     /// By node: what, and where.
     at: BTreeMap<Node, Vec<Origin>>,
     /// Results of calls, by node.
@@ -32,9 +34,9 @@ struct CallOf {
     at: Span,
 }
 
-impl OriginTable {
+impl<'a> OriginTable<'a> {
     /// `pins` is what the pages of all pins reach.
-    pub(super) fn new(e: &Engine, g: &Graph, pins: &Reached) -> Self {
+    pub(super) fn new(e: &Engine, g: &Graph, pins: &Reached, hidden: &'a Hidden) -> Self {
         let mut at: BTreeMap<Node, Vec<Origin>> = BTreeMap::new();
         let mut calls = BTreeMap::new();
         let mut pinned = FxHashSet::default();
@@ -80,7 +82,7 @@ impl OriginTable {
                 }
             }
         }
-        Self { at, calls, pinned }
+        Self { hidden, at, calls, pinned }
     }
 
     /// A field or global that is read here and that nobody whom we see stores to: where its pages come from is unknown.
@@ -98,9 +100,16 @@ impl OriginTable {
         g.outgoing(read).iter().find(|e| e.to / 2 != n / 2).map(|e| e.at)
     }
 
-    /// The origins that are no pins, known and unknown ones.
-    pub(super) fn of(&self, back: &Reached, e: &Engine, g: &Graph) -> Vec<Origin> {
+    /// The origins that are no pins, known and unknown ones, of a release in function `here`.
+    pub(super) fn of(&self, back: &Reached, here: FnId, e: &Engine, g: &Graph) -> Vec<Origin> {
         let mut out = BTreeSet::new();
+        // Who is damaged may take pages from where no fact tells. Of the function of the release that is known.
+        let mut damaged = self.hidden.of(e, g, back, false);
+        let functions = back.order.iter().filter_map(|n| g.place(*n).function());
+        damaged.extend(functions.filter(|f| *f != here && self.hidden.has(*f)));
+        for (at, name) in damaged.into_iter().map(|f| Hidden::place(e, f)) {
+            out.insert((at, format!("damaged code in {name}()").into()));
+        }
         for &n in &back.order {
             for o in self.at.get(&n).into_iter().flatten() {
                 out.insert((o.at, o.what.clone()));

@@ -60,6 +60,10 @@ impl Engine<'_> {
                     Reach::Tree if *wide && let Some(files) = self.index.users(*f) => {
                         wide_callers.push((*f, files));
                     }
+                    Reach::Tree if *wide && let Some(files) = self.with_helpers.get(&self.index.name(*f)) => {
+                        let found = self.callers_in(&files.clone(), *f);
+                        self.take_callers(*f, found, &mut wanted);
+                    }
                     Reach::Tree if *wide && self.far_passes < MAX_FAR => far_callers.push(*f),
                     Reach::Tree => {
                         let files = self.index.folder_files(f.file);
@@ -230,6 +234,7 @@ impl Engine<'_> {
         let mut needles: Vec<Name> = far.iter().map(|f| f.1.clone()).collect();
         needles.extend(far_callers.iter().map(|f| self.index.name(*f)));
         needles.extend(far_fields.iter().map(|f| Name::from(outer_tag(&f.1))));
+        let mut helpers: Vec<Name> = Vec::new();
         let vessels: Vec<&Vessel> = vessels.iter().filter_map(|v| Api::get().vessels().get(*v as usize)).collect();
         if needles.is_empty() && (vessels.is_empty() || self.far_passes > 0) {
             self.open_vessels(&vessels, wanted);
@@ -238,6 +243,8 @@ impl Engine<'_> {
         if self.far_passes == 0 {
             // Few words, and known before anybody asks for them.
             needles.extend(Api::get().vessels().iter().flat_map(|v| v.words.iter().map(|w| Name::from(w.as_str()))));
+            helpers = self.release_helpers();
+            needles.extend(helpers.iter().cloned());
         }
         needles.sort();
         needles.dedup();
@@ -254,6 +261,10 @@ impl Engine<'_> {
             if let Some(found) = files.get(w.as_str()) {
                 self.with_vessels.entry(w.clone()).or_insert_with(|| found.clone());
             }
+        }
+        for name in helpers {
+            let found = files.get(&*name).cloned().unwrap_or_default();
+            self.with_helpers.insert(name, found);
         }
         self.open_vessels(&vessels, wanted);
         let none = Vec::new();
@@ -307,6 +318,26 @@ impl Engine<'_> {
                 wanted.extend(naming.chain(touching).filter(|r| self.drops(*r)));
             }
         }
+    }
+
+    /// Functions beside a pin that the whole tree can call and that drop pages. Who calls one of them is asked when a
+    /// trace has come to it, which may be after the last search of the tree.
+    fn release_helpers(&self) -> Vec<Name> {
+        let mut out = Vec::new();
+        for &file in &self.seeds {
+            let Some(items) = self.index.items(file) else { continue };
+            for (i, item) in items.items.iter().enumerate() {
+                let f = FnRef { file, item: i as u32 };
+                if item.kind == ItemKind::Function
+                    && !item.is_static
+                    && self.index.reach(f) == Reach::Tree
+                    && self.drops(f)
+                {
+                    out.push(item.name.clone());
+                }
+            }
+        }
+        out
     }
 
     /// Whether the function calls something that drops a page reference.

@@ -1,8 +1,9 @@
 //! From the finished graph to traces: sites, releases, gaps, holders and the steps between them.
 
+use super::damage::{Hidden, hidden_pins};
 use super::engine::{Engine, Reach2, implements_api};
 use super::facts::Fact;
-use super::gaps::{gaps, numbers_come_back, touches};
+use super::gaps::{gaps, numbers_come_back, touches, without_caller};
 use super::graph::{Graph, Node, Reached};
 use super::mentions::FactNodes;
 use super::origin::OriginTable;
@@ -11,7 +12,7 @@ use super::steps::{holder, steps};
 use super::{FnId, apart, closed, context, guard, release};
 use crate::ast::Function;
 use crate::index::{FnRef, Scope};
-use crate::kernel::{AcquireKind, Api, Borrow};
+use crate::kernel::{AcquireKind, Api, Borrow, Roles};
 use crate::program::Program;
 use crate::sites;
 use crate::source::{Loc, Name, Span};
@@ -66,7 +67,8 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
             Some(g.forward_after(n, s.fn_id, &early))
         })
         .collect();
-    let origins = OriginTable::new(e, g, &forward);
+    let hidden = Hidden::new(e);
+    let origins = OriginTable::new(e, g, &forward, &hidden);
     let dirties = dirty_calls(e, g);
     let mut dropping: Vec<FnId> = drops.iter().map(|d| d.fn_id).collect();
     dropping.sort_unstable();
@@ -74,6 +76,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     let called: FxHashMap<FnId, bool> =
         dropping.par_iter().map(|f| (*f, called_atomic(e, e.fns[f.0 as usize]))).collect();
     let here_pinned = |f: FnId| -> Vec<&PinSite> { sites.iter().filter(|s| s.fn_id == f).map(|s| &s.what).collect() };
+    let serves: Vec<bool> = sites.par_iter().map(|s| apart::serves_iterators(e.index, &s.what).is_some()).collect();
     let release_of = |d: &Drop| -> Option<Release> {
         let file = e.fns[d.fn_id.0 as usize].file;
         let func = funcs[d.fn_id.0 as usize].as_ref()?;
@@ -85,7 +88,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
             .filter(|(i, s)| {
                 let r = reached[*i].as_ref();
                 let end = r.and_then(|r| d.nodes.iter().find(|n| r.has(**n)).map(|n| (r, *n)));
-                end.is_some_and(|(r, n)| !apart::by_kind(&s.what, &d.callee, g, r, n))
+                end.is_some_and(|(r, n)| !apart::by_kind(&s.what, serves[*i], &d.callee, g, r, n))
             })
             .filter(|(_, s)| {
                 s.fn_id != d.fn_id || !apart::by_count(func, &text, &here_pinned(d.fn_id), &s.what, d.call)
@@ -94,7 +97,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
             .collect();
         let here: Vec<Span> = sites.iter().filter(|s| s.fn_id == d.fn_id).map(|s| s.what.call).collect();
         let no_pins = |back: &Reached| {
-            let mut found = origins.of(back, e, g);
+            let mut found = origins.of(back, d.fn_id, e, g);
             found.retain(|o| o.at.file != file || !guard::overwritten(func, o.at.span, &here, d.call));
             found
         };
@@ -161,7 +164,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     let traces = sites
         .par_iter()
         .enumerate()
-        .map(|(i, s)| trace(e, g, &funcs, &nodes, SiteId(i as u32), s, reached[i].as_ref(), &releases, &drops))
+        .map(|(i, s)| trace(e, g, &funcs, &nodes, &hidden, SiteId(i as u32), s, reached[i].as_ref(), &releases, &drops))
         .collect();
     Custody { sites: sites.into_iter().map(|s| s.what).collect(), releases, traces, damaged: e.index.damaged() }
 }
@@ -185,6 +188,17 @@ fn collect_sites(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>]) -> Vec<
         });
         if implements {
             continue;
+        }
+        if !func.damage.is_empty() {
+            let of_pin = |f: &Fact| if let Fact::Pin { callee, .. } = f { Some(*callee) } else { None };
+            let known = f.facts.iter().filter_map(of_pin).collect();
+            let text = e.index.text(file);
+            for (api, at) in hidden_pins(e, file, func, &known) {
+                let roles = Roles::default();
+                let (api, args) = (&api, &[][..]);
+                let call = sites::Call { file, text: &text, func, api, call: at, callee: at, args, roles };
+                out.push(Site { fn_id: FnId(i as u32), node: None, what: sites::describe(&call) });
+            }
         }
         for fact in &f.facts {
             let Fact::Pin { into, api, call, callee, args } = fact else { continue };
@@ -291,6 +305,7 @@ fn trace(
     g: &Graph,
     funcs: &[Option<Arc<Function>>],
     nodes: &FactNodes,
+    hidden: &Hidden,
     id: SiteId,
     s: &Site,
     reached: Option<&Reached>,
@@ -322,11 +337,17 @@ fn trace(
         reason: Reason::Gap,
         reason_text: String::new(),
     };
+    let damaged = s.what.damaged.then(|| Gap {
+        at: Loc { file, span: s.what.call },
+        code: GapCode::Damaged,
+        detail: s.what.function.to_string(),
+    });
     let Some(r) = reached else {
         // An array of a kind that is not followed (folios) is no less lost. Only NULL holds nothing.
         if s.what.pages.as_ref().is_some_and(|(text, _)| text != "NULL" && text != "0") {
             t.gaps.push(Gap { at: s.what.at, code: GapCode::NoRelease, detail: String::new() });
         }
+        t.gaps.extend(damaged);
         return t;
     };
     let mut by_number = Vec::new();
@@ -351,6 +372,12 @@ fn trace(
     }
     let here = nodes.functions(r);
     t.gaps = gaps(e, g, funcs, nodes, &here, r);
+    t.gaps.extend(hidden.of(e, g, r, true).into_iter().map(|f| {
+        let (at, name) = Hidden::place(e, f);
+        Gap { at, code: GapCode::Damaged, detail: name.to_string() }
+    }));
+    let lost = t.releases.is_empty() && t.gaps.is_empty();
+    t.gaps.extend(without_caller(e, g, r, lost));
     t.gaps.extend(by_number);
     let known: Vec<Loc> = t.releases.iter().map(|r| releases[r.0 as usize].at).collect();
     t.gaps.extend(numbers_come_back(e, g, &here, r, &known));
@@ -365,13 +392,7 @@ fn trace(
             None => Gap { at: s.what.at, code: GapCode::NoRelease, detail: String::new() },
         });
     }
-    if s.what.damaged {
-        t.gaps.push(Gap {
-            at: Loc { file, span: s.what.call },
-            code: GapCode::Damaged,
-            detail: s.what.function.to_string(),
-        });
-    }
+    t.gaps.extend(damaged);
     t.gaps.sort_by(|a, b| (a.at, a.code, &a.detail).cmp(&(b.at, b.code, &b.detail)));
     t.gaps.dedup();
     t

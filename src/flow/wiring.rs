@@ -113,13 +113,20 @@ pub struct Wiring {
     pub links: Vec<Link>,
     /// Fields that occur, each once.
     pub fields: Vec<u32>,
+    /// What is shown at a field: the place that is shown, and the field.
+    pub shown: Vec<(u32, u32)>,
 }
 
 impl Wiring {
     /// Numbers the places of a function.
     pub fn new(id: FnId, facts: &Facts, places: &mut Places) -> Self {
-        let mut w =
-            Self { entries: Vec::new(), ret: places.number(&Place::Ret(id)), links: Vec::new(), fields: Vec::new() };
+        let mut w = Self {
+            entries: Vec::new(),
+            ret: places.number(&Place::Ret(id)),
+            links: Vec::new(),
+            fields: Vec::new(),
+            shown: Vec::new(),
+        };
         for (k, p) in facts.params.iter().enumerate() {
             let entry = entry(id, k, p);
             let place = places.number(&entry);
@@ -149,7 +156,9 @@ impl Wiring {
                 edge(read(places.number(from)), store(places.number(to)), Turn::Keep, *at);
             }
             Fact::Shown { to, from, at } => {
-                edge(read(places.number(from)), read(places.number(to)), Turn::Keep, *at);
+                let (from, to) = (places.number(from), places.number(to));
+                edge(read(from), read(to), Turn::Keep, *at);
+                self.shown.push((from, to));
             }
             Fact::Stored { to, from, at } => {
                 edge(store(places.number(from)), read(places.number(to)), Turn::Keep, *at);

@@ -188,7 +188,8 @@ fn site_record(
             Writes::Unknown => "unknown",
         },
         write_expr: site.write_expr.clone(),
-        case: trace.case,
+        // A short read is no case, also where the dialect decides that it is one.
+        case: if outcome.reason == Reason::ShortRead { 0 } else { trace.case },
         verdict: match outcome.verdict {
             Verdict::Convert => "convert",
             Verdict::Assist => "assist",

@@ -196,6 +196,11 @@ impl<'a> Extract<'a> {
         env: &mut Env,
     ) -> Value {
         let roles = self.scope.roles(name, args.len()).unwrap_or_else(|| acq.roles(args.len(), None));
+        if acq.kind == AcquireKind::Follow && roles.flags.and_then(|i| args.get(i)).is_some_and(looks_only) {
+            let args = args.iter().map(|a| a.span).collect();
+            self.push(Fact::Pin { into: None, api: name.clone(), call: span, callee, args });
+            return Value::none();
+        }
         let mut into = None;
         for (i, a) in args.iter().enumerate() {
             if Some(i) == roles.pages {
@@ -264,4 +269,11 @@ impl<'a> Extract<'a> {
         // A result whose type can hold no page ends here.
         if ty.is_some_and(|t| !self.may_carry(&t)) { Value::none() } else { Value::one(result) }
     }
+}
+
+/// Flags of `follow_page()` that are spelled out, without the one that asks for a reference.
+fn looks_only(flags: &Expr) -> bool {
+    let mut only = true;
+    flags.walk(&mut |e| only &= e.ident().is_none_or(|n| n.starts_with("FOLL_") && &**n != "FOLL_GET"));
+    only
 }
