@@ -329,7 +329,7 @@ pub fn one_call_left(scene: &Scene, chosen: &[&Rewrite]) -> Option<String> {
     let StmtKind::Block(all) = &f.body.kind else { return None };
     let code = |s: &&Stmt| !matches!(s.kind, StmtKind::Decl(_) | StmtKind::Empty);
     // What it is given and nothing else is passed on.
-    let given = |c: &Change| !c.with.contains("->") && !c.with.contains(['.', '[', '&']);
+    let given = |c: &Change| !c.with.contains("->") && !c.with.replace("&&", "").contains(['.', '[', '&']);
     let folded =
         |c: &Change| c.form == Form::Single && given(c) && all.iter().filter(code).all(|s| c.span.contains(s.span));
     let left = f.is_static && chosen.iter().any(|r| r.changes.iter().any(folded));
