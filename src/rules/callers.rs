@@ -1,6 +1,7 @@
 //! What the callers of a `static` function pass: whether a count is ever negative, asked at every call in the file.
 //!
-//! A function whose address is taken has callers that cannot be seen; nothing is known of it then.
+//! A function whose address is taken has callers that cannot be seen; nothing is known of it then, nor of one that calls
+//! itself.
 
 use super::analysis::{Known, Types, constant, non_negative};
 use super::cfg::Cfg;
@@ -42,6 +43,10 @@ impl File<'_> {
             return None;
         }
         let text = self.scene.text;
+        let calls_itself = identifiers(text, f.span).iter().filter(|s| s.of(text) == f.name.as_bytes()).count() > 1;
+        if calls_itself {
+            return None;
+        }
         let mut parser = Parser::new();
         let mut why: Option<String> = None;
         for item in self.items.iter().filter(|i| i.span != f.span) {
