@@ -21,8 +21,8 @@
 //!
 //! # Fix safety
 //! Comments and strings only, and only the whole name. A function that still calls the old name, for pages of another
-//! origin, keeps its comments, and the plan says so. So does text that is quoted from elsewhere, and a comparison ("as
-//! put_page() does"). A comment line that would grow beyond 80 columns is broken.
+//! origin, keeps its comments, and the plan says so, as it does of text that is quoted from elsewhere. A comparison ("as
+//! put_page() does") stays. A comment line that would grow beyond 80 columns is broken.
 
 use super::comments::{compares, quoted, renamed, says_that_it_calls, words};
 use super::style::{comments, fits, identifiers, indent_to, line_end, line_start, strings, width};
@@ -170,7 +170,7 @@ pub fn file(scenes: &[&Scene], edits: &[Edit]) -> (Vec<Edit>, Vec<String>) {
         }
         let gone = rename.all_go(text, whole, &done);
         for (comment, word) in left {
-            if quoted(text, comment, word) || compares(text, comment, word) {
+            if compares(text, comment, word) {
                 continue;
             }
             let own = scenes.iter().any(|s| s.function.span.contains(comment) || above(s) == Some(comment));
@@ -180,14 +180,15 @@ pub fn file(scenes: &[&Scene], edits: &[Edit]) -> (Vec<Edit>, Vec<String>) {
             };
             // The name of a pinning call says which call is meant. Others name a kind of function as well.
             let exact = rename.old.starts_with("get_user_pages_");
-            let change = (gone && (own || exact || says_that_it_calls(text, comment, word)))
+            let ours = !quoted(text, comment, word);
+            let change = (ours && gone && (own || exact || says_that_it_calls(text, comment, word)))
                 .then(|| renamed(text, comment, word, &rename.new))
                 .flatten()
                 .filter(|c| !taken(c.span));
             match change {
                 Some(c) => more.push(Edit { file: first.file, span: c.span, with: c.with.into_bytes() }),
                 // It speaks of a function that changed, or stands in one.
-                None if own || scenes.iter().any(|s| !words(text, comment, &s.function.name).is_empty()) => {
+                None if own || ours && scenes.iter().any(|s| !words(text, comment, &s.function.name).is_empty()) => {
                     lines.insert((word.start, rename.old.clone()));
                 }
                 None => {}
