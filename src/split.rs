@@ -35,6 +35,26 @@ pub enum ItemKind {
     Other,
 }
 
+/// Kinds of items, as a set.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ItemKinds(u16);
+
+impl ItemKinds {
+    /// The set of these.
+    pub const fn of(kinds: &[ItemKind]) -> Self {
+        let (mut set, mut i) = (0, 0);
+        while i < kinds.len() {
+            set |= 1 << kinds[i] as u16;
+            i += 1;
+        }
+        Self(set)
+    }
+    /// Whether the kind is one of them.
+    pub const fn contains(self, kind: ItemKind) -> bool {
+        self.0 >> kind as u16 & 1 != 0
+    }
+}
+
 /// A top-level item.
 #[derive(Clone, Debug)]
 pub struct Item {

@@ -1,8 +1,8 @@
 //! Where is it defined, who calls it, who touches the field: the questions of the custody analysis.
 
-use super::{Closure, FileItems, FnRef, Index, lock};
+use super::{Closure, FileItems, FnRef, Index, ItemRef, lock};
 use crate::source::{FileId, Name};
-use crate::split::{As, ItemKind};
+use crate::split::{As, ItemKind, ItemKinds};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -100,31 +100,31 @@ impl Index {
     /// The first item of this name and one of these kinds that `file` sees: in itself, then breadth-first through its
     /// includes. Bounded at 1500 headers (the largest driver of v6.12 sees about 1100).
     pub fn visible_item(&self, file: FileId, name: &str, kinds: &[ItemKind]) -> Option<(FileId, u32)> {
-        let key = (file, Name::from(format!("{name}\0{kinds:?}")));
-        if let Some(r) = lock(&self.defined_in).get(&key) {
-            return *r;
-        }
-        let found = self.search_includes(file, name, kinds);
-        lock(&self.defined_in).insert(key, found);
-        found
+        let kinds = ItemKinds::of(kinds);
+        let known = lock(&self.defined_in).get(&(file, kinds)).and_then(|names| names.get(name)).copied();
+        known.unwrap_or_else(|| {
+            let found = self.search_includes(file, name, kinds);
+            lock(&self.defined_in).entry((file, kinds)).or_default().insert(name.into(), found);
+            found
+        })
     }
 
-    fn search_includes(&self, file: FileId, name: &str, kinds: &[ItemKind]) -> Option<(FileId, u32)> {
-        let fits = |it: &crate::split::Item| kinds.contains(&it.kind) && defines(it.kind, it);
+    fn search_includes(&self, file: FileId, name: &str, kinds: ItemKinds) -> Option<(FileId, u32)> {
+        let fits = |it: &crate::split::Item| kinds.contains(it.kind) && defines(it.kind, it);
         if let Some((i, _)) = self.items(file)?.named(name).find(|(_, it)| fits(it)) {
             return Some((file, i));
         }
         let closure = self.closure(file);
         closure.split.get_or_init(|| {
-            for &h in closure.rank.keys() {
+            for h in closure.headers() {
                 self.items(h);
             }
         });
-        let candidates = lock(&self.in_headers).get(name).cloned().unwrap_or_default();
+        let candidates: Vec<ItemRef> = lock(&self.in_headers).get(name).map(|n| n.iter().collect()).unwrap_or_default();
         // The header that the search of the includes would meet first.
         let mut best: Option<(u32, FileId, u32)> = None;
         for (header, i) in candidates {
-            let Some(&rank) = closure.rank.get(&header) else { continue };
+            let Some(rank) = closure.rank(header) else { continue };
             if best.is_some_and(|(r, _, k)| (r, k) <= (rank, i)) {
                 continue;
             }
@@ -155,7 +155,9 @@ impl Index {
                 }
             }
         }
-        let closure = Arc::new(Closure { rank, split: OnceLock::new() });
+        let mut ranks: Box<[(FileId, u32)]> = rank.into_iter().collect();
+        ranks.sort_unstable();
+        let closure = Arc::new(Closure { ranks, split: OnceLock::new() });
         lock(&self.closures).entry(file).or_insert(closure).clone()
     }
 

@@ -20,9 +20,10 @@ use crate::kernel::prototypes::Prototypes;
 use crate::parse::Parser;
 use crate::program::Program;
 use crate::source::{FileId, LineMap, Loc, Name, Span};
-use crate::split::{As, Item, ItemKind, mentions, split};
+use crate::split::{As, Item, ItemKind, ItemKinds, mentions, split};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// A function of the tree: file, and position of its item in the file.
@@ -134,10 +135,32 @@ type ItemRef = (FileId, u32);
 
 /// What a file includes, directly or not.
 struct Closure {
-    /// Header, and its place in the order of the search.
-    rank: FxHashMap<FileId, u32>,
+    /// Headers, ascending, with their place in the order of the search. A run has some thousand of these lists with up
+    /// to 1500 entries.
+    ranks: Box<[(FileId, u32)]>,
     /// All of them are split.
     split: OnceLock<()>,
+}
+
+impl Closure {
+    fn headers(&self) -> impl Iterator<Item = FileId> {
+        self.ranks.iter().map(|r| r.0)
+    }
+    fn rank(&self, header: FileId) -> Option<u32> {
+        self.ranks.binary_search_by_key(&header, |r| r.0).ok().map(|i| self.ranks[i].1)
+    }
+}
+
+/// Items of one name. Most names have one, which needs no memory of its own.
+struct Namesakes {
+    first: ItemRef,
+    others: Vec<ItemRef>,
+}
+
+impl Namesakes {
+    fn iter(&self) -> impl Iterator<Item = ItemRef> {
+        std::iter::once(self.first).chain(self.others.iter().copied())
+    }
 }
 
 /// The index.
@@ -149,7 +172,7 @@ pub struct Index {
     files: Vec<OnceLock<Option<Arc<FileItems>>>>,
     functions: Mutex<FxHashMap<FnRef, Option<Arc<Function>>>>,
     structs: Mutex<FxHashMap<(FileId, Name), Option<Arc<StructDef>>>>,
-    defined_in: Mutex<FxHashMap<(FileId, Name), Option<ItemRef>>>,
+    defined_in: Mutex<FxHashMap<(FileId, ItemKinds), FxHashMap<Box<str>, Option<ItemRef>>>>,
     unreadable: Mutex<Vec<(String, String)>>,
     /// Headers that a file includes directly.
     includes: Vec<OnceLock<Box<[FileId]>>>,
@@ -159,7 +182,7 @@ pub struct Index {
     seen: OnceLock<seen::Seen>,
     seen_by: Mutex<FxHashMap<FileId, Option<Arc<Vec<FileId>>>>>,
     /// Items of all headers that were split, by name.
-    in_headers: Mutex<FxHashMap<Name, Vec<ItemRef>>>,
+    in_headers: Mutex<FxHashMap<Name, Namesakes>>,
     /// What a file includes, directly or not: header and its place in the order of the search.
     closures: Mutex<FxHashMap<FileId, Arc<Closure>>>,
     /// Exported functions of a folder, by folder and name.
@@ -205,7 +228,13 @@ impl Index {
             let mut names = lock(&self.in_headers);
             for (i, item) in items.items.iter().enumerate() {
                 if !item.name.is_empty() {
-                    names.entry(item.name.clone()).or_default().push((file, i as u32));
+                    let this = (file, i as u32);
+                    match names.entry(item.name.clone()) {
+                        Entry::Vacant(e) => {
+                            e.insert(Namesakes { first: this, others: Vec::new() });
+                        }
+                        Entry::Occupied(mut e) => e.get_mut().others.push(this),
+                    }
                 }
             }
         }
@@ -222,7 +251,7 @@ impl Index {
     /// Splits files with all headers that they see, in parallel.
     pub fn load_with_headers(&self, files: &[FileId]) {
         let closures: Vec<_> = files.par_iter().map(|&f| self.closure(f)).collect();
-        let mut all: Vec<FileId> = closures.iter().flat_map(|c| c.rank.keys().copied()).collect();
+        let mut all: Vec<FileId> = closures.iter().flat_map(|c| c.headers()).collect();
         all.sort_unstable();
         all.dedup();
         self.load(&all);
