@@ -22,8 +22,8 @@ what a rewrite needs.
         "the call takes no page array",
         "\
 With NULL for the array, pages are faulted in and no reference is taken; nor
-does follow_page() take one without FOLL_GET. There is nothing to release, and a positive return value is no count of
-pins.
+does follow_page() take one without FOLL_GET. There is nothing to release, and a
+positive return value is no count of pins.
 ",
     ),
     page(
