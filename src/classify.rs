@@ -74,13 +74,15 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, entries: &Entries) -> (V
     let api = Api::get();
     let kind = api_kind(site);
     let say = |v, r, s: String| (v, r, s, 0, String::new());
+    let direct = |v, r, s: String| (v, r, s, 1, "an iterator over the memory of one request".into());
     if site.pages.as_ref().is_some_and(|p| p.0 == "NULL" || p.0 == "0") {
         return say(Verdict::Leave, Reason::NoPages, "No array is passed: nothing is pinned.".into());
     }
     match kind {
         AcquireKind::Vector => {
             let s = format!("{}() has its own release function, which drops the references.", site.api);
-            return say(Verdict::Leave, Reason::WrapperApi, s);
+            // "all current users establish long term page pinning" (v5.2 mm/frame_vector.c).
+            return (Verdict::Leave, Reason::WrapperApi, s, 2, "a vector of pages is kept".into());
         }
         AcquireKind::Dump => {
             let s = format!("{}() is for a dump: the CPU reads the page and drops the reference.", site.api);
@@ -100,7 +102,7 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, entries: &Entries) -> (V
                  get_user_pages*() to convert.",
                 site.api
             );
-            return say(Verdict::Leave, Reason::AlreadyConverted, s);
+            return direct(Verdict::Leave, Reason::AlreadyConverted, s);
         }
         AcquireKind::Iter => {
             if let Some(w) = not_user_iter(index, site) {
@@ -108,7 +110,7 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, entries: &Entries) -> (V
                 return say(Verdict::Leave, Reason::NotUserPages, s);
             }
             let s = format!("{}() also gives pages that are not from get_user_pages().", site.api);
-            return say(Verdict::Assist, Reason::IterOrigin, s);
+            return direct(Verdict::Assist, Reason::IterOrigin, s);
         }
         _ => {}
     }
@@ -124,10 +126,10 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, entries: &Entries) -> (V
     if let Some(iterator) = flow::serves_iterators(index, site) {
         if kind == AcquireKind::Pin {
             let s = format!("The pin of {iterator}(), whose users drop it.");
-            return say(Verdict::Leave, Reason::AlreadyConverted, s);
+            return direct(Verdict::Leave, Reason::AlreadyConverted, s);
         }
         let s = format!("{iterator}() hands these pages out as it does the pages of the kernel: its users drop both.");
-        return say(Verdict::Assist, Reason::IterOrigin, s);
+        return direct(Verdict::Assist, Reason::IterOrigin, s);
     }
     if let Some((name, at)) = notifier(t, index, site) {
         if invalidates(&name) {
@@ -380,7 +382,16 @@ fn case_of(c: &Custody, t: &PinTrace, site: &PinSite, index: &Index, entries: &E
         let long = long();
         return (if long { 2 } else { 1 }, format!("{}()", u.callee));
     }
-    if let Some(u) = t.uses.iter().find(|u| matches!(u.kind, UseKind::Write | UseKind::Map | UseKind::Read)) {
+    let cpu = |u: &&crate::trace::Use| matches!(u.kind, UseKind::Write | UseKind::Map | UseKind::Read);
+    // CASE 5 is for data that is written.
+    if site.writes == Writes::Never
+        && t.local
+        && let Some(u) = t.uses.iter().find(cpu)
+        && t.uses.iter().all(|u| u.kind != UseKind::Write)
+    {
+        return (0, format!("{}() reads", u.callee));
+    }
+    if let Some(u) = t.uses.iter().find(cpu) {
         return (5, format!("{}()", u.callee));
     }
     if t.local && given_away(c, t, index, site) {

@@ -74,7 +74,7 @@ pub fn decide(program: &dyn Program, dialect: &Dialect, custody: &Custody, prove
     let entries = Entries::new(program);
     let mut outcomes: Vec<Outcome> = custody.traces.iter().map(Outcome::of_trace).collect();
     for (outcome, trace) in outcomes.iter_mut().zip(&custody.traces) {
-        outcome.findings = findings::of(custody, trace);
+        outcome.findings = findings::of(program, custody, trace);
         if dialect.kind == DialectKind::PinUserPages
             && let Some(site) = custody.sites.get(trace.site.0 as usize)
             && tracked::long_term(&entries, custody, site, trace).is_some()

@@ -4,20 +4,37 @@
 //! verdict.
 
 use crate::kernel::Api;
+use crate::program::Program;
 use crate::trace::{Custody, Dirty, PinTrace, Writes};
 use std::collections::BTreeSet;
 
+mod defects;
+
 /// Codes that [`of`] may give, ascending.
-pub const CODES: &[&str] = &["GUP006", "GUP007", "GUP012", "GUP017"];
+pub const CODES: &[&str] = &["GUP006", "GUP007", "GUP008", "GUP009", "GUP010", "GUP011", "GUP012", "GUP017"];
 
 /// The pages outlive the call that pins them, and the pin does not ask for that ([`crate::decide`] gives it, where pins
 /// are counted apart).
 pub const LONG: &str = "GUP017";
 
 /// The findings of one trace, ascending.
-pub fn of(c: &Custody, t: &PinTrace) -> Vec<String> {
+pub fn of(program: &dyn Program, c: &Custody, t: &PinTrace) -> Vec<String> {
     let mut found = BTreeSet::new();
     let site = c.sites.get(t.site.0 as usize);
+    if let Some(site) = site {
+        if t.releases.iter().any(|r| c.asleep.contains(r)) {
+            found.insert("GUP008");
+        }
+        if defects::leaks_short_pin(program, site) {
+            found.insert("GUP009");
+        }
+        if defects::negative_count(program, c, t, site) {
+            found.insert("GUP010");
+        }
+        if defects::never_dirtied(program, c, t, site) {
+            found.insert("GUP011");
+        }
+    }
     for r in t.releases.iter().filter_map(|r| c.releases.get(r.0 as usize)) {
         // All bios are one place: the release may be of a bio that these pages never come to.
         if r.foreign.iter().any(|o| Api::get().vessels().iter().any(|v| *v.what == *o.what)) {

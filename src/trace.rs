@@ -471,6 +471,9 @@ pub struct Custody {
     pub sites: Vec<PinSite>,
     /// Releases, ascending by path and offset.
     pub releases: Vec<Release>,
+    /// Releases that may sleep, by locking the page to dirty it, and that are reached with a lock held under which
+    /// nobody may, ascending.
+    pub asleep: Vec<ReleaseId>,
     /// One trace a site, same order as `sites`.
     pub traces: Vec<PinTrace>,
     /// Functions that could not be parsed in files that matter, ascending.

@@ -14,6 +14,7 @@
 //! PATH:LINE FUNCTION API -> VERDICT REASON
 //!   release PATH:LINE CALLEE DIRTY SHAPE WHEN
 //!   gap CODE
+//!   finding CODE
 //! ```
 //! Each gap code is listed once. A program without a site has the line `no sites`.
 
@@ -203,6 +204,9 @@ fn render(jsonl: &str) -> Result<String, Failed> {
             record["gaps"].as_array().into_iter().flatten().map(|gap| text(&gap["code"])).collect();
         for code in gaps {
             writeln!(out, "  gap {code}")?;
+        }
+        for code in record["findings"].as_array().into_iter().flatten() {
+            writeln!(out, "  finding {}", text(code))?;
         }
     }
     if out.is_empty() {

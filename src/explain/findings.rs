@@ -32,6 +32,55 @@ a device wrote may never reach the disk.
         ),
     },
     Page {
+        code: "GUP008",
+        kind: Kind::Finding,
+        title: Cow::Borrowed("the page lock is taken where nobody may sleep"),
+        text: Cow::Borrowed(
+            "\
+The release marks the page dirty under the page lock, which it may have to wait
+for, and on every way to it a spin lock is held (or RCU, or interrupts are off),
+by the function itself or by a caller in its file. Dirty the pages before the
+lock is taken, or put them on a list and release them behind it.
+",
+        ),
+    },
+    Page {
+        code: "GUP009",
+        kind: Kind::Finding,
+        title: Cow::Borrowed("a short pin is given up without a release"),
+        text: Cow::Borrowed(
+            "\
+get_user_pages*() may pin fewer pages than asked for. The code takes that for a
+failure and returns, and nothing on that way could drop the pages that were
+pinned: the array is a local one, and no function gets it.
+",
+        ),
+    },
+    Page {
+        code: "GUP010",
+        kind: Kind::Finding,
+        title: Cow::Borrowed("a negative count becomes a huge one"),
+        text: Cow::Borrowed(
+            "\
+get_user_pages*() returns a negative number when it fails. Here that number is
+kept in an unsigned variable, or reaches an unsigned parameter, and bounds a
+release; nothing looks at its sign before.
+",
+        ),
+    },
+    Page {
+        code: "GUP011",
+        kind: Kind::Finding,
+        title: Cow::Borrowed("pages are written and never marked dirty"),
+        text: Cow::Borrowed(
+            "\
+The pages are pinned for writing, the processor copies data into them, and no
+function of the trace marks them dirty. The entry of the page table may have
+been cleaned meanwhile: what was written is lost when the page is reclaimed.
+",
+        ),
+    },
+    Page {
         code: "GUP012",
         kind: Kind::Finding,
         title: Cow::Borrowed("a page that was not pinned for writing is marked dirty"),

@@ -14,7 +14,8 @@ use crate::index::Index;
 use crate::kernel::{AcquireKind, Api};
 use crate::sites::one_line;
 use crate::source::{Name, Span};
-use crate::trace::PinSite;
+use crate::trace::{PinSite, Release, SiteId};
+use std::collections::BTreeSet;
 
 fn pins(site: &PinSite) -> bool {
     Api::get().acquire(&site.api).is_some_and(|a| a.kind == AcquireKind::Pin || a.extracts)
@@ -64,6 +65,25 @@ pub fn serves_iterators(index: &Index, site: &PinSite) -> Option<Name> {
         level = next;
     }
     found.filter(|_| level.is_empty())
+}
+
+/// Where a release of the other kind has pages of its own as well (of a site of that kind, or of another origin), it is
+/// not for the pages of a site that is released by its own kind elsewhere.
+pub(super) fn by_kind_of_others(releases: &mut [Release], sites: &[&PinSite]) {
+    let is_pin = |s: &SiteId| sites.get(s.0 as usize).is_some_and(|s| pins(s));
+    // By kind: the sites that have a release of it.
+    let mut matched: [BTreeSet<SiteId>; 2] = Default::default();
+    for r in releases.iter() {
+        let pin = r.callee.starts_with("unpin_");
+        matched[usize::from(pin)].extend(r.pins.iter().filter(|s| is_pin(s) == pin).copied());
+    }
+    for r in releases {
+        let pin = r.callee.starts_with("unpin_");
+        let others = r.pins.iter().any(|s| is_pin(s) == pin) || (!pin && !r.foreign.is_empty());
+        if others {
+            r.pins.retain(|s| is_pin(s) == pin || !matched[usize::from(!pin)].contains(s));
+        }
+    }
 }
 
 /// A release of as many pages as another pin of the function returned, from where that pin put them: `site` filled

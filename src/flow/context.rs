@@ -5,7 +5,9 @@
 //! loaded is not known, and assumed to sleep; the proof lists this.
 
 use super::cfg::{Cfg, Elem};
+use super::engine::Engine;
 use crate::ast::{Expr, ExprKind, Function, StmtKind};
+use crate::index::FnRef;
 use crate::kernel::{Api, ContextFn};
 use crate::source::Span;
 use crate::trace::{Dirty, Release, SiteId};
@@ -13,19 +15,29 @@ use std::collections::BTreeSet;
 
 /// Whether a lock that forbids sleeping may be held when `call` is reached.
 pub(super) fn lock_held(func: &Function, call: Span) -> bool {
+    locked(func, call, false)
+}
+
+/// Whether a lock that forbids sleeping is held on every path to `call`.
+pub(super) fn lock_always_held(func: &Function, call: Span) -> bool {
+    func.damage.is_empty() && locked(func, call, true)
+}
+
+fn locked(func: &Function, call: Span, always: bool) -> bool {
     let api = Api::get();
     let cfg = Cfg::new(func);
-    // Number of locks held on entry of a node: the maximum over all paths, capped so that a loop ends.
+    // Number of locks held on entry of a node: the maximum over all paths, capped so that a loop ends, or the minimum.
     let mut depth: Vec<Option<i32>> = vec![None; cfg.nodes.len()];
     depth[0] = Some(0);
     let mut work = vec![0u32];
-    let mut held = false;
+    // By node, so that the last look counts.
+    let mut held = vec![false; cfg.nodes.len()];
     while let Some(i) = work.pop() {
         let mut d = depth[i as usize].unwrap_or(0);
         let mut see = |e: &Expr| {
             e.walk(&mut |x| {
-                if x.span == call && d > 0 {
-                    held = true;
+                if x.span == call {
+                    held[i as usize] = d > 0;
                 }
                 if let Some((name, _)) = x.call() {
                     match api.context(name) {
@@ -43,13 +55,39 @@ pub(super) fn lock_held(func: &Function, call: Span) -> bool {
             _ => {}
         }
         for &s in &cfg.nodes[i as usize].succ {
-            if depth[s as usize].is_none_or(|old| d > old) {
+            if depth[s as usize].is_none_or(|old| if always { d < old } else { d > old }) {
                 depth[s as usize] = Some(d);
                 work.push(s);
             }
         }
     }
-    held
+    held.contains(&true)
+}
+
+/// Whether a lock that forbids sleeping is held whenever `at` in `func` is reached, by the function itself or by a caller
+/// in its file. `when` is the parameter that must be true for it to sleep, if one decides that.
+pub(super) fn sleeps_locked(e: &Engine, me: FnRef, func: &Function, at: Span, when: &str) -> bool {
+    if lock_always_held(func, at) {
+        return true;
+    }
+    let decides = func.params.iter().position(|p| *p.name == *when);
+    let name = e.index.name(me);
+    e.index.naming(me.file, &name).into_iter().filter(|c| *c != me).filter_map(|c| e.index.parsed(c)).any(|caller| {
+        let mut calls = Vec::new();
+        caller.body.walk_exprs(&mut |x| {
+            if let Some((n, args)) = x.call()
+                && *n == name
+                && !decides.and_then(|k| args.get(k)).is_some_and(never)
+            {
+                calls.push(x.span);
+            }
+        });
+        calls.into_iter().any(|at| lock_always_held(&caller, at))
+    })
+}
+
+fn never(e: &Expr) -> bool {
+    matches!(e.kind, ExprKind::Int { value: 0, .. }) || e.ident().is_some_and(|n| &**n == "false")
 }
 
 /// Whether the function asks in which context it runs: then it may be atomic.

@@ -159,6 +159,15 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     drops.retain(|d| funcs[d.fn_id.0 as usize].is_some());
     let mut releases: Vec<Release> = drops.par_iter().filter_map(release_of).collect();
     let asks = |d: &Drop| funcs[d.fn_id.0 as usize].as_ref().is_some_and(|f| context::asks(f));
+    apart::by_kind_of_others(&mut releases, &sites.iter().map(|s| &s.what).collect::<Vec<_>>());
+    let asleep = drops.iter().zip(&releases).enumerate().filter(|(_, (d, r))| {
+        let me = e.fns[d.fn_id.0 as usize];
+        r.dirty == Dirty::SetPageDirtyLock
+            && funcs[d.fn_id.0 as usize]
+                .as_ref()
+                .is_some_and(|f| context::sleeps_locked(e, me, f, d.call, &r.dirty_when))
+    });
+    let asleep = asleep.map(|(i, _)| ReleaseId(i as u32)).collect();
     context::share(&mut releases, &drops.iter().map(asks).collect::<Vec<_>>());
     let nodes = FactNodes::new(e, g);
     let traces = sites
@@ -166,7 +175,8 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
         .enumerate()
         .map(|(i, s)| trace(e, g, &funcs, &nodes, &hidden, SiteId(i as u32), s, reached[i].as_ref(), &releases, &drops))
         .collect();
-    Custody { sites: sites.into_iter().map(|s| s.what).collect(), releases, traces, damaged: e.index.damaged() }
+    let sites = sites.into_iter().map(|s| s.what).collect();
+    Custody { sites, releases, asleep, traces, damaged: e.index.damaged() }
 }
 
 fn collect_sites(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>]) -> Vec<Site> {

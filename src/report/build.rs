@@ -349,6 +349,7 @@ mod tests {
             damaged: false,
         };
         Custody {
+            asleep: Vec::new(),
             sites: vec![site(0), site(0), site(1)],
             releases: vec![release],
             traces: vec![trace(0), trace(1), trace(2)],
