@@ -4,35 +4,46 @@
 //! holders, 3 MMU notifier, 4 struct page only, 5 CPU access to the data. 3 and 4 keep get/put. A verdict hangs on what
 //! the code does with the pages, never on who wrote it. It does not know how a rewrite looks.
 
-use crate::ast::{Expr, ExprKind, Function, StmtKind};
+mod access;
+mod notifier;
+
+use crate::ast::{Expr, ExprKind};
 use crate::config::Policy;
 use crate::entries::Entries;
 use crate::flow;
 use crate::index::Index;
-use crate::kernel::{AcquireKind, Api, Borrow};
+use crate::kernel::dialect::Dialect;
+use crate::kernel::{AcquireKind, Api};
 use crate::program::Program;
-use crate::source::{FileId, Loc, Name, Span};
-use crate::trace::{Custody, Gap, GapCode, HolderKind, PinSite, PinTrace, Reason, UseKind, Verdict, Writes};
-use access::{Access, cpu_access};
+use crate::sites;
+use crate::source::{Loc, Name, Span};
+use crate::trace::{Custody, Gap, GapCode, PinSite, PinTrace, Reason, ReleaseId, Use, UseKind, Verdict, Writes};
+use access::{Access, cpu_access, given_away};
+use notifier::{invalidates, notifier};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 
-mod access;
+/// What [`classify`] decides of a trace: verdict, reason and its text, CASE and what decided it.
+type Decided = (Verdict, Reason, String, u8, String);
 
 /// Gives every trace its verdict.
-pub fn classify(c: &mut Custody, index: &Index, policy: Policy) {
+pub fn classify(c: &mut Custody, index: &Index, dialect: &Dialect, policy: Policy) {
     let entries = Entries::new(index);
     let look = |t| match policy {
-        Policy::Cases => first_look(c, t, index, &entries),
-        Policy::AllGup => by_the_letter(c, t, index, &entries),
+        Policy::Cases => first_look(c, t, index, dialect, &entries),
+        Policy::AllGup => by_the_letter(c, t, index, dialect, &entries),
     };
-    let verdicts: Vec<(Verdict, Reason, String, u8, String)> = c.traces.par_iter().map(look).collect();
+    let verdicts: Vec<Decided> = c.traces.par_iter().map(look).collect();
     for (t, (verdict, reason, text, case, why)) in c.traces.iter_mut().zip(verdicts) {
         t.verdict = verdict;
         t.reason = reason;
         t.reason_text = text;
         t.case = case;
         t.case_why = why;
+        if reason == Reason::NoPages {
+            // Where nothing is taken, no release is missing.
+            t.gaps.retain(|g| g.code != GapCode::NoRelease);
+        }
     }
     shared_releases(c);
 }
@@ -69,14 +80,21 @@ fn shared_releases(c: &mut Custody) {
     }
 }
 
-fn first_look(c: &Custody, t: &PinTrace, index: &Index, entries: &Entries) -> (Verdict, Reason, String, u8, String) {
+fn first_look(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, entries: &Entries) -> Decided {
     let site = &c.sites[t.site.0 as usize];
     let api = Api::get();
     let kind = api_kind(site);
     let say = |v, r, s: String| (v, r, s, 0, String::new());
     let direct = |v, r, s: String| (v, r, s, 1, "an iterator over the memory of one request".into());
     if site.pages.as_ref().is_some_and(|p| p.0 == "NULL" || p.0 == "0") {
-        return say(Verdict::Leave, Reason::NoPages, "No array is passed: nothing is pinned.".into());
+        let s = match dialect.fast_without_array && &*site.api == "get_user_pages_fast" {
+            true => {
+                "No array is passed: there is no page to release. get_user_pages_fast() of this tree sets FOLL_GET by \
+                 itself, so where its fast path does not run, a reference is taken that nothing can drop."
+            }
+            false => "No array is passed: nothing is pinned.",
+        };
+        return say(Verdict::Leave, Reason::NoPages, s.into());
     }
     match kind {
         AcquireKind::Vector => {
@@ -88,8 +106,8 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, entries: &Entries) -> (V
             let s = format!("{}() is for a dump: the CPU reads the page and drops the reference.", site.api);
             return say(Verdict::Leave, Reason::ShortRead, s);
         }
-        AcquireKind::Follow if looks_only(index, site) => {
-            let s = format!("{}() takes no reference without FOLL_GET: nothing is pinned.", site.api);
+        AcquireKind::Follow if asks_reference(index, site) == Some(false) => {
+            let s = format!("{}() without FOLL_GET in its flags takes no reference.", site.api);
             return say(Verdict::Leave, Reason::NoPages, s);
         }
         AcquireKind::Follow => {
@@ -131,7 +149,17 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, entries: &Entries) -> (V
         let s = format!("{iterator}() hands these pages out as it does the pages of the kernel: its users drop both.");
         return direct(Verdict::Assist, Reason::IterOrigin, s);
     }
-    if let Some((name, at)) = notifier(t, index, site) {
+    let watched = notifier(t, index, site);
+    // Whoever pins has decided that the data is for him. Left to be asked is whether he drops it as a pin.
+    if kind == AcquireKind::Pin {
+        let (verdict, reason, text) = convertible(c, t, index);
+        let (case, why) = match watched.filter(|(name, _)| !invalidates(name) && !asks_long_term(index, site)) {
+            Some((name, _)) => (3, name.to_string()),
+            None => case_of(c, t, site, index, entries),
+        };
+        return (verdict, reason, text, case, why);
+    }
+    if let Some((name, at)) = watched {
         if invalidates(&name) {
             let s = format!(
                 "The code changes page tables itself and tells MMU notifiers ({name}, {}): it works on struct page.",
@@ -150,19 +178,16 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, entries: &Entries) -> (V
     (verdict, reason, text, case, why)
 }
 
-/// Whether the flags of `follow_page()` are spelled out, and `FOLL_GET` is not among them.
-fn looks_only(index: &Index, site: &PinSite) -> bool {
-    let Some(flags) = site.flags else { return false };
-    let text = index.text(site.at.file);
-    let flags = flags.of(&text);
-    let mut words = crate::lex::code(flags).filter(|t| t.kind == crate::lex::TokKind::Ident).map(|t| t.span.of(flags));
-    words.all(|w| w.starts_with(b"FOLL_") && w != b"FOLL_GET")
+/// Whether the flags of a call that takes one page ask for a reference; `None` if they are put together elsewhere.
+fn asks_reference(index: &Index, site: &PinSite) -> Option<bool> {
+    let func = index.function_at(site.at)?;
+    sites::asks(&func, sites::find(&func, site.flags?)?, "FOLL_GET")
 }
 
 /// The letter of the contract of 2019: every page of `get_user_pages*()` is released by `put_user_page*()`, whatever it
 /// is for. What is a pin is not asked; all that a conversion needs is.
-fn by_the_letter(c: &Custody, t: &PinTrace, index: &Index, entries: &Entries) -> (Verdict, Reason, String, u8, String) {
-    let first = first_look(c, t, index, entries);
+fn by_the_letter(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, entries: &Entries) -> Decided {
+    let first = first_look(c, t, index, dialect, entries);
     let site = &c.sites[t.site.0 as usize];
     let gup = Api::get().acquire(&site.api).is_some_and(|a| a.kind == AcquireKind::Gup);
     if !gup || !matches!(first.1, Reason::StructPageOnly | Reason::MmuNotifier | Reason::ShortRead) {
@@ -174,79 +199,6 @@ fn by_the_letter(c: &Custody, t: &PinTrace, index: &Index, entries: &Entries) ->
 
 fn place(index: &Index, at: Loc) -> String {
     format!("{}:{}", index.path(at.file), index.line(at))
-}
-
-/// Evidence that the mapping is watched: a function of the trace asks the notifier, the struct that keeps the pages has
-/// one, or the file has one and the pages become bare page numbers.
-fn notifier(t: &PinTrace, index: &Index, site: &PinSite) -> Option<(Name, Loc)> {
-    let api = Api::get();
-    let words = |file: FileId, span: Span, own: bool| -> Option<(Name, Loc)> {
-        let items = index.items(file)?;
-        let text = span.of(&items.text);
-        crate::lex::code(text).find_map(|tok| {
-            let w = std::str::from_utf8(tok.span.of(text)).ok()?;
-            let at = Span { start: tok.span.start + span.start, end: tok.span.end + span.start };
-            (api.is_notifier(w) && (own || !invalidates(w))).then(|| (Name::from(w), Loc { file, span: at }))
-        })
-    };
-    for l in t.functions.iter().filter(|l| l.file == site.at.file) {
-        let Some(f) = index.function_at(*l) else { continue };
-        if let Some(hit) = words(l.file, f.span, true) {
-            return Some(hit);
-        }
-        // What it gives away to be called (`.rmap_one = f`) runs on its behalf.
-        let given = |at: Span| words(l.file, at, true);
-        if let Some(hit) = named_functions(index, l.file, &f).into_iter().find_map(given) {
-            return Some(hit);
-        }
-    }
-    for h in t.holders.iter().filter(|h| h.kind == HolderKind::Field) {
-        let Some((tag, _)) = h.text.split_once('.') else { continue };
-        let Some((file, i)) = index.struct_item(site.at.file, tag) else { continue };
-        let Some(items) = index.items(file) else { continue };
-        let Some(item) = items.items.get(i as usize) else { continue };
-        if let Some(s) = index.struct_def(site.at.file, tag)
-            && s.fields.iter().any(|f| f.ty.tag().is_some_and(|t| api.is_notifier(t)))
-        {
-            return Some((tag.into(), Loc { file, span: item.name_span }));
-        }
-    }
-    // A frame number goes to page tables, which the notifier watches. A kernel address that is kept until the page is
-    // made of it again is for the CPU, which it does not watch.
-    let address = |u: &crate::trace::Use| u.kind == UseKind::Address;
-    let comes_back = !t.releases.is_empty() && t.gaps.iter().any(|g| g.code == GapCode::AddressOnly);
-    let cpu =
-        comes_back && t.uses.iter().any(|u| address(u) && api.borrow(&u.callee) == Some(crate::kernel::Borrow::Map));
-    let numbers = t.local && !cpu && t.uses.iter().any(address);
-    if numbers {
-        let items = index.items(site.at.file)?;
-        return words(site.at.file, Span::new(0, items.text.len()), false);
-    }
-    None
-}
-
-/// Functions of the file that a function names without calling them.
-fn named_functions(index: &Index, file: FileId, f: &Function) -> Vec<Span> {
-    let Some(items) = index.items(file) else { return Vec::new() };
-    let mut found = Vec::new();
-    let mut see = |e: &Expr| {
-        if let Some(n) = e.ident()
-            && let Some(i) = items.function(n)
-        {
-            found.extend(items.items.get(i as usize).map(|i| i.span));
-        }
-    };
-    f.body.walk_exprs(&mut |e| match &e.kind {
-        ExprKind::InitList(all) => all.iter().for_each(|(_, e)| see(e)),
-        ExprKind::Assign(_, _, from) => see(from),
-        _ => {}
-    });
-    found
-}
-
-/// The side that changes page tables and tells the notifiers, which is not the side that is told.
-fn invalidates(word: &str) -> bool {
-    word.starts_with("mmu_notifier_range") || word.starts_with("mmu_notifier_invalidate")
 }
 
 fn not_user_iter(index: &Index, site: &PinSite) -> Option<Name> {
@@ -265,12 +217,7 @@ fn not_user_iter(index: &Index, site: &PinSite) -> Option<Name> {
 }
 
 /// Pages that stay in the function and whose data nobody transfers: struct page only, or a short read.
-fn data_access(
-    c: &Custody,
-    t: &PinTrace,
-    index: &Index,
-    site: &PinSite,
-) -> Option<(Verdict, Reason, String, u8, String)> {
+fn data_access(c: &Custody, t: &PinTrace, index: &Index, site: &PinSite) -> Option<Decided> {
     let keeps = t.uses.iter().any(|u| matches!(u.kind, UseKind::Io | UseKind::Write));
     // Or in a helper of the file that it calls itself.
     let pinning = api_kind(site) == AcquireKind::Pin;
@@ -340,36 +287,31 @@ fn calls(index: &Index, at: Loc, helper: &str) -> bool {
     found
 }
 
-/// The physical address of a page is stored, and something is called before the page is dropped: whoever gets that
-/// address reaches the data.
-fn given_away(c: &Custody, t: &PinTrace, index: &Index, site: &PinSite) -> bool {
-    let api = Api::get();
-    let Some(f) = index.function_at(site.at) else { return false };
-    let mut stored = None;
-    f.body.walk_exprs(&mut |e| {
-        if let ExprKind::Assign(_, to, from) = &e.kind
-            && matches!(to.kind, ExprKind::Field { .. } | ExprKind::Index(..))
-        {
-            from.walk(&mut |x| {
-                if x.call().is_some_and(|(n, _)| api.is_address(n) && api.borrow(n) != Some(Borrow::Map)) {
-                    stored.get_or_insert(e.span.end);
-                }
-            });
-        }
-    });
-    let last = t.releases.iter().map(|r| c.releases[r.0 as usize].at).filter(|at| at.file == site.at.file);
-    let (Some(stored), Some(dropped)) = (stored, last.map(|at| at.span.start).max()) else { return false };
-    let mut called = false;
-    f.body.walk_exprs(&mut |e| {
-        let Some((n, _)) = e.call() else { return };
-        let known = api.borrow(n).is_some() || api.release(n).is_some() || api.is_fresh(n) || api.is_address(n);
-        called |= !known && api.same(n).is_none() && e.span.start > stored && e.span.end <= dropped;
-    });
-    called
-}
-
 /// What decided the case of a trace whose pages are reached by their physical address ([`PinTrace::case_why`]).
 pub const GIVEN_AWAY: &str = "the physical address is given away while the page is held";
+
+/// The same for pages of which a number is kept.
+const NUMBER_KEPT: &str = "the physical address is kept until the page is made of it again";
+
+/// Whether the address of a page is only made into another number of it: `__pa(page_address(page))`.
+fn only_number(index: &Index, u: &Use) -> bool {
+    let Some(f) = index.function_at(u.at) else { return false };
+    let mut found = false;
+    f.body.walk_exprs(&mut |e| {
+        let Some((name, [arg])) = e.call() else { return };
+        found |= Api::get().converts_address(name) && plain_call(arg).is_some_and(|s| s.contains(u.at.span));
+    });
+    found
+}
+
+/// The call that an expression is, casts aside.
+fn plain_call(e: &Expr) -> Option<Span> {
+    match &e.kind {
+        ExprKind::Cast(_, a) => plain_call(a),
+        ExprKind::Call { .. } => Some(e.span),
+        _ => None,
+    }
+}
 
 /// CASE 1, 2 or 5, with what decided.
 fn case_of(c: &Custody, t: &PinTrace, site: &PinSite, index: &Index, entries: &Entries) -> (u8, String) {
@@ -382,7 +324,11 @@ fn case_of(c: &Custody, t: &PinTrace, site: &PinSite, index: &Index, entries: &E
         let long = long();
         return (if long { 2 } else { 1 }, format!("{}()", u.callee));
     }
-    let cpu = |u: &&crate::trace::Use| matches!(u.kind, UseKind::Write | UseKind::Map | UseKind::Read);
+    let cpu = |u: &&Use| match u.kind {
+        UseKind::Write | UseKind::Read => true,
+        UseKind::Map => !only_number(index, u),
+        _ => false,
+    };
     // CASE 5 is for data that is written.
     if site.writes == Writes::Never
         && t.local
@@ -397,36 +343,36 @@ fn case_of(c: &Custody, t: &PinTrace, site: &PinSite, index: &Index, entries: &E
     if t.local && given_away(c, t, index, site) {
         return (1, GIVEN_AWAY.into());
     }
+    // Whoever keeps the number has the page for as long; it comes back to be dropped where nothing is pinned.
+    let apart = |r: &ReleaseId| c.releases.get(r.0 as usize).is_some_and(|r| r.function != site.function);
+    let number = t.uses.iter().any(|u| matches!(u.kind, UseKind::Address | UseKind::Map));
+    if number && t.gaps.iter().any(|g| g.code == GapCode::AddressOnly) && t.releases.iter().all(apart) {
+        return (2, NUMBER_KEPT.into());
+    }
     if long() { (2, "pages are kept in an object".into()) } else { (1, "pages stay with the call".into()) }
 }
 
-/// Whether the flags of a pin name `FOLL_LONGTERM`, or a variable that is set from it.
+/// Whether the flags of a pin name `FOLL_LONGTERM`, or a variable or a field that is set from it.
 fn asks_long_term(index: &Index, site: &PinSite) -> bool {
     const LONG: &str = "FOLL_LONGTERM";
-    let Some(flags) = site.flags else { return false };
-    let text = index.text(site.at.file);
-    if memchr::memmem::find(flags.of(&text), LONG.as_bytes()).is_some() {
+    let (Some(func), Some(flags)) = (index.function_at(site.at), site.flags) else { return false };
+    let Some(flags) = sites::find(&func, flags) else { return false };
+    if sites::asks(&func, flags, LONG) == Some(true) {
         return true;
     }
-    let Some(func) = index.function_at(site.at) else { return false };
-    let name = flags.text(&text);
-    let names_it = |e: &Expr| {
-        let mut hit = false;
-        e.walk(&mut |x| hit |= x.ident().is_some_and(|n| &**n == LONG));
-        hit
-    };
-    let mut found = false;
-    func.body.walk(&mut |s| {
-        if let StmtKind::Decl(vars) = &s.kind {
-            found |= vars.iter().any(|v| *v.name == *name && v.init.as_ref().is_some_and(names_it));
-        }
-    });
-    func.body.walk_exprs(&mut |e| {
-        if let ExprKind::Assign(_, to, from) = &e.kind {
-            found |= to.ident().is_some_and(|n| **n == *name) && names_it(from);
-        }
-    });
-    found
+    // `user->gup_flags`, which another function of the file fills.
+    let ExprKind::Field { name, .. } = &flags.kind else { return false };
+    index.naming(site.at.file, name).into_iter().filter_map(|f| index.parsed(f)).any(|f| {
+        let mut found = false;
+        f.body.walk_exprs(&mut |e| {
+            if let ExprKind::Assign(_, to, from) = &e.kind
+                && matches!(&to.kind, ExprKind::Field { name: n, .. } if n == name)
+            {
+                found |= sites::asks(&f, from, LONG) == Some(true);
+            }
+        });
+        found
+    })
 }
 
 /// Whether everything that custody can tell allows a conversion.

@@ -130,7 +130,7 @@ fn hops(config: &Config, mut detected: Detected, answer: &Answer<'_>) -> Result<
     };
     let mut custody = flow::analyse(&index, &seeds);
     clock.lap("flow");
-    classify::classify(&mut custody, &index, config.policy);
+    classify::classify(&mut custody, &index, &detected.dialect, config.policy);
     clock.lap("classify");
     let mut outcomes = decide::decide(&index, &detected.dialect, &custody, &|q| answer(config, &custody, q));
     clock.lap("plan and prove");

@@ -4,13 +4,16 @@
 //! an expression, come through a flags variable that was set before, or be the int `write` of old trees. It knows
 //! nothing of what happens to the pages.
 
-use crate::ast::{BinOp, Expr, ExprKind, Function, Stmt, StmtKind};
-use crate::kernel::Roles;
+use crate::ast::{BinOp, Expr, ExprKind, Function, Stmt, StmtKind, UnOp};
+use crate::kernel::{AcquireKind, Api, Roles};
 use crate::source::{FileId, Loc, Name, Span};
 use crate::trace::{PinSite, Writes};
 
 /// The flag that asks for write access.
 const WRITE: &str = "FOLL_WRITE";
+
+/// What makes a condition of flags.
+const FLAG_TEST: &str = " & FOLL_WRITE";
 
 /// A call, as the flow analysis saw it.
 pub struct Call<'a> {
@@ -36,10 +39,18 @@ pub struct Call<'a> {
 pub fn describe(c: &Call) -> PinSite {
     let arg = |i: Option<usize>| i.and_then(|i| c.args.get(i)).map(|s| (one_line(*s, c.text), *s));
     let flags = c.roles.flags.and_then(|i| c.args.get(i)).copied();
-    let (writes, write_expr) = match flags.and_then(|s| find(c.func, s)) {
+    let dump = Api::get().acquire(c.api).is_some_and(|a| a.kind == AcquireKind::Dump);
+    let (writes, mut write_expr) = match flags.and_then(|s| find(c.func, s)) {
         Some(e) => intent(c.func, c.text, e, c.call, 0),
+        // get_dump_page() asks for FOLL_FORCE | FOLL_DUMP | FOLL_GET (v5.2 mm/gup.c).
+        None if dump => (Writes::Never, String::new()),
         None => (Writes::Unknown, String::new()),
     };
+    if c.roles.write_bool
+        && let Some(plain) = write_expr.strip_suffix(FLAG_TEST)
+    {
+        write_expr = plain.to_string();
+    }
     PinSite {
         at: Loc { file: c.file, span: c.callee },
         call: c.call,
@@ -137,7 +148,8 @@ fn intent(func: &Function, text: &[u8], e: &Expr, call: Span, depth: u8) -> (Wri
                 _ => y,
             }
         }
-        ExprKind::Binary(BinOp::Mul, ..) | ExprKind::Unary(..) | ExprKind::Field { .. } | ExprKind::Call { .. } => {
+        ExprKind::Field { .. } => (Writes::Conditional, format!("{}{FLAG_TEST}", one_line(e.span, text))),
+        ExprKind::Binary(BinOp::Mul, ..) | ExprKind::Unary(..) | ExprKind::Call { .. } => {
             (Writes::Conditional, one_line(e.span, text))
         }
         ExprKind::Binary(..) => (Writes::Conditional, one_line(e.span, text)),
@@ -154,6 +166,65 @@ fn intent(func: &Function, text: &[u8], e: &Expr, call: Span, depth: u8) -> (Wri
             }
         }
         _ => (Writes::Unknown, one_line(e.span, text)),
+    }
+}
+
+/// Whether flags name one flag, by themselves or through a local variable: `Some(true)` if they may, `Some(false)` if
+/// they are all to be seen and do not, `None` if a part of them comes from elsewhere.
+pub fn asks(func: &Function, flags: &Expr, flag: &str) -> Option<bool> {
+    flag_in(func, flags, flag, 0)
+}
+
+fn flag_in(func: &Function, e: &Expr, flag: &str, depth: u8) -> Option<bool> {
+    // One that names it is enough; one that is not understood hides it.
+    let both = |a: Option<bool>, b: Option<bool>| match (a, b) {
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        (Some(false), Some(false)) => Some(false),
+        _ => None,
+    };
+    match &e.kind {
+        ExprKind::Int { value, .. } => (*value == 0).then_some(false),
+        ExprKind::Ident(n) if n.starts_with("FOLL_") => Some(**n == *flag),
+        ExprKind::Ident(n) if depth < 4 && func.params.iter().all(|p| p.name != *n) => {
+            let mut found: Vec<Option<bool>> = Vec::new();
+            func.body.walk(&mut |s| {
+                if let StmtKind::Decl(vars) = &s.kind {
+                    let inits = vars.iter().filter(|v| v.name == *n).filter_map(|v| v.init.as_ref());
+                    found.extend(inits.map(|i| flag_in(func, i, flag, depth + 1)));
+                }
+            });
+            func.body.walk_exprs(&mut |e| match &e.kind {
+                // `flags &= ~FOLL_WRITE` adds nothing.
+                ExprKind::Assign(op, to, from) if to.ident() == Some(n) && *op != Some(BinOp::BitAnd) => {
+                    found.push(flag_in(func, from, flag, depth + 1));
+                }
+                ExprKind::Unary(UnOp::AddrOf, of) if of.ident() == Some(n) => found.push(None),
+                _ => {}
+            });
+            let first = found.pop()?;
+            found.into_iter().fold(first, both)
+        }
+        // What else is set in a parameter is to be seen, what came with it is not.
+        ExprKind::Ident(n) if depth < 4 => {
+            let mut named = false;
+            func.body.walk_exprs(&mut |e| {
+                if let ExprKind::Assign(op, to, from) = &e.kind
+                    && to.ident() == Some(n)
+                    && *op != Some(BinOp::BitAnd)
+                {
+                    named |= flag_in(func, from, flag, depth + 1) == Some(true);
+                }
+            });
+            named.then_some(true)
+        }
+        ExprKind::Cast(_, a) => flag_in(func, a, flag, depth),
+        ExprKind::Binary(BinOp::BitOr | BinOp::Add, a, b) => {
+            both(flag_in(func, a, flag, depth), flag_in(func, b, flag, depth))
+        }
+        ExprKind::Cond(c, a, b) => {
+            both(flag_in(func, a.as_deref().unwrap_or(c), flag, depth), flag_in(func, b, flag, depth))
+        }
+        _ => None,
     }
 }
 
@@ -207,7 +278,7 @@ fn variable(func: &Function, text: &[u8], name: &Name, call: Span, depth: u8) ->
         }
     }
     if parameter {
-        return (Writes::Unknown, format!("{name} & {WRITE}"));
+        return (Writes::Unknown, format!("{name}{FLAG_TEST}"));
     }
     if !set || values.iter().any(|(w, ..)| *w == Writes::Unknown) {
         return (Writes::Unknown, name.to_string());

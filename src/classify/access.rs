@@ -1,9 +1,14 @@
-//! What the processor does with the data of a page, in one function: the addresses that it makes of pages, and what it
-//! reads and writes through them. Who else gets at the data is not known here.
+//! How a function gets at the data of pages: through addresses that it makes of them, by itself or by somebody that it
+//! gives the address to.
+//!
+//! It reads one function at a time and knows no verdict.
 
 use crate::ast::{Expr, ExprKind, Function, StmtKind, UnOp};
-use crate::kernel::Api;
+use crate::index::Index;
+use crate::kernel::{Api, Borrow};
+use crate::program::Program;
 use crate::source::{Name, Span};
+use crate::trace::{Custody, PinSite, PinTrace};
 use std::collections::BTreeSet;
 
 /// CPU access through an address of the page.
@@ -15,15 +20,41 @@ pub(super) enum Access {
     Write,
 }
 
+/// The physical address of a page is stored, and something is called before the page is dropped: whoever gets that
+/// address reaches the data.
+pub(super) fn given_away(c: &Custody, t: &PinTrace, index: &Index, site: &PinSite) -> bool {
+    let api = Api::get();
+    let Some(f) = index.function_at(site.at) else { return false };
+    let mut stored = None;
+    f.body.walk_exprs(&mut |e| {
+        if let ExprKind::Assign(_, to, from) = &e.kind
+            && matches!(to.kind, ExprKind::Field { .. } | ExprKind::Index(..))
+        {
+            from.walk(&mut |x| {
+                if x.call().is_some_and(|(n, _)| api.is_address(n) && api.borrow(n) != Some(Borrow::Map)) {
+                    stored.get_or_insert(e.span.end);
+                }
+            });
+        }
+    });
+    let last = t.releases.iter().map(|r| c.releases[r.0 as usize].at).filter(|at| at.file == site.at.file);
+    let (Some(stored), Some(dropped)) = (stored, last.map(|at| at.span.start).max()) else { return false };
+    let mut called = false;
+    f.body.walk_exprs(&mut |e| {
+        let Some((n, _)) = e.call() else { return };
+        let known = api.borrow(n).is_some() || api.release(n).is_some() || api.is_fresh(n) || api.is_address(n);
+        called |= !known && api.same(n).is_none() && e.span.start > stored && e.span.end <= dropped;
+    });
+    called
+}
+
 /// What a function does through addresses that it makes of pages; `read_only`: no page may be written.
 pub(super) fn cpu_access(f: &Function, read_only: bool) -> Access {
     let api = Api::get();
     let makes = |e: &Expr| {
         let mut hit = false;
         e.walk(&mut |x| {
-            hit |= x
-                .call()
-                .is_some_and(|(n, _)| api.borrow(n) == Some(crate::kernel::Borrow::Map) && !n.starts_with("kunmap"));
+            hit |= x.call().is_some_and(|(n, _)| api.borrow(n) == Some(Borrow::Map) && !n.starts_with("kunmap"));
         });
         hit
     };

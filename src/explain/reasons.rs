@@ -19,11 +19,15 @@ what a rewrite needs.
     ),
     page(
         "no-pages",
-        "the call takes no page array",
+        "the call takes no page",
         "\
-With NULL for the array, pages are faulted in and no reference is taken; nor
-does follow_page() take one without FOLL_GET. There is nothing to release, and a
-positive return value is no count of pins.
+With NULL for the array, pages are faulted in and nobody gets a page to
+release; a positive return value is no count of pins. get_user_pages() and
+its kin then take no reference. get_user_pages_fast() does where it sets
+FOLL_GET by itself (v5.7, v6.1) and its fast path does not run: the text of
+the reason says so, and the call is a bug there.
+
+follow_page() takes a reference only if its flags have FOLL_GET.
 ",
     ),
     page(

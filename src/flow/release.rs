@@ -1,6 +1,6 @@
 //! The code around a release: loop or not, how the page is dirtied, on which path it lies.
 
-use crate::ast::{Expr, ExprKind, Function, Stmt, StmtKind, UnOp};
+use crate::ast::{BinOp, Expr, ExprKind, Function, Stmt, StmtKind, UnOp};
 use crate::kernel::Api;
 use crate::source::Span;
 use crate::trace::{Dirty, Shape, When};
@@ -171,43 +171,66 @@ fn balanced(s: &str) -> bool {
 pub(super) fn when(func: &Function, text: &[u8], call: Span, result: Option<&str>, single: bool) -> When {
     let around = enclosing(&func.body, call);
     let counted = |c: &Expr| result.is_some_and(|r| !r.is_empty() && plain(c, text).contains(r));
+    let any = |c: &Expr| result.and_then(|r| any_at_all(c, text, r));
+    let error = |c: &str| ["ret", "err", "error", "rc", "res", "retval"].iter().any(|w| word(c, w));
+    let mut failed = false;
     for s in around.iter().rev() {
         let StmtKind::If { cond, then, els } = &s.kind else { continue };
         if cond.span.end > call.start {
             continue;
         }
+        let first = then.span.contains(call);
+        let taken = if first { Some(&**then) } else { els.as_deref() };
         if counted(cond) && !single {
-            return When::Partial;
+            match any(cond) {
+                // `if (pinned > 0)`: there is something to drop, be it all or a part. A test around it may tell.
+                Some(some) if some == first => {
+                    failed |= taken.is_some_and(fails) || error(&beside(cond, text, result));
+                    continue;
+                }
+                Some(_) => return When::Error,
+                None => return When::Partial,
+            }
         }
-        let taken = if then.span.contains(call) { Some(&**then) } else { els.as_deref() };
-        let c = plain(cond, text);
         if counted(cond) && single {
             return if taken.is_some_and(fails) { When::Error } else { When::Normal };
         }
-        if taken.is_some_and(fails) || ["ret", "err", "error", "rc", "res", "retval"].iter().any(|w| word(&c, w)) {
+        if taken.is_some_and(fails) || error(&plain(cond, text)) {
             return When::Error;
         }
     }
+    if failed {
+        return When::Error;
+    }
     // Behind `if (all of them) return pages;`, or behind a label that only jumps reach.
     let mut path = When::Normal;
+    // A loop or an array function that goes by the count: where it is zero, nothing is dropped.
+    let by_count = result.filter(|_| !single).is_some_and(|r| mentions(&dropping(&around, call, text), r));
     for s in &around {
         let StmtKind::Block(list) = &s.kind else { continue };
         let mut before: Option<&Stmt> = None;
+        // No straight way leads here: the statements since the last label are reached by jumps only.
+        let mut jumped = false;
         for s in list.iter().filter(|s| s.span.end <= call.start) {
             match &s.kind {
                 StmtKind::Label(n) => {
+                    let left = before.is_some_and(leaves);
                     // `pinned = 0` just before it: on the straight way there is nothing to drop.
-                    let empty = zeroed_before(list, s, text, result);
-                    let jumps = empty || before.is_some_and(leaves);
-                    if jumps && all_jumps(func, n, &counted) {
-                        path = if single { When::Error } else { When::Partial };
-                        before = Some(s);
-                        continue;
-                    }
+                    let empty = by_count && zeroed_before(list, s, text, result);
+                    let through = jumped && !left;
+                    jumped |= left || empty;
                     let named = ["err", "fail", "unpin", "undo", "unwind", "bad"].iter().any(|w| n.contains(w));
-                    path = if jumps || named { When::Error } else { When::Normal };
+                    path = match jumped {
+                        true if !through && !single && all_jumps(func, n, &counted) => When::Partial,
+                        true => When::Error,
+                        // Success comes by as well, unless it has left before.
+                        false if named && succeeded_before(func, text, s.span) => When::Error,
+                        false => When::Normal,
+                    };
                 }
-                StmtKind::If { cond, then, els: None } if leaves(then) && !fails(then) && counted(cond) && !single => {
+                StmtKind::If { cond, then, els: None }
+                    if leaves(then) && !fails(then) && counted(cond) && any(cond).is_none() && !single =>
+                {
                     path = When::Partial;
                 }
                 _ => {}
@@ -216,6 +239,105 @@ pub(super) fn when(func: &Function, text: &[u8], call: Span, result: Option<&str
         }
     }
     path
+}
+
+/// The innermost loop around a release, or else the call, on one line.
+fn dropping(around: &[&Stmt], call: Span, text: &[u8]) -> String {
+    let is_loop =
+        |s: &&&Stmt| matches!(s.kind, StmtKind::For { .. } | StmtKind::While { .. } | StmtKind::DoWhile { .. });
+    around.iter().rev().find(is_loop).map_or(call, |s| s.span).text(text)
+}
+
+/// Whether a condition only asks if a count is more than nothing (`n > 0`, `n`) or is nothing (`n <= 0`, `!n`).
+fn any_at_all(cond: &Expr, text: &[u8], count: &str) -> Option<bool> {
+    let it = |e: &Expr| plain(e, text) == count;
+    let zero = |e: &Expr| matches!(e.kind, ExprKind::Int { value: 0, .. });
+    match &cond.kind {
+        _ if it(cond) => Some(true),
+        ExprKind::Unary(UnOp::Not, a) => any_at_all(a, text, count).map(|some| !some),
+        ExprKind::Binary(BinOp::And, a, b) => {
+            let named = |e: &Expr| mentions(&plain(e, text), count);
+            match (named(a), named(b)) {
+                (true, false) => any_at_all(a, text, count).filter(|some| *some),
+                (false, true) => any_at_all(b, text, count).filter(|some| *some),
+                _ => None,
+            }
+        }
+        ExprKind::Binary(op, a, b) if it(a) && zero(b) => match op {
+            BinOp::Gt | BinOp::Ge | BinOp::Ne => Some(true),
+            BinOp::Lt | BinOp::Le | BinOp::Eq => Some(false),
+            _ => None,
+        },
+        ExprKind::Call { .. } => match cond.call() {
+            Some((n, [a])) if matches!(&**n, "likely" | "unlikely") => any_at_all(a, text, count),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The conjuncts of a condition that do not name the count.
+fn beside(cond: &Expr, text: &[u8], result: Option<&str>) -> String {
+    match &cond.kind {
+        ExprKind::Binary(BinOp::And, a, b) => format!("{} {}", beside(a, text, result), beside(b, text, result)),
+        _ => Some(plain(cond, text)).filter(|c| result.is_none_or(|r| !mentions(c, r))).unwrap_or_default(),
+    }
+}
+
+/// Whether the function may return without an error before a place, under a condition.
+fn succeeded_before(func: &Function, text: &[u8], place: Span) -> bool {
+    let mut found = false;
+    func.body.walk(&mut |s| {
+        let StmtKind::Return(Some(value)) = &s.kind else { return };
+        if s.span.end > place.start || fails(s) {
+            return;
+        }
+        let value = plain(value, text);
+        let cond = enclosing(&func.body, s.span).into_iter().rev().find_map(|s| match &s.kind {
+            StmtKind::If { cond, .. } => Some(plain(cond, text)),
+            _ => None,
+        });
+        // `if (err) return err;`, but `if (!err) return err;`
+        found |= cond.is_some_and(|c| !mentions(&c, &value) || c == format!("!{value}"));
+    });
+    found
+}
+
+/// Whether a release drops the reference of a page table: the first put of the page behind what took it out of one.
+pub(super) fn of_page_table(func: &Function, text: &[u8], call: Span) -> bool {
+    let mut found = None;
+    func.body.walk_exprs(&mut |e| {
+        if e.span == call {
+            found = e.call();
+        }
+    });
+    let Some((name, args)) = found else { return false };
+    let Some(page) = Api::get().release(name).filter(|r| !r.batch).and_then(|r| args.get(r.arg)) else { return false };
+    let page = plain(page, text);
+    let Some(StmtKind::Block(list)) =
+        enclosing(&func.body, call).iter().rev().map(|s| &s.kind).find(|k| matches!(k, StmtKind::Block(_)))
+    else {
+        return false;
+    };
+    let names = |e: &Expr| e.call().is_some_and(|(_, args)| args.iter().any(|a| plain(a, text) == page));
+    let mut before = list.iter().rev().skip_while(|s| s.span.end > call.start);
+    before.find_map(|s| {
+        let mut again = matches!(s.kind, StmtKind::Label(_));
+        s.walk_exprs(&mut |e| {
+            again |= e.call().is_some_and(|(n, _)| Api::get().release(n).is_some()) && names(e);
+        });
+        if again { Some(false) } else { unmaps(s, &names).then_some(true) }
+    }) == Some(true)
+}
+
+/// Whether each way through the statement takes the page out of a page table.
+fn unmaps(s: &Stmt, names: &dyn Fn(&Expr) -> bool) -> bool {
+    match &s.kind {
+        StmtKind::Expr(e) => names(e) && e.call().is_some_and(|(n, _)| Api::get().unmaps(n)),
+        StmtKind::Block(list) => list.iter().any(|s| unmaps(s, names)),
+        StmtKind::If { then, els: Some(els), .. } => unmaps(then, names) && unmaps(els, names),
+        _ => false,
+    }
 }
 
 /// `result = 0;`
@@ -265,16 +387,31 @@ fn leaves(s: &Stmt) -> bool {
     }
 }
 
-/// Ends in `return -ERRNO` or in a jump.
+/// Ends in `return -ERRNO` or in a jump, or sets an error and leaves the loop.
 fn fails(s: &Stmt) -> bool {
     match &s.kind {
         StmtKind::Return(Some(e)) => {
             matches!(e.kind, ExprKind::Unary(UnOp::Neg, _)) || e.call().is_some_and(|(n, _)| n.starts_with("ERR_"))
         }
         StmtKind::Goto(_) => true,
-        StmtKind::Block(v) => v.last().is_some_and(fails),
+        StmtKind::Block(v) => match v.last() {
+            Some(Stmt { kind: StmtKind::Break, .. }) => v.iter().any(sets_error),
+            last => last.is_some_and(fails),
+        },
         _ => false,
     }
+}
+
+/// `err = -EINVAL;`
+fn sets_error(s: &Stmt) -> bool {
+    let StmtKind::Expr(e) = &s.kind else { return false };
+    let ExprKind::Assign(None, _, value) = &e.kind else { return false };
+    matches!(&value.kind, ExprKind::Unary(UnOp::Neg, of) if of.ident().is_some_and(|n| n.starts_with('E')))
+}
+
+/// Whether a text names a variable, or a field as it is written.
+fn mentions(text: &str, what: &str) -> bool {
+    if what.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') { word(text, what) } else { text.contains(what) }
 }
 
 fn word(text: &str, w: &str) -> bool {

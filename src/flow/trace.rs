@@ -47,7 +47,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     let mut sites = collect_sites(e, g, &funcs);
     sites.sort_by_key(|s| s.what.at);
     sites.dedup_by_key(|s| s.what.at);
-    let mut drops = collect_drops(e, g, &forward);
+    let mut drops = collect_drops(e, g, &funcs, &forward);
     drops.sort_by_key(|d| (e.fns[d.fn_id.0 as usize].file, d.callee_span));
     drops.dedup_by_key(|d| (e.fns[d.fn_id.0 as usize].file, d.callee_span));
 
@@ -234,7 +234,7 @@ fn collect_sites(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>]) -> Vec<
     out
 }
 
-fn collect_drops(e: &Engine, g: &Graph, forward: &Reached) -> Vec<Drop> {
+fn collect_drops(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>], forward: &Reached) -> Vec<Drop> {
     let mut out = Vec::new();
     for (i, f) in e.facts.iter().enumerate() {
         for fact in &f.facts {
@@ -243,7 +243,10 @@ fn collect_drops(e: &Engine, g: &Graph, forward: &Reached) -> Vec<Drop> {
                 continue;
             }
             let nodes: Vec<Node> = from.iter().filter_map(|p| g.node(p)).collect();
-            if nodes.iter().any(|n| forward.has(*n)) {
+            let of_pins = nodes.iter().any(|n| forward.has(*n));
+            let func = funcs[i].as_ref().filter(|_| of_pins);
+            let mapping = |f: &Arc<Function>| release::of_page_table(f, &e.index.text(e.fns[i].file), *call);
+            if of_pins && !func.is_some_and(mapping) {
                 out.push(Drop {
                     fn_id: FnId(i as u32),
                     nodes,

@@ -82,6 +82,9 @@ pub struct Dialect {
     pub has_dirty_unlocked: bool,
     /// The third parameter of `get_user_pages_fast()`.
     pub fast_third: FastThird,
+    /// `get_user_pages_fast()` sets `FOLL_GET` by itself and lets a missing array through (v5.7, v6.1): without an
+    /// array it takes references that nobody can drop. v5.2 leaves the flag to the array, v6.12 refuses the call.
+    pub fast_without_array: bool,
     /// `get_user_pages_remote()` takes a `task_struct` first (to v5.7).
     pub remote_task: bool,
     /// `get_user_pages()` has a fifth parameter `vmas` (to v6.1).
@@ -212,6 +215,8 @@ impl Dialect {
                 Some(p) if p.ty.contains("int") && p.name.contains("flags") => FastThird::Flags,
                 _ => FastThird::Unknown,
             },
+            fast_without_array: bodies.body_has("get_user_pages_fast", "FOLL_GET")
+                && !bodies.body_has("get_user_pages_fast", "is_valid_gup_args"),
             remote_task: headers
                 .params("get_user_pages_remote")
                 .and_then(|p| p.first())
@@ -452,6 +457,18 @@ mod tests {
             "",
         );
         assert_eq!((new.fast_third, new.remote_task, new.gup_vmas), (FastThird::Flags, false, false));
+    }
+
+    #[test]
+    fn the_body_tells_whether_the_fast_call_needs_an_array() {
+        let d = |body: &str| {
+            let gup = format!("int get_user_pages_fast(int n, unsigned int flags)\n{{\n\t{body}\n}}\n");
+            dialect(PUT_H, &gup, "").fast_without_array
+        };
+        assert!(d("flags |= FOLL_GET;\n\treturn internal(n, flags);"));
+        assert!(!d("return internal(n, flags);"));
+        assert!(!d("/* sets FOLL_GET */\n\treturn internal(n, flags);"));
+        assert!(!d("if (!is_valid_gup_args(pages, NULL, &flags, FOLL_GET))\n\t\treturn -EINVAL;\n\treturn 0;"));
     }
 
     #[test]

@@ -189,13 +189,14 @@ pub struct Api {
     from_address: FxHashMap<String, ()>,
     convert_address: FxHashMap<String, ()>,
     containers: FxHashMap<String, ()>,
-    lent: FxHashMap<String, ()>,
+    lent: FxHashMap<String, Borrow>,
     own: FxHashMap<String, ()>,
     sets: FxHashMap<String, (String, Vec<String>)>,
     vessels: Vec<Vessel>,
     handover: FxHashMap<String, Option<GapCode>>,
     borrow: FxHashMap<String, Borrow>,
     extra: FxHashMap<String, ()>,
+    unmaps: FxHashMap<String, ()>,
     notifier: FxHashMap<String, ()>,
     not_user_iter: FxHashMap<String, ()>,
     copies: FxHashMap<String, ()>,
@@ -275,7 +276,10 @@ impl Api {
             from_address: set(raw.address.to_page),
             convert_address: set(raw.address.convert),
             containers: set(raw.containers.tags),
-            lent: set(raw.lent.fields),
+            lent: {
+                let io = raw.lent.fields.into_iter().map(|f| (f, Borrow::Io));
+                io.chain(raw.lent.looked_at.into_iter().map(|f| (f, Borrow::Meta))).collect()
+            },
             own: set(raw.own.tags),
             sets: raw
                 .sets
@@ -293,6 +297,7 @@ impl Api {
                 .collect(),
             borrow,
             extra: set(raw.reference.extra),
+            unmaps: set(raw.reference.unmaps),
             notifier: set(raw.case.notifier),
             not_user_iter: set(raw.case.not_user_iter),
             copies: set(raw.case.copies),
@@ -357,9 +362,9 @@ impl Api {
     pub fn converts_address(&self, name: &str) -> bool {
         self.convert_address.contains_key(name)
     }
-    /// Pages stored in this field stay with whoever stored them.
-    pub fn is_lent(&self, tag: &str, field: &str) -> bool {
-        self.lent.contains_key(&format!("{tag}.{field}"))
+    /// Pages stored in this field stay with whoever stored them: what is done with them meanwhile.
+    pub fn lent(&self, tag: &str, field: &str) -> Option<Borrow> {
+        self.lent.get(&format!("{tag}.{field}")).copied()
     }
     /// A request that each user makes for itself: fields of it are joined within a folder only.
     pub fn is_own(&self, tag: &str) -> bool {
@@ -411,6 +416,10 @@ impl Api {
     /// Takes an extra reference.
     pub fn is_extra_reference(&self, name: &str) -> bool {
         self.extra.contains_key(name)
+    }
+    /// Takes a page out of a page table and leaves that one's reference to the caller, who drops it.
+    pub fn unmaps(&self, name: &str) -> bool {
+        self.unmaps.contains_key(name)
     }
     /// Evidence of an MMU notifier (CASE 3).
     pub fn is_notifier(&self, name: &str) -> bool {

@@ -82,6 +82,7 @@ pub(super) struct RawAddress {
 #[derive(Deserialize)]
 pub(super) struct RawLent {
     pub fields: Vec<String>,
+    pub looked_at: Vec<String>,
 }
 #[derive(Deserialize)]
 pub(super) struct RawContainers {
@@ -105,6 +106,7 @@ pub(super) struct RawBorrow {
 #[derive(Deserialize)]
 pub(super) struct RawReference {
     pub extra: Vec<String>,
+    pub unmaps: Vec<String>,
 }
 #[derive(Deserialize)]
 pub(super) struct RawCase {

@@ -5,7 +5,6 @@ use super::super::place::{Place, UNKNOWN_TAG};
 use super::Fact;
 use super::extract::{Env, Extract, Value, merge};
 use crate::ast::{Base, BinOp, CType, Expr, ExprKind, Stmt, StmtKind, UnOp};
-use crate::kernel::Borrow;
 use crate::source::{Name, Span};
 
 impl<'a> Extract<'a> {
@@ -201,9 +200,9 @@ impl<'a> Extract<'a> {
         let target = self.eval(lhs, env);
         if let ExprKind::Field { base, name, .. } = &lhs.kind
             && let Some(tag) = self.tag(&self.ty(base))
-            && self.api.is_lent(&tag, name)
+            && let Some(kind) = self.api.lent(&tag, name)
         {
-            self.push(Fact::Use { of: value.places, kind: Borrow::Io, callee: name.clone(), at });
+            self.push(Fact::Use { of: value.places, kind, callee: name.clone(), at });
             return Value::none();
         }
         let lt = self.ty(lhs);

@@ -10,7 +10,7 @@ use super::eval::is_small;
 use super::{Fact, Facts, Param};
 use crate::ast::{CType, Designator, Expr, ExprKind, Function, Stmt, StmtKind};
 use crate::index::Scope;
-use crate::kernel::{Api, Borrow};
+use crate::kernel::Api;
 use crate::source::{FileId, Name, Span};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
@@ -282,8 +282,8 @@ impl<'a> Extract<'a> {
             if let Some(Designator::Field(field)) = d {
                 let v = self.eval_quiet(e, env);
                 let alias = self.is_container(&self.ty(e));
-                if self.api.is_lent(&tag, field) {
-                    self.push(Fact::Use { of: v.places, kind: Borrow::Io, callee: field.clone(), at: e.span });
+                if let Some(kind) = self.api.lent(&tag, field) {
+                    self.push(Fact::Use { of: v.places, kind, callee: field.clone(), at: e.span });
                     continue;
                 }
                 for p in v.places {

@@ -1,0 +1,90 @@
+//! Whether an MMU notifier watches the mapping that pages were taken from (CASE 3 of `pin_user_pages.rst`).
+//!
+//! It says what the evidence is, and not what follows from it.
+
+use crate::ast::{Expr, ExprKind, Function};
+use crate::index::Index;
+use crate::kernel::{Api, Borrow};
+use crate::program::Program;
+use crate::source::{FileId, Loc, Name, Span};
+use crate::trace::{GapCode, HolderKind, PinSite, PinTrace, Use, UseKind};
+
+/// Evidence that the mapping is watched: a function of the trace asks the notifier, the struct that keeps the pages has
+/// one, or the file has one and the pages become bare page numbers.
+pub(super) fn notifier(t: &PinTrace, index: &Index, site: &PinSite) -> Option<(Name, Loc)> {
+    let api = Api::get();
+    let words = |file: FileId, span: Span, own: bool| -> Option<(Name, Loc)> {
+        let items = index.items(file)?;
+        let text = span.of(&items.text);
+        crate::lex::code(text).find_map(|tok| {
+            let w = std::str::from_utf8(tok.span.of(text)).ok()?;
+            let at = Span { start: tok.span.start + span.start, end: tok.span.end + span.start };
+            (api.is_notifier(w) && (own || !invalidates(w))).then(|| (Name::from(w), Loc { file, span: at }))
+        })
+    };
+    for l in t.functions.iter().filter(|l| l.file == site.at.file) {
+        let Some(f) = index.function_at(*l) else { continue };
+        if let Some(hit) = words(l.file, f.span, true) {
+            return Some(hit);
+        }
+        // What it gives away to be called (`.rmap_one = f`) runs on its behalf.
+        let given = |at: Span| words(l.file, at, true);
+        if let Some(hit) = named_functions(index, l.file, &f).into_iter().find_map(given) {
+            return Some(hit);
+        }
+    }
+    for h in t.holders.iter().filter(|h| h.kind == HolderKind::Field) {
+        let Some((tag, _)) = h.text.split_once('.') else { continue };
+        let Some((file, i)) = index.struct_item(site.at.file, tag) else { continue };
+        let Some(items) = index.items(file) else { continue };
+        let Some(item) = items.items.get(i as usize) else { continue };
+        if let Some(s) = index.struct_def(site.at.file, tag)
+            && s.fields.iter().any(|f| f.ty.tag().is_some_and(|t| api.is_notifier(t)))
+        {
+            return Some((tag.into(), Loc { file, span: item.name_span }));
+        }
+    }
+    // A frame number goes to page tables, which the notifier watches. Data that the pinning function itself gets at
+    // through a kernel mapping is for the CPU, which it does not watch; nor does it watch a kernel address that is kept
+    // until the page is made of it again.
+    let number = |u: &Use| u.kind == UseKind::Address;
+    let here = index.function_at(site.at).map(|f| f.span);
+    let touches = |u: &Use| {
+        matches!(u.kind, UseKind::Map | UseKind::Read | UseKind::Write)
+            && u.at.file == site.at.file
+            && here.is_some_and(|f| f.contains(u.at.span))
+    };
+    let comes_back = !t.releases.is_empty() && t.gaps.iter().any(|g| g.code == GapCode::AddressOnly);
+    let kept = |u: &Use| comes_back && number(u) && api.borrow(&u.callee) == Some(Borrow::Map);
+    let cpu = t.uses.iter().any(|u| touches(u) || kept(u));
+    let numbers = t.local && !cpu && t.uses.iter().any(number);
+    if numbers {
+        let items = index.items(site.at.file)?;
+        return words(site.at.file, Span::new(0, items.text.len()), false);
+    }
+    None
+}
+
+/// Functions of the file that a function names without calling them.
+fn named_functions(index: &Index, file: FileId, f: &Function) -> Vec<Span> {
+    let Some(items) = index.items(file) else { return Vec::new() };
+    let mut found = Vec::new();
+    let mut see = |e: &Expr| {
+        if let Some(n) = e.ident()
+            && let Some(i) = items.function(n)
+        {
+            found.extend(items.items.get(i as usize).map(|i| i.span));
+        }
+    };
+    f.body.walk_exprs(&mut |e| match &e.kind {
+        ExprKind::InitList(all) => all.iter().for_each(|(_, e)| see(e)),
+        ExprKind::Assign(_, _, from) => see(from),
+        _ => {}
+    });
+    found
+}
+
+/// The side that changes page tables and tells the notifiers, which is not the side that is told.
+pub(super) fn invalidates(word: &str) -> bool {
+    word.starts_with("mmu_notifier_range") || word.starts_with("mmu_notifier_invalidate")
+}
