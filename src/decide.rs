@@ -223,10 +223,25 @@ fn decide_group(
                 true => tracked::proposals(entries, custody, group, dialect.capabilities().pin_leaves_holes),
                 false => Vec::new(),
             };
-            plans.iter_mut().for_each(|p| p.cautions.extend(proposals.iter().cloned()));
+            let known = lost(program, custody, group);
+            plans.iter_mut().for_each(|p| p.cautions.extend(known.iter().chain(&proposals).cloned()));
             choose(program, dialect, &sites, &releases, plans, prover)
         }
     }
+}
+
+/// The paths of a group that lose pages, before as after: nothing that a rewrite of the releases could mend.
+fn lost(program: &dyn Program, custody: &Custody, group: &[usize]) -> Vec<String> {
+    let traces = group.iter().filter_map(|&i| custody.traces.get(i));
+    let leaks = traces.filter_map(|t| findings::leak(program, custody, t));
+    let sentences = leaks.map(|l| {
+        let at = place(program, l.at);
+        format!(
+            "The jump at {at} leaves {}() without a release of {}, before as after: that wants a patch of its own.",
+            l.function, l.what
+        )
+    });
+    sentences.collect()
 }
 
 /// What rewrites may use of the dialect.

@@ -3,12 +3,13 @@
 //! Only what the trace proves by itself is said: a false finding is worse than a missed one. Nothing here changes a
 //! verdict.
 
-use crate::kernel::Api;
+use crate::kernel::{AcquireKind, Api};
 use crate::program::Program;
 use crate::trace::{Custody, Dirty, PinTrace, Writes};
 use std::collections::BTreeSet;
 
 mod defects;
+mod leak;
 
 /// Codes that [`of`] may give, ascending.
 pub const CODES: &[&str] = &["GUP006", "GUP007", "GUP008", "GUP009", "GUP010", "GUP011", "GUP012", "GUP017"];
@@ -16,6 +17,15 @@ pub const CODES: &[&str] = &["GUP006", "GUP007", "GUP008", "GUP009", "GUP010", "
 /// The pages outlive the call that pins them, and the pin does not ask for that ([`crate::decide`] gives it, where pins
 /// are counted apart).
 pub const LONG: &str = "GUP017";
+
+pub use leak::Leak;
+
+/// The way out of a function of the trace that loses pages.
+pub fn leak(program: &dyn Program, c: &Custody, t: &PinTrace) -> Option<Leak> {
+    let site = c.sites.get(t.site.0 as usize)?;
+    let kind = Api::get().acquire(&site.api)?.kind;
+    matches!(kind, AcquireKind::Gup | AcquireKind::Pin).then(|| leak::leak(program, c, t))?
+}
 
 /// The findings of one trace, ascending.
 pub fn of(program: &dyn Program, c: &Custody, t: &PinTrace) -> Vec<String> {
@@ -25,7 +35,7 @@ pub fn of(program: &dyn Program, c: &Custody, t: &PinTrace) -> Vec<String> {
         if t.releases.iter().any(|r| c.asleep.contains(r)) {
             found.insert("GUP008");
         }
-        if defects::leaks_short_pin(program, site) {
+        if defects::leaks_short_pin(program, site) || leak(program, c, t).is_some() {
             found.insert("GUP009");
         }
         if defects::negative_count(program, c, t, site) {

@@ -533,3 +533,46 @@ fn pages_that_outlive_the_call_are_a_finding_where_pins_are_counted() {
         (Some(1), Some("convert"))
     );
 }
+
+#[test]
+fn an_error_path_that_loses_pages_is_a_finding() {
+    let fill = |name: &str, fail: &str| {
+        format!(
+            "int {name}(unsigned long uaddr, struct page **pages, int max)\n{{\n\tint i, rc, n = 0;\n\n\tdo {{\n\
+             \t\trc = get_user_pages_fast(uaddr, 1, FOLL_WRITE, &pages[n]);\n\t\tif (rc < 0)\n\t\t\tgoto drop;\n\
+             \t\trc = hw_send(pages[n]);\n\t\tif (rc)\n\t\t\t{fail}\n\t\tn++;\n\t}} while (n < max);\n\trc = 0;\n\
+             drop:\n\tfor (i = 0; i < n; i++)\n\t\tput_page(pages[i]);\n\treturn rc;\n}}\n"
+        )
+    };
+    let map = |name: &str, before: &str, label: &str| {
+        format!(
+            "int {name}(unsigned long uaddr, int n)\n{{\n\tstruct page **pages;\n\tint i, got = 0, rc = -ENOMEM;\n\
+             \tvoid *sg;\n\n\tpages = kcalloc(n, sizeof(*pages), GFP_KERNEL);\n\tif (!pages)\n\t\treturn rc;\n\
+             \tgot = get_user_pages_fast(uaddr, n, FOLL_WRITE, pages);\n\tif (got <= 0)\n\t\tgoto free;\n\t{before}\n\
+             \tsg = kmalloc(n, GFP_KERNEL);\n\tif (!sg)\n\t\tgoto {label};\n\trc = hw_run(pages, got);\n\
+             \tkfree(sg);\ndrop:\n\tfor (i = 0; i < got; i++)\n\t\tput_page(pages[i]);\nfree:\n\tkfree(pages);\n\
+             \treturn rc;\n}}\n"
+        )
+    };
+    let cases = [
+        ("n_missed", fill("n_missed", "goto drop;"), true),
+        ("n_dropped", fill("n_dropped", "{\n\t\t\tput_page(pages[n]);\n\t\t\tgoto drop;\n\t\t}"), false),
+        ("array_lost", map("array_lost", "", "free"), true),
+        ("array_dropped", map("array_dropped", "", "drop"), false),
+        // Somebody else has the pages.
+        ("array_given", map("array_given", "hw_run(pages, got);", "free"), false),
+    ];
+    for (name, function, expected) in &cases {
+        let tree = Tree::of("mini-5.2");
+        let head = "#include <linux/hw.h>\n#include <linux/mm.h>\n#include <linux/slab.h>\n\n";
+        tree.write("drivers/misc/a.c", &format!("{head}{function}"));
+        let ran = tree.run(&["scan", "--format", "jsonl", "drivers/misc/a.c"]);
+        let first = ran.out.lines().find(|l| l.contains("\"kind\":\"site\"")).expect("a site");
+        let site: serde_json::Value = serde_json::from_str(first).expect("JSON");
+        assert_eq!(site["function"].as_str(), Some(*name), "{}", ran.out);
+        assert_eq!(site["findings"].to_string().contains("GUP009"), *expected, "{name}: {}", ran.out);
+        let said = site["proof"]["assumed"].to_string().contains("wants a patch of its own");
+        assert_eq!(said, *expected && site["verdict"] == "convert", "{name}: {}", ran.out);
+        assert_eq!(site["verdict"].as_str(), Some("convert"), "{name}: {}", ran.out);
+    }
+}
