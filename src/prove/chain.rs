@@ -52,7 +52,14 @@ pub fn from_pin(m: &mut Machine<'_>, number: usize, pairs: &[Pair<'_>], runs: &m
     let mut result = Found::Fine;
     for order in &orders {
         let entries: Vec<Entry> = order.iter().map(|&i| all[i].clone()).collect();
-        let r = explore_runs(m, runs, look_on, &mut |m| run_entries(m, &entries));
+        let mut holds = false;
+        let (before, met, assumed) = (*runs, m.refinements.clone(), m.assumed.clone());
+        let mut r = explore_runs(m, runs, look_on, &mut |m| run_entries(m, &entries, false, &mut holds));
+        if holds {
+            // An entry that fails with pages in hand leaves them to the next one.
+            (*runs, m.refinements, m.assumed) = (before, met, assumed);
+            r = explore_runs(m, runs, look_on, &mut |m| run_entries(m, &entries, true, &mut false));
+        }
         reached.extend(m.reached.iter().copied());
         covered.extend(m.covered.iter().copied());
         match r {
@@ -60,7 +67,7 @@ pub fn from_pin(m: &mut Machine<'_>, number: usize, pairs: &[Pair<'_>], runs: &m
                 let names: Vec<String> = entries.iter().map(|e| format!("{}()", e.1.name)).collect();
                 let order = names.join(", then ");
                 m.assumed.insert(match names.first() {
-                    Some(first) if names.len() > 1 => {
+                    Some(first) if names.len() > 1 && !holds => {
                         format!("the code runs in the order {order}, and no further when {first} fails")
                     }
                     _ => format!("the code runs in the order {order}"),
@@ -118,12 +125,12 @@ fn reachable(all: &[Entry], from: &Entry) -> Vec<usize> {
     seen
 }
 
-fn run_entries(m: &mut Machine<'_>, entries: &[Entry]) -> Result<(), Stop> {
+/// Runs the entries one after the other. A first entry that fails with pages still held says so in `holds`; where it
+/// drops what it took, nothing is left to release, and the entries behind it run after a success only, unless
+/// `after_failure` says otherwise.
+fn run_entries(m: &mut Machine<'_>, entries: &[Entry], after_failure: bool, holds: &mut bool) -> Result<(), Stop> {
     for (i, (file, f)) in entries.iter().enumerate() {
-        if i > 0 {
-            // A failed pin leaves nothing to release.
-            m.later = true;
-        }
+        m.later = i > 0;
         let mut args = Vec::new();
         let types = Rc::new(local_types(&mut m.w, f));
         let id = m.enter(*file, types, false);
@@ -136,13 +143,15 @@ fn run_entries(m: &mut Machine<'_>, entries: &[Entry]) -> Result<(), Stop> {
         }
         m.st.frames.pop();
         let r = m.call_function(*file, f, &args, f.name_span)?;
-        // An entry that fails is not followed by a release.
         if i == 0
             && entries.len() > 1
             && let V::Int(n, _) = r
             && n < 0
         {
-            return Err(Stop::Prune);
+            *holds |= m.st.holds_more(&m.pages)?;
+            if !after_failure {
+                return Err(Stop::Prune);
+            }
         }
     }
     Ok(())

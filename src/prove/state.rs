@@ -200,6 +200,13 @@ impl State {
         Ok(())
     }
 
+    /// Whether the old code holds more references than it was given.
+    pub fn holds_more(&mut self, pages: &Pages) -> Result<bool, Stop> {
+        self.sync(pages)?;
+        let held: i64 = self.held[0].values().map(|h| i64::from(h.get) + i64::from(h.pin)).sum();
+        Ok(held > pages.holds.len() as i64)
+    }
+
     /// Moves what the memories of this phase wrote to the log.
     pub fn drain(&mut self, phase: Phase, at: At) {
         for &k in active(phase) {

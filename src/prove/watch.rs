@@ -2,7 +2,7 @@
 
 use super::exec::Machine;
 use super::state::Phase;
-use super::value::{V, int_type};
+use super::value::{ITy, V, int_type};
 use crate::ast::{CType, Expr, ExprKind};
 use crate::source::Span;
 
@@ -35,7 +35,8 @@ impl Machine<'_> {
     pub fn narrows(&mut self, v: V, e: &Expr, ty: &CType) {
         let from = match v {
             V::Int(_, from) => Some(from),
-            V::Term(t) => self.w.ty(t),
+            // Of unknown type, as a field of a struct that was not found: it may be as wide as a number gets.
+            V::Term(t) => Some(self.w.ty(t).unwrap_or(ITy::ULONG)),
             _ => None,
         };
         if let (Some(from), Some(to)) = (from, int_type(ty))
