@@ -3,7 +3,7 @@
 use super::eval::Typed;
 use super::exec::Machine;
 use super::trail::{Stop, binary, truth_of};
-use super::value::{ITy, Obj, Ptr, Term, V};
+use super::value::{ITy, Obj, Ptr, Term, V, int_type};
 use crate::ast::{Base, BinOp, CType, UnOp};
 use crate::source::Span;
 
@@ -15,6 +15,28 @@ fn of(t: ITy) -> CType {
     CType { base, ptr: 0, dims: Vec::new(), function: false }
 }
 impl Machine<'_> {
+    /// The value of a C type conversion.
+    pub fn convert(&mut self, v: V, ty: &CType) -> V {
+        let Some(to) = int_type(ty) else { return v };
+        match v {
+            V::Int(n, _) => V::Int(to.wrap(n), to),
+            V::Term(t) => match self.w.ty(t) {
+                Some(from) if from == to || (to.min() <= from.min() && from.max() <= to.max()) => v,
+                // Of unknown type, as a macro or a field that was not found: it fits.
+                None if to.bits > 1 => v,
+                _ => V::Term(self.w.term(Term::Cast(to, t), Some(to))),
+            },
+            _ => v,
+        }
+    }
+    /// The integer type that an operand has in arithmetic.
+    pub fn arithmetic_type(&self, v: V, ty: &CType) -> ITy {
+        int_type(ty).unwrap_or(match v {
+            V::Int(_, t) => t,
+            V::Term(t) => self.w.ty(t).unwrap_or(ITy::LONG),
+            _ => ITy::ULONG,
+        })
+    }
     pub(super) fn unary(&mut self, op: UnOp, v: V, t: &CType) -> Result<Typed, Stop> {
         if v == V::Poison && op != UnOp::Plus {
             return Ok((V::Poison, t.clone()));

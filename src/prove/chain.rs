@@ -3,7 +3,8 @@
 use super::align::Pair;
 use super::code::Code;
 use super::exec::{Machine, local_types};
-use super::explore::{Found, callees, compile_regions, explore_runs, never_reached};
+use super::explore::{Found, callees, compile_regions, explore_runs, never_reached, reaches_region};
+use super::task::HeldBy;
 use super::trail::Stop;
 use super::value::{Obj, Ptr, V};
 use crate::ast::Function;
@@ -30,14 +31,13 @@ pub fn from_pin(m: &mut Machine<'_>, number: usize, pairs: &[Pair<'_>], runs: &m
     let first: Vec<usize> = roots.iter().copied().filter(|&i| pins(i)).collect();
     let last: Vec<usize> = roots.iter().copied().filter(|&i| reach[i].contains(&target)).collect();
     let mut orders: Vec<Vec<usize>> = Vec::new();
-    for &p in &first {
-        if last.contains(&p) {
-            orders.push(vec![p]);
-        }
-        for &q in &last {
-            if q != p {
-                orders.push(vec![p, q]);
-            }
+    // What a function that pins does with its own pages it does from any state, and no other function is needed to
+    // bring that about: if its run alone shows no difference, one behind another function has none.
+    for &q in &last {
+        if first.contains(&q) {
+            orders.push(vec![q]);
+        } else {
+            orders.extend(first.iter().map(|&p| vec![p, q]));
         }
     }
     if orders.is_empty() {
@@ -46,7 +46,8 @@ pub fn from_pin(m: &mut Machine<'_>, number: usize, pairs: &[Pair<'_>], runs: &m
     m.regions = compile_regions(m, c, pairs);
     m.with_regions.clear();
     let ranges: Vec<_> = pairs.iter().map(|p| p.before).collect();
-    m.with_regions.insert((c.file, c.before.name.clone()), Rc::new(Code::of_body(&c.before.body, &ranges)));
+    let code = Rc::new(Code::of_body(&c.before.body, &ranges, &m.idle(&c.before)));
+    m.with_regions.insert((c.file, c.before.name.clone()), code);
     m.trusting = true;
     let (mut reached, mut covered) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
     let mut result = Found::Fine;
@@ -142,6 +143,10 @@ fn run_entries(m: &mut Machine<'_>, entries: &[Entry], after_failure: bool, hold
             args.push(v);
         }
         m.st.frames.pop();
+        if i + 1 == entries.len() && m.task.held_by != HeldBy::GetToPin {
+            let code = m.with_regions.get(&(*file, f.name.clone())).cloned();
+            m.ahead = code.map(|c| (c.clone(), reaches_region(&c)));
+        }
         let r = m.call_function(*file, f, &args, f.name_span)?;
         if i == 0
             && entries.len() > 1

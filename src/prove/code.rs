@@ -4,6 +4,7 @@
 //! list can be compiled alone: then leaving it by `break`, `continue` or `goto` ends the run with that exit. In a whole
 //! function the changed regions can stand as one operation each. Knows nothing of values.
 
+use super::idle::Idle;
 use crate::ast::{Expr, Stmt, StmtKind, VarDecl};
 use crate::source::{Name, Span};
 use rustc_hash::FxHashMap;
@@ -36,6 +37,8 @@ pub enum Op {
     Config { cond: Name, no: Label },
     /// A changed region: its number, and where its exits lead.
     Region { number: usize, brk: Option<Label>, cont: Option<Label> },
+    /// In code that is equal in both versions, take these variables for unknown and jump; else go on.
+    Forget { vars: Vec<Name>, over: Label },
     /// Leaves a range of statements.
     Exit(Way),
     /// A statement that nobody understands.
@@ -91,16 +94,17 @@ pub struct Code {
 }
 
 impl Code {
-    /// Code of a whole function body, with the given ranges as [`Op::Region`].
-    pub fn of_body(body: &Stmt, regions: &[Range<'_>]) -> Code {
-        let mut b = Builder { code: Code::default(), brk: None, cont: None, regions, loops: 0 };
+    /// Code of a whole function body, with the given ranges as [`Op::Region`] and the given statements as [`Op::Forget`].
+    pub fn of_body(body: &Stmt, regions: &[Range<'_>], idle: &Idle) -> Code {
+        let mut b = Builder { code: Code::default(), brk: None, cont: None, regions, idle, loops: 0 };
         b.list(std::slice::from_ref(body));
         b.code.ops.push(Op::Return(None));
         b.finish()
     }
     /// Code of a range alone.
     pub fn of_range(range: Range<'_>) -> Code {
-        let mut b = Builder { code: Code::default(), brk: None, cont: None, regions: &[], loops: 0 };
+        let none = Idle::default();
+        let mut b = Builder { code: Code::default(), brk: None, cont: None, regions: &[], idle: &none, loops: 0 };
         for s in range.stmts() {
             b.stmt(s);
         }
@@ -121,7 +125,7 @@ impl Code {
     pub fn next(&self, pc: usize, f: &mut dyn FnMut(usize)) {
         match &self.ops[pc] {
             Op::Jump(l) | Op::Goto(l) => f(self.at[*l]),
-            Op::Branch { no, .. } | Op::Config { no, .. } => {
+            Op::Branch { no, .. } | Op::Config { no, .. } | Op::Forget { over: no, .. } => {
                 f(pc + 1);
                 f(self.at[*no]);
             }
@@ -154,6 +158,7 @@ struct Builder<'r> {
     brk: Option<Label>,
     cont: Option<Label>,
     regions: &'r [Range<'r>],
+    idle: &'r Idle,
     loops: u32,
 }
 
@@ -227,6 +232,16 @@ impl Builder<'_> {
         self.loops
     }
     fn stmt(&mut self, s: &Stmt) {
+        let over = self.idle.get(&super::idle::key(s)).map(|vars| (vars.clone(), self.label()));
+        if let Some((vars, over)) = &over {
+            self.push(Op::Forget { vars: vars.clone(), over: *over });
+        }
+        self.whole(s);
+        if let Some((_, over)) = over {
+            self.here(over);
+        }
+    }
+    fn whole(&mut self, s: &Stmt) {
         match &s.kind {
             StmtKind::Block(v) => self.list(v),
             StmtKind::Expr(e) => self.push(Op::Eval(e.clone())),

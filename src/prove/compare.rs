@@ -394,14 +394,21 @@ fn new_warning(old: &[Ev], new: &[Ev]) -> Option<Warning> {
 
 /// A number that one version alone cuts (F20): the numbers tried are too small to show it. That a helper's `int`
 /// parameter goes is no loss: 2^31 pages are 8 TB.
-fn width_difference(m: &Machine<'_>, new: &State) -> Option<String> {
-    let (a, b) = (&m.st.narrowed, &new.narrowed);
-    let text = |(from, to): &(u8, u8), who: &str| {
+fn width_difference(m: &mut Machine<'_>, new: &State) -> Option<String> {
+    let text = |from: u8, to: u8, who: &str| {
         format!("a number of {from} bits is cut to {to} bits by the {who} code only: a large count comes out different")
     };
-    match b.difference(a).next() {
-        Some(cut) => Some(text(cut, "new")),
-        None => a.difference(b).find(|c| c.1 < 32).map(|cut| text(cut, "old")),
+    let narrowed = [m.st.narrowed.clone(), new.narrowed.clone()];
+    let [a, b] = narrowed.map(|s| -> BTreeSet<(u8, u8, V)> {
+        s.into_iter().map(|(from, to, t)| (from, to, m.settled(V::Term(t)))).collect()
+    });
+    match b.difference(&a).next() {
+        Some(&(from, to, _)) => Some(text(from, to, "new")),
+        // The old code may cut a number in each turn of a loop.
+        None => {
+            let kept = |from: u8, to: u8| b.iter().any(|c| (c.0, c.1) == (from, to));
+            a.iter().find(|&&(from, to, _)| to < 32 && !kept(from, to)).map(|&(from, to, _)| text(from, to, "old"))
+        }
     }
 }
 

@@ -276,12 +276,28 @@ impl Machine<'_> {
             return v;
         }
         let v = self.settled(v);
+        if let Some(holder) = self.part_of_holder(v, tag) {
+            return holder;
+        }
         let (V::Term(x), Some(&holder)) = (v, self.holders.get(tag)) else { return v };
         if holder != V::Term(x) && self.trail.value(x).is_none() {
             self.trail.set_value(x, holder);
             return holder;
         }
         v
+    }
+    /// A struct that lies in an object of the first entry is the one that the first entry was given by its address, if it
+    /// was given one and knew of no other.
+    fn part_of_holder(&mut self, v: V, tag: &Name) -> Option<V> {
+        let (V::Ptr(p), &V::Term(x)) = (v, self.holders.get(tag)?) else { return None };
+        let Obj::Lazy(whole) = self.w.what(p.obj) else { return None };
+        let known = self.holders.values().any(|&h| h == V::Term(whole));
+        if p.path == 0 || !known || x == whole || self.trail.value(x).is_some() {
+            return None;
+        }
+        let same = format!("{} is what the code before was given as {}", self.w.show_ptr(p), self.w.show(x));
+        self.assumed.insert(same);
+        Some(V::Term(x))
     }
     pub(super) fn step(&mut self, p: Ptr, n: i128) -> Result<Ptr, Stop> {
         if n.abs() > 1 << 32 {

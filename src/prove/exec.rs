@@ -8,7 +8,7 @@ use super::compare::Diff;
 use super::state::{At, Ev, Fill, Frame, Pages, Phase, State, What};
 use super::task::{ChangedFunction, HeldBy, Refinement, Task};
 use super::trail::{BOUND, Note, Stop, Trail};
-use super::value::{ITy, NameId, Obj, Ptr, Term, V, World, int_type};
+use super::value::{NameId, Obj, Ptr, Term, V, World};
 use crate::ast::{CType, Expr, Function, StructDef};
 use crate::model::Folio;
 use crate::source::{FileId, Name, Span};
@@ -76,6 +76,14 @@ pub struct Machine<'t> {
     pub asks: bool,
     /// The code may run where sleeping is forbidden; chosen at the start of a run.
     pub steps: u64,
+    /// Operations of the runs before this one.
+    pub spent: u64,
+    /// A difference was found and is looked at again, to be told: limits of the whole plan do not count.
+    pub telling: bool,
+    /// Functions of the trace that do something with page references.
+    pub active: FxHashSet<Name>,
+    /// The code of the last function of a run, and the operations from which a region can still be reached.
+    pub ahead: Option<(Rc<Code>, Vec<bool>)>,
     /// Folios that the first page of a run may lie in.
     pub flavours: Vec<(Folio, u8, &'static str)>,
     /// The expression that runs, for the story.
@@ -161,6 +169,10 @@ impl<'t> Machine<'t> {
             observed: false,
             asks: false,
             steps: 0,
+            spent: 0,
+            telling: false,
+            active: FxHashSet::default(),
+            ahead: None,
             flavours: super::pages::flavours(true, false, false),
             now: Span::default(),
             fault_at: None,
@@ -190,7 +202,9 @@ impl<'t> Machine<'t> {
         self.pages = Pages::default();
         self.st = State::new(self.task.caps);
         self.phase = Phase::Both;
+        self.spent += self.steps;
         self.steps = 0;
+        self.ahead = None;
         self.diff = None;
         self.later = false;
         self.holders.clear();
@@ -257,7 +271,8 @@ impl<'t> Machine<'t> {
         let code = match marked.as_ref().or(self.codes.get(&key)) {
             Some(c) => c.clone(),
             None => {
-                let c = Rc::new(Code::of_body(&f.body, &[]));
+                let idle = if after { Default::default() } else { self.idle(&f) };
+                let c = Rc::new(Code::of_body(&f.body, &[], &idle));
                 self.codes.insert(key.clone(), c.clone());
                 c
             }
@@ -279,7 +294,12 @@ impl<'t> Machine<'t> {
             let obj = self.w.obj(Obj::Local(id, n));
             self.st.cells.insert(Ptr { obj, path: 0, idx: 0 }, v);
         }
-        let r = self.run(&code);
+        // Behind the last region of the last function nothing is compared any more.
+        let ahead = self.ahead.take_if(|(last, _)| Rc::ptr_eq(last, &code));
+        let r = match &ahead {
+            Some((_, ahead)) => self.run_until(&code, &mut |pc| !ahead.get(pc).copied().unwrap_or(false)),
+            None => self.run(&code),
+        };
         // A run that stops inside keeps the frame: the story needs the file.
         let exit = r?;
         self.st.frames.pop();
@@ -434,6 +454,12 @@ impl<'t> Machine<'t> {
                         None => return self.unsupported(Span::default(), format!("goto {n} out of a region")),
                     },
                 },
+                Op::Forget { vars, over } => {
+                    if self.phase == Phase::Both {
+                        self.forget(vars);
+                        pc = code.at[*over];
+                    }
+                }
                 Op::Exit(way) => return Ok(Exit::Way(way.clone())),
                 Op::Opaque(span) => return self.unsupported(*span, "a statement that was not understood"),
             }
@@ -556,28 +582,5 @@ impl<'t> Machine<'t> {
         let [_, mem] = new.mems;
         self.st.take_after(mem, new.held);
         Ok(exit)
-    }
-
-    /// The value of a C type conversion.
-    pub fn convert(&mut self, v: V, ty: &CType) -> V {
-        let Some(to) = int_type(ty) else { return v };
-        match v {
-            V::Int(n, _) => V::Int(to.wrap(n), to),
-            V::Term(t) => match self.w.ty(t) {
-                Some(from) if from == to || (to.min() <= from.min() && from.max() <= to.max()) => v,
-                // Of unknown type, as a macro or a field that was not found: it fits.
-                None if to.bits > 1 => v,
-                _ => V::Term(self.w.term(Term::Cast(to, t), Some(to))),
-            },
-            _ => v,
-        }
-    }
-    /// The integer type that an operand has in arithmetic.
-    pub fn arithmetic_type(&self, v: V, ty: &CType) -> ITy {
-        int_type(ty).unwrap_or(match v {
-            V::Int(_, t) => t,
-            V::Term(t) => self.w.ty(t).unwrap_or(ITy::LONG),
-            _ => ITy::ULONG,
-        })
     }
 }

@@ -72,7 +72,8 @@ fn explore_pages(
 ) -> Found {
     let mut prefix = Some(Vec::new());
     let mut best: Option<Box<Diff>> = None;
-    let limit = if m.trusting { m.task.budget.runs } else { m.task.budget.runs / 2 };
+    // Where narrow starts show much, a wider one mostly decides.
+    let limit = if m.trusting { m.task.budget.runs } else { m.task.budget.runs / 4 };
     let mut left = limit;
     m.reached.clear();
     m.covered.clear();
@@ -81,17 +82,18 @@ fn explore_pages(
     let met = m.refinements.clone();
     let mut stopped = None;
     while let Some(p) = prefix {
-        if left == 0 || *runs >= m.task.budget.total || m.compared - compared > 4 * limit {
+        let budget = &m.task.budget;
+        let all = !m.telling && (*runs >= budget.total || m.spent > budget.all_steps);
+        if left == 0 || all || m.compared - compared > 4 * limit {
             if best.is_some() {
                 break;
             }
             let file = m.regions.first().map_or(FileId(0), |r| r.file);
-            stopped = Some(Stopped {
-                file,
-                span: Default::default(),
-                after: false,
-                construct: format!("more than {limit} runs"),
-            });
+            let construct = match m.spent > budget.all_steps {
+                true => format!("more than {} operations", budget.all_steps),
+                false => format!("more than {limit} runs"),
+            };
+            stopped = Some(Stopped { file, span: Default::default(), after: false, construct });
             break;
         }
         left -= 1;
@@ -133,7 +135,7 @@ fn versions<'a>(c: &'a ChangedFunction, text: &'a [u8]) -> (Version<'a>, Version
 /// Compiles the ranges of one function.
 pub(super) fn compile_regions(m: &mut Machine<'_>, c: &ChangedFunction, pairs: &[Pair<'_>]) -> Vec<Region> {
     let types = [Rc::new(local_types(&mut m.w, &c.before)), Rc::new(local_types(&mut m.w, &c.after))];
-    let whole = Code::of_body(&c.after.body, &[]);
+    let whole = Code::of_body(&c.after.body, &[], &Default::default());
     let live = live_in(&mut m.w, &whole, &types[1]);
     let mut out = Vec::new();
     for p in pairs {
@@ -332,7 +334,12 @@ pub fn prove_function(m: &mut Machine<'_>, number: usize, runs: &mut u64) -> Fou
             after: false,
             construct: format!("a page of another origin in the trace, {}()", other.unwrap_or_default()),
         }),
-        (Some(tier), _) => run(m, tier, LOOK_ON).unwrap_or(Found::Fine),
+        (Some(tier), _) => {
+            m.telling = true;
+            let found = run(m, tier, LOOK_ON).unwrap_or(Found::Fine);
+            m.telling = false;
+            found
+        }
         (None, Some(s)) => Found::Stopped(s),
         (None, None) => Found::Stopped(never_reached(m, c, usize::MAX)),
     }
@@ -423,7 +430,7 @@ fn from_entry(
     m.regions = compile_regions(m, c, pairs);
     m.with_regions.clear();
     let ranges: Vec<_> = pairs.iter().map(|p| p.before).collect();
-    let code = Rc::new(Code::of_body(&c.before.body, &ranges));
+    let code = Rc::new(Code::of_body(&c.before.body, &ranges, &m.idle(&c.before)));
     let ahead = reaches_region(&code);
     let r = explore_runs(m, runs, look_on, &mut |m| {
         let types = m.regions[0].types[0].clone();

@@ -27,6 +27,7 @@ mod compare;
 mod eval;
 mod exec;
 mod explore;
+mod idle;
 mod live;
 mod mutate;
 mod names;
@@ -114,6 +115,13 @@ fn prepare(m: &mut exec::Machine<'_>) {
     let zero = !task.always_write;
     let batch = has(&|n| n == "release_pages");
     m.flavours = pages::flavours(dirtying, zero, batch);
+    for (file, name) in &task.functions {
+        if let Some((file, f)) = task.program.function(*file, name)
+            && m.matters(file, &f, 0)
+        {
+            m.active.insert(name.clone());
+        }
+    }
     m.asks = has(&|n| n.starts_with("Page"));
     // release_pages() treats some pages in its own way.
     m.additive = !dirtying && !batch && !m.asks;

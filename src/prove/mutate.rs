@@ -148,7 +148,7 @@ fn acquire(e: &Expr, add: &mut dyn FnMut(&str, Span, String)) {
 fn read_behind(f: &Function, name: &str, at: Span) -> bool {
     let mut w = super::value::World::default();
     let types = super::exec::local_types(&mut w, f);
-    let code = super::code::Code::of_body(&f.body, &[]);
+    let code = super::code::Code::of_body(&f.body, &[], &Default::default());
     let live = super::live::live_in(&mut w, &code, &types);
     let here = code.ops.iter().position(|op| matches!(op, super::code::Op::Eval(e) if at.contains(e.span)));
     let name = w.name(name);

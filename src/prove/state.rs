@@ -130,8 +130,9 @@ pub struct State {
     /// Depth of atomic sections.
     pub atomic: i32,
     pub freed: FxHashSet<Ptr>,
-    /// Conversions of the region to a type that holds less: width from, width to, of numbers that are no constants.
-    pub narrowed: std::collections::BTreeSet<(u8, u8)>,
+    /// Conversions of the region to a type that holds less: width from, width to, number, of those that are no
+    /// constants.
+    pub narrowed: std::collections::BTreeSet<(u8, u8, TermId)>,
     /// Fields that were written through a pointer of unknown origin; from this number on by the region itself.
     pub written: Vec<Ptr>,
     pub written_from: usize,

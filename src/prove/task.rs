@@ -53,11 +53,13 @@ pub struct Budget {
     pub total: u64,
     /// Operations of one run.
     pub steps: u64,
+    /// Operations of all runs of the plan.
+    pub all_steps: u64,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { runs: 6_000, total: 12_000, steps: 20_000 }
+        Self { runs: 6_000, total: 12_000, steps: 20_000, all_steps: 1_000_000 }
     }
 }
 

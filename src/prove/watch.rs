@@ -45,7 +45,8 @@ impl Machine<'_> {
             && self.phase != Phase::Both
             && !matches!(e.kind, ExprKind::Int { .. })
         {
-            self.st.narrowed.insert((from.bits, to.bits));
+            let number = self.w.operand(v);
+            self.st.narrowed.insert((from.bits, to.bits, number));
         }
     }
 }

@@ -4,6 +4,9 @@
 //! listed by construct, most frequent first. Then every wrong variant ([`gupconv::prove::mutants`]) of every plan that
 //! was proved is given to the same proof: each must be refused. A survivor is printed with its place and the change,
 //! for a person to argue that it does the same as the right rewrite, or to find the hole.
+//!
+//! `--proofs-only` makes no mutants, `--only TEXT` looks at plans of sites whose path has the text, and `--stories`
+//! prints the counterexamples of the proofs that failed.
 
 use crate::{repo, tree};
 use anyhow::{Result, bail};
@@ -14,7 +17,7 @@ use gupconv::source::LineMap;
 use gupconv::{proof, run};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What one plan gave; plans are proved by several threads and printed in the order of their places.
 struct Plan {
@@ -27,6 +30,7 @@ struct Plan {
     /// Refused because the model showed a difference; the others because they could not be run.
     shown: usize,
     survivors: Vec<String>,
+    story: Option<String>,
 }
 
 /// Entry point.
@@ -35,14 +39,20 @@ pub fn run(arguments: &[String]) -> Result<()> {
         bail!("--tree DIR is needed: the root of a kernel tree")
     };
     let tree = tree::find(&["--tree".to_string(), root.to_string()])?;
+    let only = repo::option(arguments, "--only")?.map(String::from);
+    let stories = arguments.iter().any(|a| a == "--stories");
     let only_proofs = arguments.iter().any(|a| a == "--proofs-only");
     let config = Config::of_tree(&tree.path);
     let plans: Mutex<Vec<Plan>> = Mutex::default();
     let answer = |config: &Config, custody: &gupconv::trace::Custody, q: &gupconv::decide::Question<'_>| {
         let task = proof::task(config, custody, q);
-        let started = Instant::now();
+        let aside = |part: &String| !q.sites.iter().any(|s| q.program.path(s.at.file).contains(part.as_str()));
+        if only.as_ref().is_some_and(aside) {
+            return gupconv::decide::unproved(q);
+        }
+        let started = processor_time();
         let found = prove::prove(&task);
-        let time = started.elapsed();
+        let time = processor_time().saturating_sub(started);
         let site = q.sites.first().map(|s| s.at);
         let place = site.map_or_else(String::new, |at| {
             let text = q.program.text(at.file);
@@ -61,9 +71,13 @@ pub fn run(arguments: &[String]) -> Result<()> {
             tried: 0,
             shown: 0,
             survivors: Vec::new(),
+            story: None,
         };
         if matches!(found.outcome, Outcome::Equal | Outcome::Refined) && !only_proofs {
             mutate(&task, &mut plan);
+        }
+        if stories {
+            plan.story = found.counterexample.clone();
         }
         let record = proof::record(q, &task, found);
         if let Ok(mut all) = plans.lock() {
@@ -76,6 +90,12 @@ pub fn run(arguments: &[String]) -> Result<()> {
     plans.sort_by(|a, b| (&a.place, a.outcome, a.runs).cmp(&(&b.place, b.outcome, b.runs)));
     print(&plans);
     Ok(())
+}
+
+/// What this thread has run so far, from Linux's `schedstat`: a busy machine makes the clock on the wall useless.
+fn processor_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    Duration::from_nanos(text.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0))
 }
 
 /// Proves every mutant of the plan.
@@ -132,7 +152,7 @@ fn print(plans: &[Plan]) {
         }
     }
     let time: Duration = plans.iter().map(|p| p.time).sum();
-    println!("{} plans, {:.2} s of proofs together: {outcomes:?}", plans.len(), time.as_secs_f64());
+    println!("{} plans, {:.2} s of processor time for all proofs: {outcomes:?}", plans.len(), time.as_secs_f64());
     let mut constructs: Vec<_> = constructs.into_iter().collect();
     constructs.sort_by_key(|(c, places)| (std::cmp::Reverse(places.len()), *c));
     for (construct, places) in constructs {
@@ -141,6 +161,7 @@ fn print(plans: &[Plan]) {
     }
     for p in plans {
         println!("{:>7} runs {:>7.3} s  {} {}", p.runs, p.time.as_secs_f64(), p.outcome.code(), p.place);
+        p.story.iter().for_each(|s| println!("{s}"));
     }
     let tried: usize = plans.iter().map(|p| p.tried).sum();
     let survivors: Vec<&String> = plans.iter().flat_map(|p| &p.survivors).collect();
