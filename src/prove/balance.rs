@@ -115,9 +115,10 @@ fn left(
 
 fn story(task: &Task<'_>, f: &Function, call: &str, what: &str) -> String {
     let others: Vec<String> = task.changed.iter().map(|c| format!("{}()", c.before.name)).collect();
-    let among = if task.changed.iter().any(|c| c.before.name == f.name) { "not all of" } else { "not" };
+    let among = if task.changed.iter().any(|c| c.before.name == f.name) { "but not every call in" } else { "but not" };
+    let are = if others.len() == 1 { "is" } else { "are" };
     format!(
-        "not all calls of the trace change together\n  {} is changed, {among} {}()\n  {call} {what}\n",
+        "not all calls of the trace change together\n  {} {are} changed, {among} {}()\n  {call} {what}\n",
         others.join(", "),
         f.name
     )

@@ -401,7 +401,12 @@ impl Machine<'_> {
                     options.push(most);
                     options.push(-14);
                 }
-                options.extend(0..most.max(1));
+                if n < 0 && name.contains("_fast") {
+                    // Nothing is pinned, but what is said of it changed.
+                    options.push(i128::from(self.st.mems[0].fast_negative()));
+                } else {
+                    options.extend(0..most.max(1));
+                }
                 let r = options[self.trail.choose(options.len())];
                 self.trail.set_value(result, V::Int(r, ITy::LONG));
                 self.trail.notes.push(Note::Text(format!("{name}() of {n} page(s) returns {r}")));
