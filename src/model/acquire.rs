@@ -114,7 +114,8 @@ impl Memory {
 
     /// `folio_add_pin()`: one more pin on a folio that is pinned. Raises no node counter, while its unpin does. The
     /// count is compared as unsigned, so that one below zero does not warn (the bias is `1U << 10`).
-    /// Warning: [`Warning::NotPinned`]. Faults: use after free, missing before v6.12. v6.12 mm/gup.c.
+    /// Warning: [`Warning::NotPinned`]. Faults: use after free, missing before v6.12.
+    /// v6.12 mm/gup.c `folio_add_pin()`.
     pub fn folio_add_pin(&mut self, id: FolioId) -> Result<(), Fault> {
         let caps = *self.caps();
         if !caps.folio_release {

@@ -50,10 +50,12 @@ impl Memory {
     /// Returns the number of pages, or a negative errno only if none was taken: a later error is swallowed (v5.2.1
     /// mm/gup.c `return i ? i : ret`). Entries behind the count are not written; `pages` may be longer or shorter than
     /// the range (writing past its end is an oops). Refused flags warn, change nothing and return `-EINVAL`: any
-    /// `FOLL_PIN` to a get call and `FOLL_GET` to a pin call (v5.7 mm/gup.c), `FOLL_LONGTERM` to a get call since
-    /// v5.10. Long-term: `-EOPNOTSUPP` over FS-DAX, and since v6.12 `-EFAULT` for a shared writable mapping of a file
-    /// that tracks dirty pages (memfd and hugetlbfs do not). Where [`super::Capabilities::pin_leaves_holes`], a
-    /// successful pin counts a pfn-only page and leaves its entry unwritten; a get fails there.
+    /// `FOLL_PIN` to a get call and `FOLL_GET` to a pin call (v5.7 mm/gup.c `get_user_pages()`, `pin_user_pages()`),
+    /// `FOLL_LONGTERM` to a get call since v5.10 (v6.1 `is_valid_gup_flags()`, v6.12 `is_valid_gup_args()`). Long-term:
+    /// `-EOPNOTSUPP` over FS-DAX (v5.2.1 `__gup_longterm_locked()`), and since v6.12 `-EFAULT` for a shared writable
+    /// mapping of a file that tracks dirty pages; memfd and hugetlbfs do not (`writable_file_mapping_allowed()`). Where
+    /// [`super::Capabilities::pin_leaves_holes`], a successful pin counts a pfn-only page and leaves its entry
+    /// unwritten; a get fails there.
     ///
     /// Faults: as [`Memory::grab`]; missing pin calls where pins are not tracked.
     pub fn gup(&mut self, family: Family, flags: GupFlags, range: &[Mapped], pages: &mut [Ptr]) -> Result<i64, Fault> {
@@ -133,7 +135,8 @@ impl Memory {
         Ok(ret)
     }
 
-    /// What `get_user_pages_fast()` returns for a negative number of pages: 0, or `-EOVERFLOW` since v6.12.
+    /// What `get_user_pages_fast()` returns for a negative number of pages: 0, or `-EOVERFLOW` since v6.12
+    /// (mm/gup.c `gup_fast_fallback()`).
     pub fn fast_negative(&self) -> i64 {
         if self.caps().fast_negative_overflows { -super::EOVERFLOW } else { 0 }
     }

@@ -94,7 +94,8 @@ pub struct Code {
 }
 
 impl Code {
-    /// Code of a whole function body, with the given ranges as [`Op::Region`] and the given statements as [`Op::Forget`].
+    /// Code of a whole function body, with the given ranges as [`Op::Region`] and the statements that need not be run
+    /// as [`Op::Forget`].
     pub fn of_body(body: &Stmt, regions: &[Range<'_>], idle: &Idle) -> Code {
         let mut b = Builder { code: Code::default(), brk: None, cont: None, regions, idle, loops: 0 };
         b.list(std::slice::from_ref(body));

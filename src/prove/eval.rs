@@ -286,8 +286,8 @@ impl Machine<'_> {
         }
         v
     }
-    /// A struct that lies in an object of the first entry is the one that the first entry was given by its address, if it
-    /// was given one and knew of no other.
+    /// A struct that lies in an object of the first entry is the one that the first entry was given by its address, if
+    /// it was given one and knew of no other.
     fn part_of_holder(&mut self, v: V, tag: &Name) -> Option<V> {
         let (V::Ptr(p), &V::Term(x)) = (v, self.holders.get(tag)?) else { return None };
         let Obj::Lazy(whole) = self.w.what(p.obj) else { return None };
