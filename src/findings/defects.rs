@@ -1,8 +1,8 @@
 //! Defects that the function of a pin shows by itself: a short count that nobody releases, a negative one that becomes
 //! a huge one, data that is written and never dirtied.
 //!
-//! Each is said only where nothing in the function speaks against it; what callers and callees do about it is not known,
-//! so whatever could help counts as help.
+//! Each is said only where nothing in the function speaks against it; what callers and callees do about it is not
+//! known, so whatever could help counts as help.
 
 use crate::ast::{Base, CType, Expr, ExprKind, Function, StmtKind, UnOp};
 use crate::flow::cfg::{Cfg, Elem};

@@ -64,8 +64,8 @@ fn locked(func: &Function, call: Span, always: bool) -> bool {
     held.contains(&true)
 }
 
-/// Whether a lock that forbids sleeping is held whenever `at` in `func` is reached, by the function itself or by a caller
-/// in its file. `when` is the parameter that must be true for it to sleep, if one decides that.
+/// Whether a lock that forbids sleeping is held whenever `at` in `func` is reached, by the function itself or by a
+/// caller in its file. `when` is the parameter that must be true for it to sleep, if one decides that.
 pub(super) fn sleeps_locked(e: &Engine, me: FnRef, func: &Function, at: Span, when: &str) -> bool {
     if lock_always_held(func, at) {
         return true;

@@ -1,7 +1,7 @@
 //! What the callers of a `static` function pass: whether a count is ever negative, asked at every call in the file.
 //!
-//! A function whose address is taken has callers that cannot be seen; nothing is known of it then, nor of one that calls
-//! itself.
+//! A function whose address is taken has callers that cannot be seen; nothing is known of it then, nor of one that
+//! calls itself.
 
 use super::analysis::{Known, Types, constant, non_negative};
 use super::cfg::Cfg;
