@@ -28,8 +28,17 @@ const TASKS: &[Task] = &[
     ("wanted", "[--move]: list which custody cases still fail; move those that pass", fixtures::wanted),
     ("new-rule", "NAME: make the file, the registration and the fixture folder of a rewrite rule", rule::new),
     ("corpus", "[--tree DIR] [--build]: run on a real kernel tree and check what comes out", corpus::run),
-    ("conformance", "--tree DIR [--sequences N]: the page model against the functions of a tree", conformance::main),
-    ("mutants", "--tree DIR [--proofs-only]: every wrong variant of every proved plan must be refused", mutants::run),
+    (
+        "conformance",
+        "--tree DIR [--sequences N] [--seed N] [--break KNOB] [--no-self-test] [--keep DIR]: the page model against the \
+         functions of a tree",
+        conformance::main,
+    ),
+    (
+        "mutants",
+        "--tree DIR [--only TEXT] [--stories] [--proofs-only]: every wrong variant of every proved plan must be refused",
+        mutants::run,
+    ),
     ("bench", "[--tree DIR] [--runs N]: time scan against ripgrep and Coccinelle, side by side", bench::run),
 ];
 
@@ -53,7 +62,18 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         return Ok(());
     };
     match TASKS.iter().find(|task| task.0 == name) {
-        Some((_, _, run)) => run(rest),
+        Some((_, about, _)) if rest.iter().any(|a| matches!(a.as_str(), "-h" | "--help")) => {
+            println!("usage: cargo xtask {name} {about}");
+            Ok(())
+        }
+        Some((_, about, run)) => {
+            // A misspelled option would be passed over, and the task would do something else than was asked for.
+            let known = |a: &str| about.split(|c: char| c != '-' && !c.is_ascii_alphanumeric()).any(|w| w == a);
+            if let Some(unknown) = rest.iter().find(|a| a.starts_with("--") && !known(a)) {
+                bail!("{name} has no option {unknown}; usage: cargo xtask {name} {about}");
+            }
+            run(rest)
+        }
         None => bail!("no task `{name}`; `cargo xtask` lists them"),
     }
 }
