@@ -8,7 +8,7 @@ use crate::lex::{self, TokKind, Token};
 use crate::program::Program;
 use crate::source::{FileId, Loc, Name, Span};
 use crate::split::{Item, ItemKind, split};
-use crate::trace::{Custody, HolderKind, PinTrace, When};
+use crate::trace::{Custody, HolderKind, PinTrace, Release, When};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +24,13 @@ pub struct Outlives {
     pub at: Loc,
     /// The entry point from which it does, and from which they are not pinned.
     pub entry: String,
+}
+
+/// What is found in some files.
+struct First {
+    outlives: Outlives,
+    /// Nothing in them calls the entry point, and other files can.
+    library: bool,
 }
 
 /// The files of traces, each looked at once: traces of one driver ask about the same files again and again.
@@ -52,13 +59,26 @@ impl<'a> Entries<'a> {
         let releases: Vec<_> = trace.releases.iter().filter_map(|r| custody.releases.get(r.0 as usize)).collect();
         let mut files: BTreeSet<FileId> = trace.functions.iter().map(|l| l.file).collect();
         files.extend(releases.iter().map(|r| r.at.file).chain([site.at.file]));
-        let files: Vec<Arc<Named>> = files.into_iter().map(|f| self.named(f)).collect();
+        let found = self.first(&holder.text, &site.function, &releases, &files)?;
+        // Others call it: where they do, they may pin as well.
+        if found.library {
+            let near = |name: &str| self.program.naming_nearby(site.at.file, name);
+            files.extend(near(&found.outlives.entry).into_iter().chain(near(&site.function)));
+            return self.first(&holder.text, &site.function, &releases, &files).map(|f| f.outlives);
+        }
+        Some(found.outlives)
+    }
+
+    /// The first release that these files do not show to be in a call that pins.
+    fn first(&self, holder: &str, pins: &str, releases: &[&Release], files: &BTreeSet<FileId>) -> Option<First> {
+        let files: Vec<Arc<Named>> = files.iter().map(|f| self.named(*f)).collect();
         let callers = Callers::of(&files);
-        let from = callers.entries(&site.function);
-        releases.into_iter().filter(|r| r.when == When::Normal && !r.context.may_be_atomic).find_map(|r| {
+        let from = callers.entries(pins);
+        releases.iter().filter(|r| r.when == When::Normal && !r.context.may_be_atomic).find_map(|r| {
             let entry = callers.entries(&r.function).into_iter().find(|e| !from.contains(e))?;
-            let holder = holder.text.clone();
-            Some(Outlives { holder, release: r.function.clone(), at: r.at, entry: entry.to_string() })
+            let (release, entry) = (r.function.clone(), entry.to_string());
+            let library = callers.library(&entry);
+            Some(First { outlives: Outlives { holder: holder.into(), release, at: r.at, entry }, library })
         })
     }
 
@@ -114,13 +134,16 @@ struct Callers<'f> {
     by: FxHashMap<&'f str, BTreeSet<&'f str>>,
     /// Functions whose address is taken.
     taken: FxHashSet<&'f str>,
+    /// Functions that other files can call by name.
+    seen: FxHashSet<&'f str>,
 }
 
 impl<'f> Callers<'f> {
     fn of(files: &'f [Arc<Named>]) -> Self {
         let functions = files.iter().flat_map(|f| &f.items).filter(|i| i.kind == ItemKind::Function);
+        let seen = functions.clone().filter(|i| !i.is_static).map(|i| &*i.name).collect();
         let known: FxHashMap<&[u8], &str> = functions.map(|i| (i.name.as_bytes(), &*i.name)).collect();
-        let mut out = Self { by: FxHashMap::default(), taken: FxHashSet::default() };
+        let mut out = Self { by: FxHashMap::default(), taken: FxHashSet::default(), seen };
         for file in files {
             for (span, item, called) in &file.words {
                 let Some(&name) = known.get(span.of(&file.text)) else { continue };
@@ -132,6 +155,10 @@ impl<'f> Callers<'f> {
             }
         }
         out
+    }
+    /// A function that is an entry point because nobody in these files calls it, and others can.
+    fn library(&self, function: &str) -> bool {
+        self.seen.contains(function) && !self.taken.contains(function)
     }
     /// The entry points that reach a function.
     fn entries<'a>(&self, function: &'a str) -> BTreeSet<&'a str>

@@ -18,4 +18,9 @@ pub trait Program: Sync {
     fn function(&self, from: FileId, name: &str) -> Option<(FileId, Arc<Function>)>;
     /// The definition of `struct tag` (or union) that file `from` sees.
     fn structure(&self, from: FileId, tag: &str) -> Option<Arc<StructDef>>;
+    /// Files in the folder of `from` that name the function, ascending.
+    fn naming_nearby(&self, from: FileId, name: &str) -> Vec<FileId> {
+        let _ = (from, name);
+        Vec::new()
+    }
 }

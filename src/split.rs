@@ -264,6 +264,7 @@ impl<'a> Splitter<'a> {
             TokKind::Punct(b')' | b']') => self.paren = self.paren.saturating_sub(1),
             TokKind::Punct(b'{') if self.paren == 0 || (self.column0 && line_start(self.text, at)) => {
                 self.paren = 0;
+                self.cut_returned_struct();
                 self.function = self.body.is_none() && self.cut_and_is_function();
                 self.open = at;
                 self.depth = 1;
@@ -291,6 +292,19 @@ impl<'a> Splitter<'a> {
         }) && c.word > 0
             && h[c.word + 2..c.close].iter().all(|t| t.kind == TokKind::Ident || t.is(b','))
             && c.close > c.word + 2
+    }
+
+    /// `static struct it { … } first(struct list *l) {`: the struct is an item of its own.
+    fn cut_returned_struct(&mut self) {
+        let close = self.head.iter().rposition(|t| t.is(b'}')).filter(|_| self.body.is_some());
+        let Some(close) = close else { return };
+        let rest = &self.head[close + 1..];
+        if !candidates(self.text, rest).is_empty() && !self.head.iter().any(|t| t.is(b'=')) {
+            let rest = self.head.split_off(close + 1);
+            let end = self.head.last().map_or(0, |t| t.span.end as usize);
+            self.finish(end);
+            self.head = rest;
+        }
     }
 
     /// Cuts macro calls without `;` off the front of the head, then says whether the head is that of a function.
@@ -417,7 +431,7 @@ fn classify(text: &[u8], head: &[Token], body: Option<Span>, function: bool) -> 
     }
     let first = head.iter().find(|t| {
         let w = t.word(text);
-        !matches!(w, b"static" | b"extern" | b"const" | b"volatile" | b"inline" | b"__extension__")
+        !matches!(w, b"static" | b"extern" | b"const" | b"volatile" | b"inline" | b"__always_inline" | b"__extension__")
     });
     let Some(first) = first else { return none() };
     let word = first.word(text);
@@ -514,4 +528,24 @@ fn variable_name(text: &[u8], head: &[Token]) -> Option<Span> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ItemKind, split};
+
+    #[test]
+    fn a_struct_in_a_return_type_ends_before_the_function() {
+        let text = b"static inline struct it {\n\tint n;\n} first(int a) {\n\tstruct it i = { a };\n\treturn i;\n}\n\nint b(void)\n{\n\treturn 0;\n}\n";
+        let items: Vec<(ItemKind, String)> = split(text).iter().map(|i| (i.kind, i.name.to_string())).collect();
+        let want = [(ItemKind::Struct, "it"), (ItemKind::Function, "first"), (ItemKind::Function, "b")];
+        assert_eq!(items, want.map(|(k, n)| (k, n.to_string())));
+    }
+
+    #[test]
+    fn an_array_of_structs_with_an_initialiser_stays_one_item() {
+        let items = split(b"struct it {\n\tint n;\n} all[] = { { 1 }, { F(2) } };\nint b(void)\n{\n}\n");
+        assert_eq!(items.len(), 2);
+        assert_eq!(&*items[1].name, "b");
+    }
 }

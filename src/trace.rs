@@ -474,6 +474,8 @@ pub struct Custody {
     /// Releases that may sleep, by locking the page to dirty it, and that are reached with a lock held under which
     /// nobody may, ascending.
     pub asleep: Vec<ReleaseId>,
+    /// Calls that free a page outright (`__free_page()`) and that no pinned page comes to, ascending.
+    pub frees_others: Vec<Loc>,
     /// One trace a site, same order as `sites`.
     pub traces: Vec<PinTrace>,
     /// Functions that could not be parsed in files that matter, ascending.

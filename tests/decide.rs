@@ -129,6 +129,7 @@ fn custody() -> Custody {
         reason_text: "whole".into(),
     };
     Custody {
+        frees_others: Vec::new(),
         asleep: Vec::new(),
         sites: vec![site(0, "first"), site(1, "second")],
         releases: vec![release],

@@ -11,12 +11,13 @@
 //!
 //! Format of `expect.txt`, one block a site, in the order of the report:
 //! ```text
-//! PATH:LINE FUNCTION API -> VERDICT REASON
+//! PATH:LINE FUNCTION API -> VERDICT REASON [CASE n]
 //!   release PATH:LINE CALLEE DIRTY SHAPE WHEN
 //!   gap CODE
 //!   finding CODE
 //! ```
-//! Each gap code is listed once. A program without a site has the line `no sites`.
+//! The CASE of `pin_user_pages.rst` is left out where none fits. Each gap code is listed once. A program without a site
+//! has the line `no sites`.
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
@@ -55,6 +56,9 @@ fn trials() -> io::Result<Vec<Trial>> {
         trials.push(Trial::test(format!("compiles/{name}"), move || {
             compiles(&[&case.join("drivers")], &fixtures().join("trees/mini-5.2/include"))
         }));
+    }
+    if !wanted {
+        trials.push(Trial::test("idioms", idioms));
     }
     let expected = if wanted { "wanted.txt" } else { "expect.txt" };
     for tree in folders(&fixtures().join("trees"))? {
@@ -100,6 +104,28 @@ fn folders(at: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Runs `scan` on the case and compares.
+/// Every case that the table of idioms in CONTRIBUTING.md names is there, each row has one and a near miss.
+fn idioms() -> Result<(), Failed> {
+    let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("CONTRIBUTING.md"))?;
+    let table = guide.lines().skip_while(|l| !l.starts_with("| idiom |")).skip(2).take_while(|l| l.starts_with('|'));
+    let mut rows = 0;
+    for row in table {
+        let columns: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [_, shown, near] = columns[..] else { return Err(format!("three columns: {row}").into()) };
+        for names in [shown, near] {
+            let cases: Vec<&str> = names.split(',').map(str::trim).filter(|n| !n.is_empty()).collect();
+            if cases.is_empty() {
+                return Err(format!("a case is missing: {row}").into());
+            }
+            if let Some(lost) = cases.iter().find(|c| !fixtures().join("flow").join(c).join("expect.txt").is_file()) {
+                return Err(format!("no case {lost}: {row}").into());
+            }
+        }
+        rows += 1;
+    }
+    if rows == 0 { Err("no table of idioms".into()) } else { Ok(()) }
+}
+
 fn flow(case: &Path) -> Result<(), Failed> {
     let tree = tempfile::tempdir()?;
     for part in BASE {
@@ -180,13 +206,17 @@ fn render(jsonl: &str) -> Result<String, Failed> {
         }
         writeln!(
             out,
-            "{}:{} {} {} -> {} {}",
+            "{}:{} {} {} -> {} {}{}",
             text(&record["path"]),
             record["line"],
             text(&record["function"]),
             text(&record["api"]),
             text(&record["verdict"]),
-            text(&record["reason_code"])
+            text(&record["reason_code"]),
+            match record["case"].as_u64() {
+                Some(case @ 1..) => format!(" CASE {case}"),
+                _ => String::new(),
+            }
         )?;
         for release in record["releases"].as_array().into_iter().flatten() {
             writeln!(

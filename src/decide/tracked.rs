@@ -259,7 +259,8 @@ fn other_drop(program: &dyn Program, custody: &Custody, site: &PinSite, trace: &
             let ExprKind::Call { callee, .. } = &e.kind else { return };
             let Some(name) = callee.ident().filter(|n| api.release(n).is_some()) else { return };
             let here = Loc { file: at.file, span: callee.span };
-            if found.is_none() && !known.contains(&here) {
+            let others = custody.frees_others.binary_search(&here).is_ok();
+            if found.is_none() && !known.contains(&here) && !others {
                 found = Some((name.clone(), here));
             }
         });

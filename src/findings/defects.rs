@@ -204,6 +204,8 @@ fn released_up_to(f: &Function, c: &Custody, t: &PinTrace, site: &PinSite, resul
         .map(|r| &c.releases[r.0 as usize])
         // Where all goes well the number is the one that was asked for.
         .filter(|r| r.at.file == site.at.file && r.function == f.name && r.when != When::Normal)
+        // The count of release_pages() is an int: a negative one does nothing.
+        .filter(|r| &*r.callee != "release_pages")
         .any(|r| {
             let mut found = false;
             f.body.walk(&mut |s| {

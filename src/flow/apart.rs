@@ -6,16 +6,19 @@
 //! converted already, and for what went through an object of the block or network layer, where every trace has a gap.
 
 use super::cfg::Cfg;
-use super::graph::{Graph, Node, Reached};
+use super::engine::Engine;
+use super::graph::{Edge, Graph, Node, Reached};
 use super::guard::span_of;
 use super::place::Place;
 use crate::ast::{Expr, ExprKind, Function, StmtKind};
 use crate::index::Index;
 use crate::kernel::{AcquireKind, Api};
 use crate::sites::one_line;
-use crate::source::{Name, Span};
+use crate::source::{FileId, Name, Span};
 use crate::trace::{PinSite, Release, SiteId};
+use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 fn pins(site: &PinSite) -> bool {
     Api::get().acquire(&site.api).is_some_and(|a| a.kind == AcquireKind::Pin || a.extracts)
@@ -36,6 +39,51 @@ pub(super) fn by_kind(site: &PinSite, serves: bool, callee: &str, g: &Graph, r: 
     // Trees without `unpin_user_page()` drop all of them by `put_page()`.
     let counted = pins(site) || callee.starts_with("unpin_");
     counted && (serves || vessel(end) || r.way(end).iter().any(|(from, ..)| vessel(*from)))
+}
+
+/// The vessels that a file makes and fills, and whose pages it drops itself. Not where the functions that fill them
+/// are, nor where somebody else is asked to fill them with pages of the user.
+fn makes_vessels(index: &Index, file: FileId) -> BTreeSet<Name> {
+    let Some(items) = index.items(file) else { return BTreeSet::new() };
+    let called =
+        |names: &[String]| (0..items.items.len() as u32).any(|i| items.calls_any(i, &|n| names.iter().any(|m| m == n)));
+    let own = Api::get().vessels().iter().filter(|v| !v.fill.iter().any(|f| items.function(f).is_some()));
+    own.filter(|v| called(&v.makes) && !called(&v.given)).map(|v| v.tag.as_str().into()).collect()
+}
+
+/// All bios are one place. Who makes bios of his own drops what he put in, not what these pages came in: a release that
+/// is reached only by a vessel, through a file that makes such vessels and that did not put the pages in.
+pub(super) fn of_own_vessel(e: &Engine, g: &Graph, r: &Reached, end: Node, file: FileId, known: &Makers) -> bool {
+    let mut files = BTreeSet::from([file]);
+    for (_, to, (f, _)) in r.way(end) {
+        match g.place(to) {
+            Place::Field(tag, field) if Api::get().vessel(tag, field).is_some() => {
+                let entries = [to & !1, to | 1].into_iter().flat_map(|n| g.incoming(n));
+                let put_in = |e: &Edge| e.to / 2 != to / 2 && r.has(e.to) && !r.only_behind(e.to);
+                let here: BTreeSet<FileId> =
+                    entries.filter(|e| put_in(e)).map(|i| e.fns[i.at.0.0 as usize].file).collect();
+                return files.iter().any(|f| !here.contains(f) && known.of(e.index, *f).contains(tag));
+            }
+            _ => files.insert(e.fns[f.0 as usize].file),
+        };
+    }
+    false
+}
+
+/// What files make of vessels, each file looked at once.
+#[derive(Default)]
+pub(super) struct Makers(Mutex<FxHashMap<FileId, Arc<BTreeSet<Name>>>>);
+
+impl Makers {
+    fn of(&self, index: &Index, file: FileId) -> Arc<BTreeSet<Name>> {
+        // Two threads that ask at the same time find the same.
+        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&file) {
+            return known.clone();
+        }
+        let found = Arc::new(makes_vessels(index, file));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(file, found.clone());
+        found
+    }
 }
 
 /// The iterator function that this pin is a part of: the one around it, or the only ones that its file calls it from.

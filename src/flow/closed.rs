@@ -155,7 +155,7 @@ impl Search<'_> {
 }
 
 /// Calls by name of a function.
-fn callers(e: &Engine, f: FnId) -> Vec<(FnId, Span)> {
+pub(super) fn callers(e: &Engine, f: FnId) -> Vec<(FnId, Span)> {
     let mut out = Vec::new();
     for (i, facts) in e.facts.iter().enumerate() {
         let id = FnId(i as u32);
@@ -170,7 +170,7 @@ fn callers(e: &Engine, f: FnId) -> Vec<(FnId, Span)> {
     out
 }
 
-fn argument(func: &Function, call: Span, k: usize) -> Option<Expr> {
+pub(super) fn argument(func: &Function, call: Span, k: usize) -> Option<Expr> {
     let mut found = None;
     func.body.walk_exprs(&mut |x| {
         if x.span == call

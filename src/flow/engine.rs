@@ -15,8 +15,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Rounds after which the search ends; the deepest chain of v5.2.1 needs 9.
-const MAX_ROUNDS: usize = 14;
+/// Rounds after which the search ends; v6.12 needs 14.
+const MAX_ROUNDS: usize = 20;
 /// Functions loaded at most. v5.2.1 needs about 2500.
 const MAX_FUNCTIONS: usize = 9000;
 

@@ -5,9 +5,10 @@
 use super::FnId;
 use super::engine::{Demand, Engine};
 use super::facts::Fact;
-use super::graph::{Graph, Reached};
+use super::graph::{Graph, Node, Reached};
 use super::mentions::FactNodes;
 use super::place::Place;
+use super::unfollowed::{self, Callee};
 use crate::ast::Function;
 use crate::kernel::{AcquireKind, Api, Borrow};
 use crate::program::Program;
@@ -42,7 +43,10 @@ pub(super) fn gaps(
                 continue;
             }
             match fact {
-                Fact::Handover { of, gap: Some(code), callee, at } if here(of) => add(*at, *code, callee.to_string()),
+                // What came out of one such object and goes into another has its gap where it went in first.
+                Fact::Handover { of, gap: Some(code), callee, at } if here(of) && !out_of_vessel(g, r, of) => {
+                    add(*at, *code, callee.to_string());
+                }
                 Fact::UnknownStore { of, through, bytes, at } if here(of) => {
                     // What the function returns is known when its body was read.
                     if through.as_ref().is_some_and(|t| e.target(id, t).is_some()) {
@@ -85,7 +89,11 @@ pub(super) fn gaps(
                                     add(*call, GapCode::IterOrigin, name.to_string());
                                     continue;
                                 }
-                                add(*call, GapCode::UnknownCallee, name.to_string());
+                                match unfollowed::callee(e, file, name) {
+                                    Callee::Looks => {}
+                                    Callee::TooFar => add(*call, GapCode::Budget, name.to_string()),
+                                    Callee::Unknown => add(*call, GapCode::UnknownCallee, name.to_string()),
+                                }
                             }
                             Some(t) => match &funcs[t.0 as usize] {
                                 Some(callee) if callee.damage.is_empty() => {
@@ -109,25 +117,36 @@ pub(super) fn gaps(
         }
     }
     for d in &e.refused {
-        let (at, detail) = match d {
-            Demand::Field(f, t, n, _) => (Loc { file: *f, span: Span::default() }, format!("{t}.{n}")),
-            Demand::Callers(r, _) => (Loc { file: r.file, span: Span::default() }, e.index.name(*r).to_string()),
-            Demand::Global(_, f, n) => (Loc { file: *f, span: Span::default() }, n.to_string()),
+        let (place, detail) = match d {
+            Demand::Field(_, t, n, _) => (Place::Field(t.clone(), n.clone()), format!("{t}.{n}")),
+            Demand::Global(o, _, n) => (Place::Global(*o, n.clone()), n.to_string()),
+            Demand::Callers(f, _) => {
+                let Some(id) = e.ids.get(f) else { continue };
+                (Place::Ret(*id), e.index.name(*f).to_string())
+            }
             Demand::Definition(..) | Demand::Member(..) | Demand::Vessel(_) => continue,
         };
-        let hit = match d {
-            Demand::Field(_, t, n, _) => g.node(&Place::Field(t.clone(), n.clone())).is_some_and(|n| r.has(n)),
-            Demand::Global(o, _, n) => g.node(&Place::Global(*o, n.clone())).is_some_and(|n| r.has(n)),
-            Demand::Callers(f, _) => {
-                e.ids.get(f).is_some_and(|id| g.node(&Place::Ret(*id)).is_some_and(|n| r.has(n) && r.leaves(n)))
-            }
-            Demand::Definition(..) | Demand::Member(..) | Demand::Vessel(_) => false,
-        };
-        if hit {
+        let returned = matches!(place, Place::Ret(_));
+        if let Some(n) = g.node(&place).filter(|n| r.has(*n) && (!returned || r.leaves(*n)))
+            && let Some(at) = came_in(e, g, r, n)
+        {
             out.push(Gap { at, code: GapCode::Budget, detail });
         }
     }
     out
+}
+
+/// All that reaches these places came out of a vessel.
+fn out_of_vessel(g: &Graph, r: &Reached, of: &[Place]) -> bool {
+    of.iter().filter_map(|p| g.node(p)).filter(|n| r.has(*n)).all(|n| r.only_behind(n))
+}
+
+/// The statement by which the pages came to a place, or another one that names it.
+fn came_in(e: &Engine, g: &Graph, r: &Reached, n: Node) -> Option<Loc> {
+    let ways = r.way(n).into_iter().map(|(_, _, at)| at);
+    let edges = [n, n | 1].into_iter().flat_map(|n| g.incoming(n).iter().chain(g.outgoing(n))).map(|e| e.at);
+    let (f, span) = ways.chain(edges).find(|(_, span)| *span != Span::default())?;
+    Some(Loc { file: e.fns[f.0 as usize].file, span })
 }
 
 /// Functions that hand pages to their callers, and of which no caller is known: those that are called through a pointer

@@ -76,6 +76,10 @@ impl Reached {
         let free = FREE | FREE << 2 | FREE << 4 | FREE << 6;
         self.phase.get(n as usize).is_some_and(|p| *p & free != 0)
     }
+    /// Whether the node was reached only by what came out of a vessel.
+    pub fn only_behind(&self, n: Node) -> bool {
+        self.phase.get(n as usize).is_some_and(|p| p & PAGE != 0 && p & (FREE | BOUND) == 0)
+    }
     fn key(&self, n: Node) -> Node {
         if self.phase.get(n as usize).is_some_and(|p| *p & (FREE | BOUND) != 0) { n } else { n | AS_BEHIND }
     }

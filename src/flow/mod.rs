@@ -7,6 +7,7 @@
 
 mod apart;
 pub mod cfg;
+mod choice;
 mod closed;
 mod context;
 mod damage;
@@ -22,6 +23,7 @@ mod release;
 mod search;
 mod steps;
 mod trace;
+mod unfollowed;
 mod wiring;
 
 pub use apart::serves_iterators;

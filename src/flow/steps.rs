@@ -4,8 +4,10 @@ use super::FnId;
 use super::engine::Engine;
 use super::graph::{Graph, Node, Reached};
 use super::place::Place;
-use crate::ast::Function;
-use crate::source::{Loc, Span};
+use super::release::enclosing;
+use crate::ast::{Expr, ExprKind, Function, Stmt, StmtKind};
+use crate::kernel::Api;
+use crate::source::{Loc, Name, Span};
 use crate::trace::{Holder, HolderKind, Release, Step};
 use std::sync::Arc;
 
@@ -17,7 +19,10 @@ pub(super) fn steps(e: &Engine, g: &Graph, r: &Reached, end: Node, rel: &Release
         }
         let file = e.fns[f.0 as usize].file;
         let what = format!("{} -> {}", show(e, g, from), show(e, g, to));
-        let because = because(g, to);
+        let mut because = because(g, to);
+        if let Some(api) = e.index.parsed(e.fns[f.0 as usize]).and_then(|func| own_reference(&func, span)) {
+            because = format!("{because}, which has a reference of its own by {api}()");
+        }
         let step = Step { at: Loc { file, span }, what, because };
         if !out.iter().any(|s| s.at == step.at && s.what == step.what) {
             out.push(step);
@@ -73,4 +78,40 @@ pub(super) fn holder(e: &Engine, funcs: &[Option<Arc<Function>>], p: &Place) -> 
         }
         _ => return None,
     })
+}
+
+/// `obj->page = page; get_page(page);`: the function by which the object gets a reference of its own to a page that the
+/// function was given.
+fn own_reference(func: &Function, store: Span) -> Option<Name> {
+    let mut stored = None;
+    let mut found = None;
+    func.body.walk_exprs(&mut |e| match &e.kind {
+        ExprKind::Assign(None, to, page) if e.span == store => stored = Some((&**to, &**page)),
+        _ => {}
+    });
+    let (to, page) = stored.filter(|(to, _)| matches!(to.kind, ExprKind::Field { .. }))?;
+    let name = page.ident().filter(|n| func.params.iter().any(|p| p.name == **n))?;
+    func.body.walk_exprs(&mut |e| {
+        let Some((api, [arg])) = e.call() else { return };
+        let one_more = Api::get().is_extra_reference(api) && (same(arg, page) || same(arg, to));
+        // Only `if (page)` may stand between the two.
+        let beside = |s: &Stmt| match &s.kind {
+            StmtKind::If { cond, .. } => s.span.contains(store) || cond.ident() == Some(name),
+            StmtKind::Block(_) | StmtKind::Expr(_) => true,
+            _ => s.span.contains(store),
+        };
+        if one_more && enclosing(&func.body, e.span).into_iter().all(beside) {
+            found = Some(api.clone());
+        }
+    });
+    found
+}
+
+/// The same variable, or the same member of the same variable.
+fn same(a: &Expr, b: &Expr) -> bool {
+    match (&a.kind, &b.kind) {
+        (ExprKind::Ident(x), ExprKind::Ident(y)) => x == y,
+        (ExprKind::Field { base: x, name: n, .. }, ExprKind::Field { base: y, name: m, .. }) => n == m && same(x, y),
+        _ => false,
+    }
 }

@@ -9,7 +9,7 @@ use super::mentions::FactNodes;
 use super::origin::OriginTable;
 use super::place::Place;
 use super::steps::{holder, steps};
-use super::{FnId, apart, closed, context, guard, release};
+use super::{FnId, apart, choice, closed, context, guard, release};
 use crate::ast::Function;
 use crate::index::{FnRef, Scope};
 use crate::kernel::{AcquireKind, Api, Borrow, Roles};
@@ -77,6 +77,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
         dropping.par_iter().map(|f| (*f, called_atomic(e, e.fns[f.0 as usize]))).collect();
     let here_pinned = |f: FnId| -> Vec<&PinSite> { sites.iter().filter(|s| s.fn_id == f).map(|s| &s.what).collect() };
     let serves: Vec<bool> = sites.par_iter().map(|s| apart::serves_iterators(e.index, &s.what).is_some()).collect();
+    let makers = apart::Makers::default();
     let release_of = |d: &Drop| -> Option<Release> {
         let file = e.fns[d.fn_id.0 as usize].file;
         let func = funcs[d.fn_id.0 as usize].as_ref()?;
@@ -88,10 +89,17 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
             .filter(|(i, s)| {
                 let r = reached[*i].as_ref();
                 let end = r.and_then(|r| d.nodes.iter().find(|n| r.has(**n)).map(|n| (r, *n)));
-                end.is_some_and(|(r, n)| !apart::by_kind(&s.what, serves[*i], &d.callee, g, r, n))
+                end.is_some_and(|(r, n)| {
+                    let other = r.only_behind(n) && apart::of_own_vessel(e, g, r, n, file, &makers);
+                    !other && !apart::by_kind(&s.what, serves[*i], &d.callee, g, r, n)
+                })
             })
             .filter(|(_, s)| {
                 s.fn_id != d.fn_id || !apart::by_count(func, &text, &here_pinned(d.fn_id), &s.what, d.call)
+            })
+            .filter(|(i, s)| {
+                let r = reached[*i].as_ref();
+                !r.is_some_and(|r| choice::apart(e, g, r, (s.fn_id, s.what.call), (d.fn_id, d.call)))
             })
             .map(|(i, _)| SiteId(i as u32))
             .collect();
@@ -176,7 +184,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
         .map(|(i, s)| trace(e, g, &funcs, &nodes, &hidden, SiteId(i as u32), s, reached[i].as_ref(), &releases, &drops))
         .collect();
     let sites = sites.into_iter().map(|s| s.what).collect();
-    Custody { sites, releases, asleep, traces, damaged: e.index.damaged() }
+    Custody { sites, releases, asleep, frees_others: frees_others(e, g, &forward), traces, damaged: e.index.damaged() }
 }
 
 fn collect_sites(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>]) -> Vec<Site> {
@@ -260,6 +268,24 @@ fn collect_drops(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>], forward
     out
 }
 
+/// Calls of what frees a page outright, of pages that no pin comes to.
+fn frees_others(e: &Engine, g: &Graph, forward: &Reached) -> Vec<Loc> {
+    let mut out = Vec::new();
+    for (facts, f) in e.facts.iter().zip(&e.fns) {
+        for fact in &facts.facts {
+            if let Fact::Release { callee, callee_span, from, .. } = fact
+                && Api::get().release(callee).is_some_and(|r| r.other)
+                && !from.is_empty()
+                && !from.iter().any(|p| g.node(p).is_some_and(|n| forward.has(n) || forward.has_number(n)))
+            {
+                out.push(Loc { file: f.file, span: *callee_span });
+            }
+        }
+    }
+    out.sort();
+    out
+}
+
 type DirtyCalls = FxHashMap<FnId, Vec<(Vec<Node>, Dirty, Span)>>;
 
 fn dirty_calls(e: &Engine, g: &Graph) -> DirtyCalls {
@@ -329,6 +355,7 @@ fn trace(
     // An iterator may be over pages that nothing is taken of.
     let takes = match Api::get().acquire(&s.what.api).map(|a| a.kind) {
         Some(AcquireKind::Iter) => "stores the pages of an iterator in",
+        _ if s.node.is_none() && s.what.pages.is_none() => "takes no reference and looks at",
         _ => "pins pages into",
     };
     let mut t = PinTrace {

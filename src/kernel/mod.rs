@@ -155,9 +155,14 @@ pub struct Vessel {
     pub what: String,
     /// A function that names one of these and drops a reference releases such pages.
     pub words: Vec<String>,
-    fill: Vec<String>,
+    /// Functions that put a page in.
+    pub fill: Vec<String>,
     page: usize,
     cursors: Vec<String>,
+    /// Functions by which somebody comes to an object of his own, or fills it.
+    pub makes: Vec<String>,
+    /// Functions that fill it with pages of the user for whoever made it.
+    pub given: Vec<String>,
     gives: Vec<String>,
 }
 

@@ -350,6 +350,7 @@ mod tests {
         };
         Custody {
             asleep: Vec::new(),
+            frees_others: Vec::new(),
             sites: vec![site(0), site(0), site(1)],
             releases: vec![release],
             traces: vec![trace(0), trace(1), trace(2)],

@@ -209,7 +209,12 @@ impl<'a> Extract<'a> {
         let rt = self.ty(rhs);
         let alias = self.is_container(&lt) || self.is_container(&rt);
         if target.places.is_empty() {
-            if !value.places.is_empty() && (self.may_carry(&rt) || self.may_carry(&lt)) && !is_page_member(lhs) {
+            let behind = self.is_behind(&lt, rhs);
+            if !value.places.is_empty()
+                && (self.may_carry(&rt) || self.may_carry(&lt))
+                && !is_page_member(lhs)
+                && !behind
+            {
                 self.push(Fact::UnknownStore { of: value.places.clone(), through: None, bytes: false, at });
             }
             return value;

@@ -324,6 +324,9 @@ impl<'a> Extract<'a> {
         let to = self.variable(name);
         let Some(to) = to else { return };
         let lt = self.var_type(name);
+        if rhs.is_some_and(|r| self.is_laid_over(&lt, r)) {
+            return;
+        }
         let alias = self.is_container(&lt) || rhs.is_some_and(|r| self.is_container(&self.ty(r)));
         for p in value.places {
             self.edge(to.clone(), p, at, alias);

@@ -62,6 +62,39 @@ impl Extract<'_> {
         }
     }
 
+    /// What lies behind an array of pages in one allocation (`(void *)(pages + n)`), taken for an array of another
+    /// type.
+    pub(super) fn is_behind(&self, other: &CType, rhs: &Expr) -> bool {
+        let mut inner = rhs;
+        while let ExprKind::Cast(_, a) = &inner.kind {
+            inner = a;
+        }
+        let array = |e: &Expr| self.ty(e).page_depth().is_some_and(|d| d >= 2);
+        let beyond = matches!(&inner.kind, ExprKind::Binary(BinOp::Add, a, _) if array(a));
+        beyond && inner.span != rhs.span && self.tag(other).is_some() && !self.may_carry(other)
+    }
+
+    /// An array of page pointers in the memory of something else (`(void *)sg + size`): what is in the one is not in
+    /// the other.
+    pub(super) fn is_laid_over(&self, array: &CType, memory: &Expr) -> bool {
+        let mut cast = false;
+        let mut inner = memory;
+        loop {
+            inner = match &inner.kind {
+                ExprKind::Cast(_, a) => {
+                    cast = true;
+                    a
+                }
+                ExprKind::Binary(BinOp::Add | BinOp::Sub, a, _) => a,
+                _ => break,
+            };
+        }
+        let of = self.ty(inner);
+        cast && array.page_depth().is_some_and(|d| d >= 2)
+            && of.page_depth().is_none()
+            && self.tag(&of).is_some_and(|t| self.api.is_container(&t))
+    }
+
     pub(super) fn field_type(&self, tag: &str, field: &str) -> Option<CType> {
         self.scope
             .structure(self.file, tag)

@@ -1,0 +1,75 @@
+//! Callees that the search did not get to: what one does with the pages is a gap, unless its body shows that it only
+//! looks at them.
+
+use super::FnId;
+use super::engine::Engine;
+use super::facts::{Fact, extract};
+use super::place::Place;
+use crate::index::FnRef;
+use crate::source::{FileId, Name};
+
+/// Calls within calls that are looked at; inline helpers of iterators need three.
+const MAX_DEPTH: u32 = 4;
+
+/// What is known of a callee that was not loaded.
+pub(super) enum Callee {
+    /// It neither keeps, drops nor hands on what it gets.
+    Looks,
+    /// Its body is in sight, and was not followed.
+    TooFar,
+    /// Nothing.
+    Unknown,
+}
+
+/// Looks at the body of `name`, called from a file.
+pub(super) fn callee(e: &Engine, file: FileId, name: &Name) -> Callee {
+    // Made by a macro: it writes to the trace buffer.
+    if name.starts_with("trace_") {
+        return Callee::Looks;
+    }
+    // Looked for in the whole tree, and not found.
+    if e.targets.contains_key(&(file, name.clone())) {
+        return Callee::Unknown;
+    }
+    match e.index.definition_near(file, name) {
+        Some(f) if looks(e, f, 0) == Some(false) => Callee::Looks,
+        Some(_) => Callee::TooFar,
+        None => Callee::Unknown,
+    }
+}
+
+/// Whether what the function gets is in its result; `None` if it goes elsewhere, or if that is not known.
+fn looks(e: &Engine, f: FnRef, depth: u32) -> Option<bool> {
+    let func = e.index.parsed(f).filter(|f| f.damage.is_empty() && depth < MAX_DEPTH)?;
+    let facts = extract(FnId(u32::MAX), f.file, &func, e.index);
+    let given = |p: &Place| facts.params.iter().any(|q| q.place == *p);
+    let mut returned = false;
+    for fact in &facts.facts {
+        match fact {
+            Fact::Copy { to, .. } | Fact::Alias { a: to, .. } | Fact::Shown { to, .. } | Fact::Number { to, .. } => {
+                match to {
+                    Place::Ret(_) => returned = true,
+                    Place::Field(..) | Place::Global(..) => return None,
+                    // Through a pointer that the caller gave.
+                    to if given(to) && matches!(fact, Fact::Copy { .. }) => return None,
+                    _ => {}
+                }
+            }
+            Fact::Call { callee, args, .. } => {
+                if !args.iter().any(|a| a.relevant && !a.places.is_empty()) {
+                    continue;
+                }
+                looks(e, e.index.definition_near(f.file, callee.as_ref()?)?, depth + 1)?;
+            }
+            Fact::Pin { .. } | Fact::Release { .. } | Fact::UnknownStore { .. } | Fact::Stored { .. } => return None,
+            Fact::Handover { gap, .. } => {
+                if gap.is_some() {
+                    return None;
+                }
+            }
+            Fact::Origin { .. } | Fact::Use { .. } | Fact::Address { .. } | Fact::Dirty { .. } => {}
+            Fact::Extra { .. } => return None,
+        }
+    }
+    Some(returned)
+}
