@@ -10,6 +10,7 @@
 mod finder;
 mod gitindex;
 mod reader;
+mod sketch;
 mod survey;
 
 use crate::source::FileId;
@@ -17,6 +18,7 @@ use finder::Finder;
 use ignore::{WalkBuilder, WalkState};
 use reader::Reader;
 use rustc_hash::FxHashMap;
+use sketch::Grams;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -280,9 +282,13 @@ impl SourceTree {
             found
         };
         // What has no braces has no function: half of the bytes of v6.12 are tables of register names.
-        let pick = |i: usize| match within {
-            Some(w) => Some(w[i]),
-            None => Some(FileId(i as u32)).filter(|f| self.has_code(*f)),
+        let grams: Vec<Grams> = finder.needles.iter().map(|n| Grams::of(n)).collect();
+        let pick = |i: usize| {
+            let file = match within {
+                Some(w) => w[i],
+                None => Some(FileId(i as u32)).filter(|f| self.has_code(*f))?,
+            };
+            grams.iter().any(|g| self.may_hold(file, g)).then_some(file)
         };
         let mut found: Vec<_> = self.each(count, &pick, &visit).into_iter().flatten().collect();
         found.sort_unstable();
@@ -298,8 +304,11 @@ impl SourceTree {
             .iter()
             .enumerate()
             .filter(|(_, g)| !g.1.is_empty())
-            .flat_map(|(i, g)| g.0.iter().map(move |f| (*f, i as u32)))
-            .filter(|(f, _)| self.has_code(*f))
+            .flat_map(|(i, g)| {
+                let grams: Vec<Grams> = g.1.iter().map(|w| Grams::of(w)).collect();
+                let may = move |f: &&FileId| self.has_code(**f) && grams.iter().any(|g| self.may_hold(**f, g));
+                g.0.iter().filter(may).map(move |f| (*f, i as u32))
+            })
             .collect();
         pairs.sort_unstable();
         pairs.dedup();

@@ -6,6 +6,7 @@
 
 use super::SourceTree;
 use super::finder::Any;
+use super::sketch::{At, Grams, Sketches};
 use crate::source::FileId;
 use memchr::memmem;
 use rustc_hash::FxHashMap;
@@ -13,8 +14,10 @@ use rustc_hash::FxHashMap;
 /// Notes of all files.
 #[derive(Debug)]
 pub(super) struct Survey {
-    /// By file: has a brace.
-    code: Vec<bool>,
+    /// By file: its sketch, and whose notes have it, if it has a brace.
+    code: Vec<Option<(u16, At)>>,
+    /// By thread.
+    sketches: Vec<Sketches>,
     /// Texts of all includes with their delimiters, ascending.
     texts: Vec<Box<str>>,
     /// Ends, by file, of its part of `list`.
@@ -27,7 +30,8 @@ pub(super) struct Survey {
 #[derive(Default)]
 struct Notes {
     hits: Vec<FileId>,
-    code: Vec<FileId>,
+    code: Vec<(FileId, At)>,
+    sketches: Sketches,
     texts: FxHashMap<Box<str>, u32>,
     includes: Vec<(FileId, u32)>,
 }
@@ -37,6 +41,7 @@ impl SourceTree {
     /// [`SourceTree::has_code`], [`SourceTree::includes`] and [`SourceTree::including`] answer.
     pub fn survey(&self, needles: &[&str]) -> Vec<FileId> {
         let wanted = Any::new(needles);
+        let grams: Vec<Grams> = needles.iter().map(|n| Grams::of(n)).collect();
         let visit = |notes: &mut Notes, _, file, text: &[u8]| {
             includes_of(text, &mut |inc| {
                 let id = match notes.texts.get(inc) {
@@ -52,8 +57,9 @@ impl SourceTree {
             if memchr::memchr(b'{', text).is_none() {
                 return false;
             }
-            notes.code.push(file);
-            let hit = wanted.is_in(text);
+            let at = notes.sketches.add(text);
+            notes.code.push((file, at));
+            let hit = grams.iter().any(|g| notes.sketches.may(at, g)) && wanted.is_in(text);
             if hit {
                 notes.hits.push(file);
             }
@@ -68,7 +74,16 @@ impl SourceTree {
 
     /// Whether the file may hold a function: it has a brace, or nobody looked.
     pub fn has_code(&self, file: FileId) -> bool {
-        self.survey.get().is_none_or(|s| s.code.get(file.0 as usize).copied().unwrap_or(false))
+        self.survey.get().is_none_or(|s| s.code.get(file.0 as usize).is_some_and(Option::is_some))
+    }
+
+    /// Whether the file may hold the word: its sketch does not deny it, or there is none.
+    pub(super) fn may_hold(&self, file: FileId, word: &Grams) -> bool {
+        let sketch = |s: &Survey| {
+            let (thread, at) = (*s.code.get(file.0 as usize)?)?;
+            Some(s.sketches.get(thread as usize)?.may(at, word))
+        };
+        self.survey.get().and_then(sketch).unwrap_or(true)
     }
 
     /// Calls `f` for the text of each include of a file, with its delimiters, in the order that they are written; with
@@ -100,14 +115,14 @@ impl SourceTree {
 
 impl Survey {
     fn new(files: usize, all: Vec<Notes>) -> Self {
-        let mut code = vec![false; files];
+        let mut code = vec![None; files];
         let mut texts: Vec<Box<str>> = all.iter().flat_map(|n| n.texts.keys().cloned()).collect();
         texts.sort_unstable();
         texts.dedup();
         let mut pairs: Vec<(FileId, u32)> = Vec::new();
-        for n in &all {
-            for f in &n.code {
-                code[f.0 as usize] = true;
+        for (thread, n) in all.iter().enumerate() {
+            for (f, at) in &n.code {
+                code[f.0 as usize] = Some((thread as u16, *at));
             }
             let mut global = vec![0u32; n.texts.len()];
             for (t, &i) in &n.texts {
@@ -123,7 +138,8 @@ impl Survey {
             at += pairs[at..].iter().take_while(|p| p.0.0 as usize == f).count();
             ends.push(at as u32);
         }
-        Self { code, texts, ends, list: pairs.into_iter().map(|p| p.1).collect() }
+        let sketches = all.into_iter().map(|n| n.sketches).collect();
+        Self { code, sketches, texts, ends, list: pairs.into_iter().map(|p| p.1).collect() }
     }
 
     fn of(&self, file: FileId) -> &[u32] {

@@ -332,6 +332,7 @@ impl Engine<'_> {
                     && !item.is_static
                     && self.index.reach(f) == Reach::Tree
                     && self.drops(f)
+                    && self.index.users(f).is_none()
                 {
                     out.push(item.name.clone());
                 }

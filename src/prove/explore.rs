@@ -307,8 +307,10 @@ pub fn prove_function(m: &mut Machine<'_>, number: usize, runs: &mut u64) -> Fou
     let mut difference = None;
     let mut stop = None;
     let mut referenced = true;
+    // The references alone, which is the first entry with plain pages, were already too much.
+    let mut too_long = false;
     for tier in tiers {
-        if !referenced && matches!(tier, Tier::Local(_)) {
+        if !referenced && matches!(tier, Tier::Local(_)) || too_long && matches!(tier, Tier::Entry(0)) {
             continue;
         }
         let mut tier = tier;
@@ -317,6 +319,7 @@ pub fn prove_function(m: &mut Machine<'_>, number: usize, runs: &mut u64) -> Fou
             tier = Tier::References;
             found = run(m, tier, 0);
             referenced = matches!(found, Some(Found::Fine));
+            too_long = matches!(found, Some(Found::Stopped(_)));
         }
         match found {
             Some(Found::Fine) => return Found::Fine,
