@@ -86,6 +86,11 @@ impl SourceTree {
         self.survey.get().and_then(sketch).unwrap_or(true)
     }
 
+    /// Whether the file may hold any of the words: false is certain, true is not.
+    pub fn may_name<'w>(&self, file: FileId, mut words: impl Iterator<Item = &'w str>) -> bool {
+        self.survey.get().is_none() || words.any(|w| self.may_hold(file, &Grams::of(w)))
+    }
+
     /// Calls `f` for the text of each include of a file, with its delimiters, in the order that they are written; with
     /// the number of that text if there was a survey.
     pub fn includes(&self, file: FileId, f: &mut dyn FnMut(&str, Option<u32>)) {

@@ -126,7 +126,10 @@ impl Scope for Index {
             let calls = |f: &dyn Fn(&str) -> bool| (0..items.items.len() as u32).any(|i| items.calls_any(i, f));
             // Or hands the reference on by the number (`memory_failure(pfn, MF_COUNT_INCREASED)`).
             let taken = |c: &str| api.is_page_of_address(c) || api.handover(c) == Some(None);
-            calls(&taken) && calls(&|c| api.is_address(c))
+            self.tree.may_name(file, api.pages_of_addresses())
+                && self.tree.may_name(file, api.addresses())
+                && calls(&taken)
+                && calls(&|c| api.is_address(c))
         })
     }
 

@@ -363,6 +363,15 @@ impl Api {
     pub fn is_page_of_address(&self, name: &str) -> bool {
         self.from_address.contains_key(name)
     }
+    /// The functions that give the page of a number or address, or hand its reference on by the number.
+    pub fn pages_of_addresses(&self) -> impl Iterator<Item = &str> {
+        let handed = self.handover.iter().filter(|(_, gap)| gap.is_none()).map(|(name, _)| name);
+        self.from_address.keys().chain(handed).map(|name| &**name)
+    }
+    /// The functions that give a number or address of a page.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.address.keys().map(|name| &**name)
+    }
     /// Makes one kind of address or number of another.
     pub fn converts_address(&self, name: &str) -> bool {
         self.convert_address.contains_key(name)
