@@ -15,7 +15,7 @@ use crate::lex::{self, TokKind, Token};
 use crate::normalise;
 use crate::source::{Name, Span};
 use crate::split::{self, Item, ItemKind};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::ops::ControlFlow;
 use std::sync::OnceLock;
 use tree_sitter::{Node, Query, QueryCursor, StreamingIterator};
@@ -37,6 +37,18 @@ fn damage_query() -> Option<&'static Query> {
     static QUERY: OnceLock<Option<Query>> = OnceLock::new();
     let text = include_str!("../queries/damage.scm");
     QUERY.get_or_init(|| Query::new(&tree_sitter_c::LANGUAGE.into(), text).ok()).as_ref()
+}
+
+/// The child of a node in a field of the grammar. The library looks for the name of the field from one to the next each
+/// time, which takes longer than all else that is done with the child.
+fn child<'t>(node: Node<'t>, field: &str) -> Option<Node<'t>> {
+    static FIELDS: OnceLock<FxHashMap<Box<str>, u16>> = OnceLock::new();
+    let fields = FIELDS.get_or_init(|| {
+        let language: tree_sitter::Language = tree_sitter_c::LANGUAGE.into();
+        let ids = 1..=language.field_count() as u16;
+        ids.filter_map(|id| language.field_name_for_id(id).map(|name| (name.into(), id))).collect::<FxHashMap<Box<str>, u16>>()
+    });
+    node.child_by_field_id(*fields.get(field)?)
 }
 
 /// Parses definitions. Owns a tree-sitter parser: have one a thread and reuse it.

@@ -75,14 +75,33 @@ pub struct Item {
 
 /// Cuts `text` into items, in order.
 pub fn split(text: &[u8]) -> Vec<Item> {
-    let mut s = Splitter::new(text, false);
+    run(text, false)
+}
+
+/// Like [`split`], but only what defines or declares something: registers (`#define NAME 0x1f`) are most of the headers
+/// of some drivers, and nobody asks for them.
+pub fn split_header(text: &[u8]) -> Vec<Item> {
+    run(text, true)
+}
+
+fn run(text: &[u8], header: bool) -> Vec<Item> {
+    let mut s = Splitter::new(text, false, header);
     s.run();
     if s.unbalanced {
         // The braces do not balance. Kernel style closes a top-level item in the first column: try again with that.
-        s = Splitter::new(text, true);
+        s = Splitter::new(text, true, header);
         s.run();
     }
     s.items
+}
+
+/// `#define NAME 0x1f`: answers no question. A macro with parameters or one that stands for another name may.
+fn is_constant(text: &[u8], name: Span, end: u32) -> bool {
+    let rest = text.get(name.end as usize..end as usize).unwrap_or_default();
+    if rest.first() == Some(&b'(') {
+        return false;
+    }
+    rest.trim_ascii_start().first().is_none_or(|b| b.is_ascii_digit() || matches!(b, b'(' | b'"' | b'-' | b'/'))
 }
 
 /// How a body names a word.
@@ -147,12 +166,14 @@ struct Splitter<'a> {
     function: bool,
     branches: Vec<Branch>,
     column0: bool,
+    /// Leave out what [`split_header`] leaves out.
+    header: bool,
     /// A bracket was open at the end.
     unbalanced: bool,
 }
 
 impl<'a> Splitter<'a> {
-    fn new(text: &'a [u8], column0: bool) -> Self {
+    fn new(text: &'a [u8], column0: bool, header: bool) -> Self {
         Self {
             text,
             items: Vec::new(),
@@ -164,6 +185,7 @@ impl<'a> Splitter<'a> {
             function: false,
             branches: Vec::new(),
             column0,
+            header,
             unbalanced: false,
         }
     }
@@ -228,8 +250,15 @@ impl<'a> Splitter<'a> {
                 ItemKind::Include => rest,
                 _ => Span::default(),
             };
+            if self.header && (kind != ItemKind::Define || is_constant(self.text, name_span, t.span.end)) {
+                return;
+            }
             let name = name_span.text(self.text);
-            let name = if kind == ItemKind::Include { name.trim().into() } else { name.into() };
+            let name = match kind {
+                ItemKind::Include => name.trim().into(),
+                ItemKind::Define => name.into(),
+                _ => Name::default(),
+            };
             self.items.push(Item { kind, name, span: t.span, name_span, body: None, is_static: false });
         }
     }
@@ -284,7 +313,7 @@ impl<'a> Splitter<'a> {
     /// Whether a `;` belongs to the parameter declarations of an old-style definition: `int f(a, b) int a; {`.
     fn is_kr(&self) -> bool {
         let h = &self.head;
-        let Some(c) = candidates(self.text, h).first().copied() else { return false };
+        let Some(c) = first_candidate(self.text, h) else { return false };
         // Behind the parameter list stands a declaration, and the list holds nothing but words.
         h.get(c.close + 1).is_some_and(|t| {
             let w = t.word(self.text);
@@ -313,11 +342,16 @@ impl<'a> Splitter<'a> {
             if self.head.iter().any(|t| t.is(b'=')) {
                 return false;
             }
-            let c = candidates(self.text, &self.head);
-            let cut = match c.as_slice() {
+            let (mut first, mut more) = (None, false);
+            candidates(self.text, &self.head, &mut |c| {
+                more = first.is_some();
+                first.get_or_insert(c);
+                !more
+            });
+            let cut = match first {
                 // `EXPORT_SYMBOL(x)` newline `static int f(void) {`
-                [first, _, ..] if first.word == 0 => first.close + 1,
-                [] => return pointer_function(self.text, &self.head).is_some(),
+                Some(first) if more && first.word == 0 => first.close + 1,
+                None => return pointer_function(self.text, &self.head).is_some(),
                 _ => return true,
             };
             let rest = self.head.split_off(cut);
@@ -328,7 +362,14 @@ impl<'a> Splitter<'a> {
     }
 
     fn finish(&mut self, end: usize) {
-        let head = std::mem::take(&mut self.head);
+        let mut head = std::mem::take(&mut self.head);
+        self.item(&head, end);
+        // The memory serves for the next one.
+        head.clear();
+        self.head = head;
+    }
+
+    fn item(&mut self, head: &[Token], end: usize) {
         let body = self.body.take();
         let function = std::mem::take(&mut self.function);
         self.paren = 0;
@@ -339,7 +380,7 @@ impl<'a> Splitter<'a> {
         }
         let span = Span::new(first.span.start as usize, end);
         let is_static = head.iter().any(|t| t.word(self.text) == b"static");
-        let (kind, name, name_span) = classify(self.text, &head, body, function);
+        let (kind, name, name_span) = classify(self.text, head, body, function);
         self.items.push(Item { kind, name, span, name_span, body, is_static });
     }
 }
@@ -379,9 +420,18 @@ struct Candidate {
     close: usize,
 }
 
-/// The places in a head that could be the name of a function with its parameter list.
-fn candidates(text: &[u8], head: &[Token]) -> Vec<Candidate> {
-    let mut out = Vec::new();
+/// The first of [`candidates`].
+fn first_candidate(text: &[u8], head: &[Token]) -> Option<Candidate> {
+    let mut found = None;
+    candidates(text, head, &mut |c| {
+        found = Some(c);
+        false
+    });
+    found
+}
+
+/// The places in a head that could be the name of a function with its parameter list, until `f` has seen enough.
+fn candidates(text: &[u8], head: &[Token], f: &mut dyn FnMut(Candidate) -> bool) {
     let mut depth = 0u32;
     let mut word = None;
     for (i, t) in head.iter().enumerate() {
@@ -399,14 +449,14 @@ fn candidates(text: &[u8], head: &[Token]) -> Vec<Candidate> {
                 depth = depth.saturating_sub(1);
                 if depth == 0
                     && let Some(word) = word.take()
+                    && !f(Candidate { word, close: i })
                 {
-                    out.push(Candidate { word, close: i });
+                    return;
                 }
             }
             _ => {}
         }
     }
-    out
 }
 
 /// Name of a function that returns a pointer to a function: `void (*get(int a))(int) {`.
@@ -418,11 +468,11 @@ fn pointer_function(text: &[u8], head: &[Token]) -> Option<usize> {
 }
 
 fn classify(text: &[u8], head: &[Token], body: Option<Span>, function: bool) -> (ItemKind, Name, Span) {
-    let none = || (ItemKind::Other, Name::from(""), Span::default());
+    let none = || (ItemKind::Other, Name::default(), Span::default());
     let named = |kind, span: Span| (kind, Name::from(span.text(text)), span);
     if function {
-        if let Some(c) = candidates(text, head).first() {
-            return macro_function(text, head, c).unwrap_or_else(|| named(ItemKind::Function, head[c.word].span));
+        if let Some(c) = first_candidate(text, head) {
+            return macro_function(text, head, &c).unwrap_or_else(|| named(ItemKind::Function, head[c.word].span));
         }
         return match pointer_function(text, head) {
             Some(k) => named(ItemKind::Function, head[k].span),
@@ -449,12 +499,12 @@ fn classify(text: &[u8], head: &[Token], body: Option<Span>, function: bool) -> 
         };
         return match tag(text, head) {
             Some(s) => named(tag_kind, s),
-            None => (tag_kind, "".into(), Span::default()),
+            None => (tag_kind, Name::default(), Span::default()),
         };
     }
     let declared = &head[..assigned.unwrap_or(head.len())];
     if assigned.is_none() {
-        if let Some(c) = candidates(text, declared).first() {
+        if let Some(c) = first_candidate(text, declared) {
             // A lone `MACRO(x);` declares nothing that we know.
             return if c.word == 0 { none() } else { named(ItemKind::Prototype, head[c.word].span) };
         }

@@ -112,7 +112,9 @@ impl SourceTree {
     /// Files with an include whose text names the end of the path `header`, ascending; none before a survey.
     pub fn including(&self, header: &str) -> Vec<FileId> {
         let Some(s) = self.survey.get() else { return Vec::new() };
-        let wanted: Vec<bool> = s.texts.iter().map(|t| names_end(header, t)).collect();
+        let base = header.rsplit('/').next().unwrap_or(header).as_bytes();
+        let ends = |t: &str| t.as_bytes().split_last().is_some_and(|(_, t)| t.ends_with(base));
+        let wanted: Vec<bool> = s.texts.iter().map(|t| ends(t) && names_end(header, t)).collect();
         let files = self.files().filter(|f| s.of(*f).iter().any(|&i| wanted[i as usize]));
         files.collect()
     }

@@ -395,6 +395,10 @@ pub fn contains_word(text: &[u8], word: &[u8]) -> bool {
 
 /// Joins a folder and a relative name, `..` resolved.
 pub(super) fn join(dir: &str, name: &str) -> String {
+    let dotted = |p: &str| p.starts_with('.') || p.contains("/.") || p.contains("//");
+    if !dotted(name) && !dotted(dir) && !name.starts_with('/') && (dir.is_empty() || dir.ends_with('/')) {
+        return [dir, name].concat();
+    }
     let mut parts: Vec<&str> = dir.split('/').filter(|p| !p.is_empty()).collect();
     for p in name.split('/') {
         match p {

@@ -20,7 +20,7 @@ use crate::kernel::prototypes::Prototypes;
 use crate::parse::Parser;
 use crate::program::Program;
 use crate::source::{FileId, LineMap, Loc, Name, Span};
-use crate::split::{As, Item, ItemKind, ItemKinds, mentions, split};
+use crate::split::{As, Item, ItemKind, ItemKinds, mentions, split, split_header};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::collections::hash_map::Entry;
@@ -51,14 +51,7 @@ pub struct FileItems {
 
 impl FileItems {
     fn new(text: Arc<[u8]>, header: bool) -> Self {
-        let mut items = split(&text);
-        if header {
-            items.retain(|it| match it.kind {
-                ItemKind::Define => !is_constant(&text, it),
-                ItemKind::Preproc | ItemKind::Include => false,
-                _ => true,
-            });
-        }
+        let mut items = if header { split_header(&text) } else { split(&text) };
         items.shrink_to_fit();
         let mut by_name: Vec<u32> = (0..items.len() as u32).collect();
         by_name.sort_by(|a, b| items[*a as usize].name.cmp(&items[*b as usize].name));
@@ -119,15 +112,6 @@ impl FileItems {
         }
         out
     }
-}
-
-/// `#define NAME 0x1f`: answers no question. A macro with parameters or one that stands for another name may.
-fn is_constant(text: &[u8], item: &Item) -> bool {
-    let rest = text.get(item.name_span.end as usize..item.span.end as usize).unwrap_or_default();
-    if rest.first() == Some(&b'(') {
-        return false;
-    }
-    rest.trim_ascii_start().first().is_none_or(|b| b.is_ascii_digit() || matches!(b, b'(' | b'"' | b'-' | b'/'))
 }
 
 /// A file, and the position of an item in it.

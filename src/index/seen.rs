@@ -81,39 +81,40 @@ impl Index {
                 archs.push(arch);
             }
         }
-        let common: Vec<OnceLock<Vec<FileId>>> = (0..self.tree.include_texts()).map(|_| OnceLock::new()).collect();
+        // What an include means where it is no file of the folder itself: by text, for each architecture and for the
+        // files of none.
+        let texts = self.tree.include_texts();
+        let meanings: Vec<OnceLock<Box<[FileId]>>> = (0..texts * (archs.len() + 1)).map(|_| OnceLock::new()).collect();
         let files: Vec<FileId> = self.tree.files().collect();
         let mut edges: Vec<(FileId, FileId)> = files
             .par_iter()
-            .flat_map_iter(|&f| {
-                let mut out = Vec::new();
-                let in_arch = self.tree.path(f).strip_prefix("arch/").and_then(|p| p.split_once('/')).map(|a| a.0);
+            .fold(Vec::new, |mut out, &f| {
+                let of = self.tree.path(f).strip_prefix("arch/").and_then(|p| p.split_once('/')).map(|a| a.0);
+                let arch = of.and_then(|a| archs.iter().position(|b| *b == a));
                 self.tree.includes(f, &mut |text, number| {
                     let name = text.trim_matches(['<', '>', '"']);
-                    let slot = number.and_then(|n| common.get(n as usize));
-                    if text.starts_with('<')
-                        && in_arch.is_none()
-                        && let Some(slot) = slot
+                    if text.starts_with('"')
+                        && let Some(h) = self.tree.lookup(&join(self.folder(f), name))
                     {
-                        let all = slot.get_or_init(|| self.meanings("", &archs, name, false, &by_base));
-                        out.extend(all.iter().map(|h| (*h, f)));
+                        out.push((h, f));
                         return;
                     }
-                    let own;
-                    let archs = match in_arch {
-                        Some(a) => {
-                            own = [a];
-                            &own[..]
-                        }
-                        None => &archs,
+                    let mean = || {
+                        let archs = arch.map_or(&archs[..], |a| &archs[a..=a]);
+                        self.meanings(archs, name, &by_base).into_boxed_slice()
                     };
-                    let quoted = text.starts_with('"');
-                    let all = self.meanings(self.folder(f), archs, name, quoted, &by_base);
-                    out.extend(all.iter().map(|h| (*h, f)));
+                    let row = arch.map_or(0, |a| a + 1);
+                    match number.and_then(|n| meanings.get(row * texts + n as usize)) {
+                        Some(slot) => out.extend(slot.get_or_init(mean).iter().map(|h| (*h, f))),
+                        None => out.extend(mean().iter().map(|h| (*h, f))),
+                    }
                 });
                 out
             })
-            .collect();
+            .reduce(Vec::new, |mut a, mut b| {
+                a.append(&mut b);
+                a
+            });
         edges.par_sort_unstable();
         edges.dedup();
         let mut ends = Vec::with_capacity(files.len());
@@ -125,18 +126,8 @@ impl Index {
         Seen { ends, list: edges.into_iter().map(|e| e.1).collect() }
     }
 
-    /// All headers that an include can mean.
-    fn meanings(
-        &self,
-        dir: &str,
-        archs: &[&str],
-        name: &str,
-        quoted: bool,
-        by_base: &FxHashMap<&str, Vec<FileId>>,
-    ) -> Vec<FileId> {
-        if quoted && let Some(f) = self.tree.lookup(&join(dir, name)) {
-            return vec![f];
-        }
+    /// All headers that an include can mean that is none of its folder.
+    fn meanings(&self, archs: &[&str], name: &str, by_base: &FxHashMap<&str, Vec<FileId>>) -> Vec<FileId> {
         for front in ["include/", "include/uapi/"] {
             if let Some(f) = self.tree.lookup(&format!("{front}{name}")) {
                 return vec![f];
@@ -144,7 +135,7 @@ impl Index {
         }
         let mut all: Vec<FileId> = archs
             .iter()
-            .flat_map(|a| [format!("arch/{a}/include/{name}"), format!("arch/{a}/include/uapi/{name}")])
+            .flat_map(|a| ["include", "include/uapi"].map(|front| format!("arch/{a}/{front}/{name}")))
             .filter_map(|p| self.tree.lookup(&p))
             .collect();
         if let Some(rest) = name.strip_prefix("asm/") {

@@ -1,6 +1,6 @@
 //! Lowers expressions.
 
-use super::{Lower, number};
+use super::{Lower, child, number};
 use crate::ast::{BinOp, CType, Designator, Expr, ExprKind, UnOp};
 use crate::lex;
 use crate::words;
@@ -19,14 +19,14 @@ impl Lower<'_> {
     }
 
     fn boxed(&mut self, n: Node, field: &str) -> Box<Expr> {
-        Box::new(match n.child_by_field_name(field) {
+        Box::new(match child(n, field) {
             Some(c) => self.expression(c),
             None => Expr { span: self.span(n), kind: ExprKind::Opaque },
         })
     }
 
     fn operator(&self, n: Node) -> &[u8] {
-        n.child_by_field_name("operator").map_or(b"", |o| self.seen(o))
+        child(n, "operator").map_or(b"", |o| self.seen(o))
     }
 
     fn expression_kind(&mut self, n: Node) -> ExprKind {
@@ -49,7 +49,7 @@ impl Lower<'_> {
             "update_expression" => {
                 let inc = self.operator(n) == b"++";
                 let operand = self.boxed(n, "argument");
-                let prefix = n.child_by_field_name("operator").is_some_and(|o| o.start_byte() == n.start_byte());
+                let prefix = child(n, "operator").is_some_and(|o| o.start_byte() == n.start_byte());
                 ExprKind::IncDec { inc, prefix, operand }
             }
             "binary_expression" if self.typedef_in_parentheses(n, "left").is_some() => self.signed_cast(n),
@@ -67,7 +67,7 @@ impl Lower<'_> {
             }
             "conditional_expression" => {
                 let cond = self.boxed(n, "condition");
-                let then = n.child_by_field_name("consequence").map(|c| Box::new(self.expression(c)));
+                let then = child(n, "consequence").map(|c| Box::new(self.expression(c)));
                 ExprKind::Cond(cond, then, self.boxed(n, "alternative"))
             }
             "comma_expression" => ExprKind::Comma(self.boxed(n, "left"), self.boxed(n, "right")),
@@ -76,14 +76,14 @@ impl Lower<'_> {
             "field_expression" => {
                 let arrow = self.operator(n) == b"->";
                 let base = self.boxed(n, "argument");
-                match n.child_by_field_name("field") {
+                match child(n, "field") {
                     Some(f) => ExprKind::Field { base, name: self.name(f), name_span: self.span(f), arrow },
                     None => ExprKind::Opaque,
                 }
             }
             "cast_expression" => self.cast(n),
             "sizeof_expression" => self.size_of(n),
-            "compound_literal_expression" => match n.child_by_field_name("type") {
+            "compound_literal_expression" => match child(n, "type") {
                 Some(t) => ExprKind::CompoundLiteral(self.type_of(t), self.boxed(n, "value")),
                 None => ExprKind::Opaque,
             },
@@ -148,7 +148,7 @@ impl Lower<'_> {
 
     /// The word, if the field holds `(word)` and the word is a type: `(u8) - 1` and `(foo_t)(x)` are casts.
     fn typedef_in_parentheses<'t>(&self, n: Node<'t>, field: &str) -> Option<Node<'t>> {
-        let p = n.child_by_field_name(field).filter(|p| p.kind() == "parenthesized_expression")?;
+        let p = child(n, field).filter(|p| p.kind() == "parenthesized_expression")?;
         first_named(p).filter(|w| w.kind() == "identifier" && self.is_type_word(*w))
     }
 
@@ -165,7 +165,7 @@ impl Lower<'_> {
             return ExprKind::Opaque;
         };
         let mut span = self.span(n);
-        if let Some(o) = n.child_by_field_name("operator") {
+        if let Some(o) = child(n, "operator") {
             span.start = self.span(o).start;
         }
         let operand = Expr { span, kind: ExprKind::Unary(op, self.boxed(n, "right")) };
@@ -174,7 +174,7 @@ impl Lower<'_> {
 
     fn call(&mut self, n: Node) -> ExprKind {
         if let Some(w) = self.typedef_in_parentheses(n, "function") {
-            let arg = n.child_by_field_name("arguments");
+            let arg = child(n, "arguments");
             if let Some(a) = arg.filter(|a| a.named_child_count() == 1)
                 && let Some(inner) = first_named(a)
             {
@@ -183,7 +183,7 @@ impl Lower<'_> {
                 return ExprKind::Cast(self.type_of(w), Box::new(operand));
             }
         }
-        let callee = match n.child_by_field_name("function") {
+        let callee = match child(n, "function") {
             // A name that was masked to keep the grammar from treating it specially (`offsetof`).
             Some(f) if f.kind() == "identifier" && self.original(f).iter().all(|&b| lex::is_word_byte(b)) => {
                 Box::new(Expr { span: self.span(f), kind: ExprKind::Ident(self.name(f)) })
@@ -191,7 +191,7 @@ impl Lower<'_> {
             _ => self.boxed(n, "function"),
         };
         let mut args = Vec::new();
-        if let Some(list) = n.child_by_field_name("arguments") {
+        if let Some(list) = child(n, "arguments") {
             let mut cursor = list.walk();
             for a in list.named_children(&mut cursor) {
                 if a.kind() != "comment" {
@@ -204,7 +204,7 @@ impl Lower<'_> {
 
     /// A cast, unless the word in the parentheses is no type: `(a) - b`, `(f)(x)`.
     fn cast(&mut self, n: Node) -> ExprKind {
-        let (Some(t), Some(v)) = (n.child_by_field_name("type"), n.child_by_field_name("value")) else {
+        let (Some(t), Some(v)) = (child(n, "type"), child(n, "value")) else {
             return ExprKind::Opaque;
         };
         if !self.is_variable(t) {
@@ -246,25 +246,25 @@ impl Lower<'_> {
     }
 
     fn size_of(&mut self, n: Node) -> ExprKind {
-        if let Some(v) = n.child_by_field_name("value") {
+        if let Some(v) = child(n, "value") {
             let inner = if v.kind() == "parenthesized_expression" { first_named(v).unwrap_or(v) } else { v };
             if inner.kind() == "identifier" && self.is_type_word(inner) {
                 return ExprKind::Sizeof(self.type_of(inner));
             }
             return ExprKind::SizeofExpr(Box::new(self.expression(v)));
         }
-        let Some(t) = n.child_by_field_name("type") else { return ExprKind::Opaque };
-        let Some(word) = t.child_by_field_name("type").filter(|w| w.kind() == "type_identifier") else {
+        let Some(t) = child(n, "type") else { return ExprKind::Opaque };
+        let Some(word) = child(t, "type").filter(|w| w.kind() == "type_identifier") else {
             return ExprKind::Sizeof(self.type_of(t));
         };
         if self.is_type_word(word) {
             return ExprKind::Sizeof(self.type_of(t));
         }
         let ident = Expr { span: self.span(word), kind: ExprKind::Ident(self.name(word)) };
-        match t.child_by_field_name("declarator") {
+        match child(t, "declarator") {
             None => ExprKind::SizeofExpr(Box::new(ident)),
             // `sizeof(a[0])` reads as an array type to the grammar.
-            Some(d) if d.kind() == "abstract_array_declarator" && d.child_by_field_name("declarator").is_none() => {
+            Some(d) if d.kind() == "abstract_array_declarator" && child(d, "declarator").is_none() => {
                 let index = self.boxed(d, "size");
                 let span = self.span(t);
                 ExprKind::SizeofExpr(Box::new(Expr { span, kind: ExprKind::Index(Box::new(ident), index) }))

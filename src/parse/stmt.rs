@@ -1,6 +1,6 @@
 //! Lowers statements and local declarations.
 
-use super::{Lower, decl};
+use super::{Lower, child, decl};
 use crate::ast::{CType, Expr, ExprKind, Stmt, StmtKind, VarDecl};
 use crate::lex::{self, TokKind, Token};
 use crate::source::{Name, Span};
@@ -20,7 +20,7 @@ impl Lower<'_> {
     }
 
     fn field(&mut self, n: Node, field: &str) -> Box<Stmt> {
-        let s = match n.child_by_field_name(field) {
+        let s = match child(n, field) {
             Some(c) => self.statement(c),
             None => self.lost(n),
         };
@@ -34,7 +34,7 @@ impl Lower<'_> {
 
     /// The expression in a field, or an opaque one.
     fn value(&mut self, n: Node, field: &str) -> Expr {
-        match n.child_by_field_name(field) {
+        match child(n, field) {
             Some(c) => self.expression(c),
             None => Expr { span: self.span(n), kind: ExprKind::Opaque },
         }
@@ -73,7 +73,7 @@ impl Lower<'_> {
             "if_statement" => StmtKind::If {
                 cond: self.value(n, "condition"),
                 then: self.field(n, "consequence"),
-                els: n.child_by_field_name("alternative").map(|e| {
+                els: child(n, "alternative").map(|e| {
                     let mut cursor = e.walk();
                     let inner = e.named_children(&mut cursor).find(|c| c.kind() != "comment");
                     Box::new(match inner {
@@ -88,7 +88,7 @@ impl Lower<'_> {
             "switch_statement" => StmtKind::Switch { value: self.value(n, "condition"), body: self.field(n, "body") },
             "case_statement" => return self.case(n, out),
             "labeled_statement" => {
-                let label = n.child_by_field_name("label");
+                let label = child(n, "label");
                 if let Some(l) = label {
                     let at = self.whole_word(l);
                     let name = at.text(self.text).into();
@@ -97,7 +97,7 @@ impl Lower<'_> {
                 }
                 return self.list(n, label, out);
             }
-            "goto_statement" => match n.child_by_field_name("label") {
+            "goto_statement" => match child(n, "label") {
                 // A computed goto is an error to the grammar.
                 Some(l) if !n.has_error() => StmtKind::Goto(self.name(l)),
                 _ => StmtKind::Opaque,
@@ -156,7 +156,7 @@ impl Lower<'_> {
     }
 
     fn case(&mut self, n: Node, out: &mut Vec<Stmt>) {
-        let value = n.child_by_field_name("value");
+        let value = child(n, "value");
         let mut span = self.span(n);
         // The statement ends behind its colon, which is the last one before the first statement.
         let mut cursor = n.walk();
@@ -167,8 +167,8 @@ impl Lower<'_> {
         let kind = match value {
             None => StmtKind::Default,
             Some(v) => {
-                let range = v.kind() == "binary_expression"
-                    && v.child_by_field_name("operator").is_some_and(|o| self.original(o) == b"..");
+                let range =
+                    v.kind() == "binary_expression" && child(v, "operator").is_some_and(|o| self.original(o) == b"..");
                 if range {
                     StmtKind::Case { value: self.value(v, "left"), upto: Some(self.value(v, "right")) }
                 } else {
@@ -187,7 +187,7 @@ impl Lower<'_> {
         }
         let name = decl::tokens_of(self.text, self.span(n)).first().map(|t| t.span.text(self.text)).unwrap_or_default();
         let mut args = Vec::new();
-        if let Some(c) = n.child_by_field_name("condition") {
+        if let Some(c) = child(n, "condition") {
             let mut cursor = c.walk();
             let inner = c.named_children(&mut cursor).find(|c| c.kind() != "comment");
             // Without arguments the mask made up a `0`.
@@ -202,7 +202,7 @@ impl Lower<'_> {
     fn comma_list(&mut self, mut e: Node, out: &mut Vec<Expr>) {
         while e.kind() == "comma_expression" {
             out.push(self.value(e, "left"));
-            match e.child_by_field_name("right") {
+            match child(e, "right") {
                 Some(r) => e = r,
                 None => return,
             }
@@ -211,7 +211,7 @@ impl Lower<'_> {
     }
 
     fn for_loop(&mut self, n: Node) -> StmtKind {
-        let init = n.child_by_field_name("initializer").map(|i| {
+        let init = child(n, "initializer").map(|i| {
             if i.kind() == "declaration" {
                 return Box::new(self.statement(i));
             }
@@ -226,16 +226,16 @@ impl Lower<'_> {
         });
         StmtKind::For {
             init,
-            cond: n.child_by_field_name("condition").map(|c| self.expression(c)),
-            step: n.child_by_field_name("update").map(|c| self.expression(c)),
+            cond: child(n, "condition").map(|c| self.expression(c)),
+            step: child(n, "update").map(|c| self.expression(c)),
             body: self.field(n, "body"),
         }
     }
 
     /// `#if` … `#endif` around statements.
     fn configured(&mut self, n: Node) -> StmtKind {
-        let name = n.child_by_field_name("name");
-        let test = name.or_else(|| n.child_by_field_name("condition"));
+        let name = child(n, "name");
+        let test = name.or_else(|| child(n, "condition"));
         let negated = name.is_some() && {
             let mut cursor = n.walk();
             n.children(&mut cursor).next().is_some_and(|d| self.original(d).ends_with(b"ndef"))
@@ -245,7 +245,7 @@ impl Lower<'_> {
             Some(t) => self.name(t),
             None => "".into(),
         };
-        let alternative = n.child_by_field_name("alternative");
+        let alternative = child(n, "alternative");
         let (mut then, mut els) = (Vec::new(), Vec::new());
         let mut cursor = n.walk();
         for c in n.named_children(&mut cursor) {
@@ -276,7 +276,7 @@ impl Lower<'_> {
         let mut out = Vec::new();
         for d in declarators {
             let (shape, value) = match d.kind() {
-                "init_declarator" => (d.child_by_field_name("declarator"), d.child_by_field_name("value")),
+                "init_declarator" => (child(d, "declarator"), child(d, "value")),
                 "gnu_asm_expression" => continue,
                 _ => (Some(d), None),
             };
