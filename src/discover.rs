@@ -31,7 +31,7 @@ pub static NOT_KERNEL: &[&str] = &["Documentation", "scripts", "tools"];
 
 /// Bytes of hits that searches leave in the cache. The files that pin pages have 23 MB in v6.12; a search for a common
 /// word must not keep half of the tree.
-const KEEP: usize = 64 << 20;
+const KEEP: usize = 32 << 20;
 
 /// Files that a thread takes at a time.
 const BATCH: usize = 32;

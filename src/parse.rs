@@ -46,7 +46,8 @@ fn child<'t>(node: Node<'t>, field: &str) -> Option<Node<'t>> {
     let fields = FIELDS.get_or_init(|| {
         let language: tree_sitter::Language = tree_sitter_c::LANGUAGE.into();
         let ids = 1..=language.field_count() as u16;
-        ids.filter_map(|id| language.field_name_for_id(id).map(|name| (name.into(), id))).collect::<FxHashMap<Box<str>, u16>>()
+        ids.filter_map(|id| language.field_name_for_id(id).map(|name| (name.into(), id)))
+            .collect::<FxHashMap<Box<str>, u16>>()
     });
     node.child_by_field_id(*fields.get(field)?)
 }

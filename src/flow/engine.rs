@@ -100,16 +100,14 @@ pub fn analyse(index: &Index, seeds: &[FileId]) -> Custody {
         members: FxHashMap::default(),
     };
     rayon::join(|| e.seed(seeds), || index.turn());
-    let mut g = e.graph();
+    let mut g = e.graph(Graph::default());
     for _ in 0..MAX_ROUNDS {
         let reached = e.reach(&g, MAX_SPREAD);
         let demands = e.demands(&g, &reached);
         if !e.satisfy(demands) {
             break;
         }
-        // The old one goes first: it shares the numbers of the places.
-        drop(std::mem::take(&mut g));
-        g = e.graph();
+        g = e.graph(g);
         if e.fns.len() > MAX_FUNCTIONS {
             break;
         }
@@ -206,22 +204,29 @@ impl Engine<'_> {
         true
     }
 
-    fn graph(&mut self) -> Graph {
+    fn graph(&mut self, mut old: Graph) -> Graph {
+        old.forget_places();
         let places = Arc::make_mut(&mut self.places);
         for (i, facts) in self.facts.iter().enumerate().skip(self.wirings.len()) {
-            self.wirings.push(Wiring::new(FnId(i as u32), facts, places));
+            let items = self.index.items(self.fns[i].file);
+            let here = |name: &str| items.as_ref().and_then(|items| items.function(name));
+            self.wirings.push(Wiring::new(FnId(i as u32), facts, places, &here));
         }
         let this = &*self;
         let calls = |i: usize| {
             let calls = this.wirings[i].links.iter().filter_map(|l| match l {
-                Link::Call { callee, member, .. } => Some((callee, member)),
+                Link::Call { callee, member, here, .. } => Some((callee, member, *here)),
                 Link::Edge { .. } => None,
             });
-            calls.map(|(callee, member)| this.targets(FnId(i as u32), callee.as_ref(), member.as_ref())).collect()
+            let targets = |(callee, member, here): (&Option<Name>, &Option<_>, _)| match callee {
+                Some(name) => this.named(this.fns[i].file, name, || here).into_iter().collect(),
+                None => this.targets(FnId(i as u32), None, member.as_ref()),
+            };
+            calls.map(targets).collect()
         };
         let targets: Vec<Vec<Vec<FnId>>> = (0..self.wirings.len()).into_par_iter().map(calls).collect();
         let files: Vec<FileId> = self.fns.iter().map(|f| f.file).collect();
-        Graph::build(self.places.clone(), &self.wirings, &targets, &files)
+        Graph::build(old, self.places.clone(), &self.wirings, &targets, &files)
     }
 
     /// The loaded functions that a call in function `f` reaches, by name or through a member.
@@ -245,12 +250,14 @@ impl Engine<'_> {
     /// The loaded function that a call of `name` in function `f` reaches.
     pub fn target(&self, f: FnId, name: &Name) -> Option<FnId> {
         let file = self.fns[f.0 as usize].file;
+        self.named(file, name, || self.index.items(file)?.function(name))
+    }
+
+    /// The loaded function that `name` means in a file; `here` gives the file's own function of that name.
+    fn named(&self, file: FileId, name: &Name, here: impl FnOnce() -> Option<u32>) -> Option<FnId> {
         let r = match self.targets.get(&(file, name.clone())) {
             Some(r) => (*r)?,
-            None => {
-                let i = self.index.items(file)?.function(name)?;
-                FnRef { file, item: i }
-            }
+            None => FnRef { file, item: here()? },
         };
         self.ids.get(&r).copied()
     }

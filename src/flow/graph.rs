@@ -153,11 +153,21 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Builds the graph of all functions. `targets` has, by function, the loaded functions that each of its
+    /// Builds the graph of all functions; `old` gives its memory. `targets` has, by function, the loaded functions that each of its
     /// calls reaches, in their order; `files` tells where the functions lie.
-    pub fn build(places: Arc<Places>, functions: &[Wiring], targets: &[Vec<Vec<FnId>>], files: &[FileId]) -> Graph {
+    pub fn build(
+        old: Graph,
+        places: Arc<Places>,
+        functions: &[Wiring],
+        targets: &[Vec<Vec<FnId>>],
+        files: &[FileId],
+    ) -> Graph {
         let nodes = 2 * places.list().len();
-        let mut g = Graph { places, out: vec![Vec::new(); nodes], inc: vec![Vec::new(); nodes] };
+        let mut g = Graph { places, ..old };
+        for edges in [&mut g.out, &mut g.inc] {
+            edges.iter_mut().for_each(Vec::clear);
+            edges.resize_with(nodes, Vec::new);
+        }
         for i in 0..nodes as u32 / 2 {
             let of = g.places.list()[i as usize].function().unwrap_or(FnId(0));
             g.edge(store(i), read(i), Via::Copy, (of, Span::default()));
@@ -181,6 +191,11 @@ impl Graph {
         g.untyped_fields(functions, files);
         g.summaries(functions);
         g
+    }
+
+    /// Lets go of the numbers of the places, which are about to change.
+    pub fn forget_places(&mut self) {
+        self.places = Arc::default();
     }
 
     fn call(&mut self, at: (FnId, Span), args: &[Passed], result: u32, target: &Wiring) {

@@ -195,6 +195,9 @@ fn collect_sites(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>]) -> Vec<
             continue;
         }
         let file = e.fns[i].file;
+        if func.damage.is_empty() && !f.facts.iter().any(|f| matches!(f, Fact::Pin { .. })) {
+            continue;
+        }
         // The file that defines the API: its helpers pin on behalf of whoever calls it.
         let implements = e.index.items(file).is_some_and(|it| {
             it.items.iter().any(|x| {

@@ -65,6 +65,8 @@ pub enum Link {
     Call {
         /// The name.
         callee: Option<Name>,
+        /// The function of that name in the same file.
+        here: Option<u32>,
         /// Struct and name of the member.
         member: Option<(Name, Name)>,
         /// The call.
@@ -118,8 +120,8 @@ pub struct Wiring {
 }
 
 impl Wiring {
-    /// Numbers the places of a function.
-    pub fn new(id: FnId, facts: &Facts, places: &mut Places) -> Self {
+    /// Numbers the places of a function; `here` finds the functions of its file.
+    pub fn new(id: FnId, facts: &Facts, places: &mut Places, here: &dyn Fn(&str) -> Option<u32>) -> Self {
         let mut w = Self {
             entries: Vec::new(),
             ret: places.number(&Place::Ret(id)),
@@ -144,12 +146,12 @@ impl Wiring {
                     w.fields.push(n);
                 }
             });
-            w.link(fact, places);
+            w.link(fact, places, here);
         }
         w
     }
 
-    fn link(&mut self, fact: &Fact, places: &mut Places) {
+    fn link(&mut self, fact: &Fact, places: &mut Places, here: &dyn Fn(&str) -> Option<u32>) {
         let mut edge = |from, to, turn, at| self.links.push(Link::Edge { from, to, turn, at });
         match fact {
             Fact::Copy { to, from, at } => {
@@ -180,6 +182,7 @@ impl Wiring {
                 };
                 self.links.push(Link::Call {
                     callee: callee.clone(),
+                    here: callee.as_ref().and_then(|name| here(name)),
                     member: member.clone(),
                     at: *call,
                     args: args.iter().map(|a| passed(a, places)).collect(),

@@ -70,6 +70,8 @@ pub struct Machine<'t> {
     pub plain: bool,
     /// Nothing but references can differ so far: pages are plain and distinct.
     pub additive: bool,
+    /// The last exploration ended at a limit.
+    pub exhausted: bool,
     /// A run looked at a page, compared two, or dirtied one.
     pub observed: bool,
     /// The changed code asks for flags of pages: the second page may be odd as well.
@@ -166,6 +168,7 @@ impl<'t> Machine<'t> {
             trusting: false,
             plain: false,
             additive: false,
+            exhausted: false,
             observed: false,
             asks: false,
             steps: 0,

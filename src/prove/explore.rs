@@ -70,6 +70,7 @@ fn explore_pages(
     look_on: u64,
     start: &mut dyn FnMut(&mut Machine<'_>) -> Result<(), Stop>,
 ) -> Found {
+    m.exhausted = false;
     let mut prefix = Some(Vec::new());
     let mut best: Option<Box<Diff>> = None;
     // Where narrow starts show much, a wider one mostly decides.
@@ -88,6 +89,7 @@ fn explore_pages(
             if best.is_some() {
                 break;
             }
+            m.exhausted = true;
             let file = m.regions.first().map_or(FileId(0), |r| r.file);
             let construct = match m.spent > budget.all_steps {
                 true => format!("more than {} operations", budget.all_steps),
@@ -307,14 +309,21 @@ pub fn prove_function(m: &mut Machine<'_>, number: usize, runs: &mut u64) -> Fou
     let mut difference = None;
     let mut stop = None;
     let mut referenced = true;
-    // The references alone, which is the first entry with plain pages, were already too much.
-    let mut too_long = false;
+    // From an arbitrary state more statements make more runs. And the references alone, which is the first entry with
+    // plain pages, may already have been too much.
+    let (mut crowded, mut too_long) = (false, false);
     for tier in tiers {
-        if !referenced && matches!(tier, Tier::Local(_)) || too_long && matches!(tier, Tier::Entry(0)) {
+        let skip = match tier {
+            Tier::Local(_) => !referenced || crowded,
+            Tier::Entry(0) => too_long,
+            _ => false,
+        };
+        if skip {
             continue;
         }
         let mut tier = tier;
         let mut found = run(m, tier, 0);
+        crowded |= m.exhausted && matches!(tier, Tier::Local(_));
         if own && matches!((tier, &found), (Tier::Local(_), Some(Found::Fine))) {
             tier = Tier::References;
             found = run(m, tier, 0);
