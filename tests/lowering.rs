@@ -2,7 +2,7 @@
 
 use gupconv::ast::{Base, BinOp, CType, Designator, Expr, ExprKind, Function, Stmt, StmtKind, UnOp};
 use gupconv::parse::{function_from_source, structure_from_source};
-use gupconv::split::{As, ItemKind, mentions, split};
+use gupconv::split::{As, ItemKind, mentions, split, split_header};
 
 fn ty(t: &CType) -> String {
     let base = match &t.base {
@@ -430,4 +430,17 @@ fn words_of_a_body() {
         true
     });
     assert_eq!(first, 1, "it stops when told to");
+}
+
+#[test]
+fn of_a_header_only_what_answers_questions_is_kept() {
+    let text = b"#ifndef X_H\n#include <linux/mm.h>\n#define REG_A 0x10\n#define REG_B (REG_A + 4)\n#define NOTHING\n\
+        #define to_x(p) container_of(p, struct x, y)\n#define get_x __get_x\nstruct x { int y; };\n\
+        static inline int f(void)\n{\n\treturn REG_A;\n}\nint g(struct x *x);\n#endif\n";
+    let names = |items: Vec<gupconv::split::Item>| -> Vec<String> { items.iter().map(|i| i.name.to_string()).collect() };
+    let kept = ["to_x", "get_x", "x", "f", "g"];
+    assert_eq!(names(split_header(text)), kept);
+    let all = names(split(text));
+    assert_eq!(all.iter().filter(|n| kept.contains(&n.as_str())).count(), kept.len());
+    assert_eq!(all.len(), kept.len() + 6, "{all:?}");
 }

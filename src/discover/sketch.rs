@@ -1,18 +1,19 @@
 //! A sketch of each file with code: enough to tell that a word does *not* occur in it, without reading it again.
 //!
-//! Names of the kernel have underscores. Of each underscore the two bytes before it and the three behind set one bit,
-//! chosen by a hash; a word whose own underscores do not all have their bits set is not in the file. A word without an
-//! underscore of that kind (`pages`) may be in any file. It is a filter: what it lets pass is searched as before.
+//! Names of the kernel have underscores. The two bytes before an underscore and the three behind it set three bits of
+//! one word of the sketch, which a hash chooses; a name whose own underscores do not all have theirs set is not in the
+//! file. A name without an underscore of that kind (`pages`) may be in any file. It is a filter: what it lets pass is
+//! searched as before.
 //!
-//! Numbers of v6.12, one core: 0.2 s for the 42 000 files with code; afterwards 9 of 10 files that searches of the
-//! whole tree would read are passed over. A sketch of all words costs as much as it saves: finding words takes a step a
-//! byte, finding underscores a step every eight.
+//! Numbers of v6.12: 0.35 s of one core for 754 MB in 47 000 files with code, 16 MB of memory. The two searches of the
+//! whole tree read 7500 and 1100 of these files afterwards, and there are 0.8 s less in the system. A sketch of all words
+//! costs as much as it saves: finding words takes a step a byte.
 
 /// Bytes before and behind an underscore.
 const BEFORE: usize = 2;
 const BEHIND: usize = 3;
 /// Bytes of text a bit of its sketch.
-const BYTES_A_BIT: usize = 5;
+const BYTES_A_BIT: usize = 6;
 
 /// Sketches of some files.
 #[derive(Debug, Default)]

@@ -122,7 +122,7 @@ impl Index {
         });
         let candidates: Vec<ItemRef> = lock(&self.in_headers).get(name).map(|n| n.iter().collect()).unwrap_or_default();
         // The header that the search of the includes would meet first.
-        let mut best: Option<(u32, FileId, u32)> = None;
+        let mut best: Option<(u16, FileId, u32)> = None;
         for (header, i) in candidates {
             let Some(rank) = closure.rank(header) else { continue };
             if best.is_some_and(|(r, _, k)| (r, k) <= (rank, i)) {
@@ -140,7 +140,7 @@ impl Index {
         if let Some(c) = lock(&self.closures).get(&file) {
             return c.clone();
         }
-        let mut rank: FxHashMap<FileId, u32> = FxHashMap::default();
+        let mut rank: FxHashMap<FileId, u16> = FxHashMap::default();
         rank.insert(file, 0);
         let mut queue = std::collections::VecDeque::from([file]);
         while let Some(f) = queue.pop_front() {
@@ -148,16 +148,18 @@ impl Index {
                 break;
             }
             for &h in self.includes(f) {
-                let next = rank.len() as u32;
+                let next = rank.len().min(usize::from(u16::MAX)) as u16;
                 if let std::collections::hash_map::Entry::Vacant(slot) = rank.entry(h) {
                     slot.insert(next);
                     queue.push_back(h);
                 }
             }
         }
-        let mut ranks: Box<[(FileId, u32)]> = rank.into_iter().collect();
+        let mut ranks: Vec<(FileId, u16)> = rank.into_iter().collect();
         ranks.sort_unstable();
-        let closure = Arc::new(Closure { ranks, split: OnceLock::new() });
+        let (headers, ranks): (Vec<FileId>, Vec<u16>) = ranks.into_iter().unzip();
+        let closure = Closure { headers: headers.into(), ranks: ranks.into(), split: OnceLock::new() };
+        let closure = Arc::new(closure);
         lock(&self.closures).entry(file).or_insert(closure).clone()
     }
 

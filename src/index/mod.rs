@@ -119,31 +119,34 @@ type ItemRef = (FileId, u32);
 
 /// What a file includes, directly or not.
 struct Closure {
-    /// Headers, ascending, with their place in the order of the search. A run has some thousand of these lists with up
-    /// to 1500 entries.
-    ranks: Box<[(FileId, u32)]>,
+    /// Headers, ascending. A run has some thousand of these lists with up to 1500 entries.
+    headers: Box<[FileId]>,
+    /// The place of each in the order of the search.
+    ranks: Box<[u16]>,
     /// All of them are split.
     split: OnceLock<()>,
 }
 
 impl Closure {
     fn headers(&self) -> impl Iterator<Item = FileId> {
-        self.ranks.iter().map(|r| r.0)
+        self.headers.iter().copied()
     }
-    fn rank(&self, header: FileId) -> Option<u32> {
-        self.ranks.binary_search_by_key(&header, |r| r.0).ok().map(|i| self.ranks[i].1)
+    fn rank(&self, header: FileId) -> Option<u16> {
+        self.headers.binary_search(&header).ok().map(|i| self.ranks[i])
     }
 }
 
 /// Items of one name. Most names have one, which needs no memory of its own.
 struct Namesakes {
     first: ItemRef,
-    others: Vec<ItemRef>,
+    /// Boxed, because there are hundred thousand names and few of these.
+    #[allow(clippy::box_collection)]
+    others: Option<Box<Vec<ItemRef>>>,
 }
 
 impl Namesakes {
     fn iter(&self) -> impl Iterator<Item = ItemRef> {
-        std::iter::once(self.first).chain(self.others.iter().copied())
+        std::iter::once(self.first).chain(self.others.iter().flat_map(|o| o.iter().copied()))
     }
 }
 
@@ -215,9 +218,9 @@ impl Index {
                     let this = (file, i as u32);
                     match names.entry(item.name.clone()) {
                         Entry::Vacant(e) => {
-                            e.insert(Namesakes { first: this, others: Vec::new() });
+                            e.insert(Namesakes { first: this, others: None });
                         }
-                        Entry::Occupied(mut e) => e.get_mut().others.push(this),
+                        Entry::Occupied(mut e) => e.get_mut().others.get_or_insert_default().push(this),
                     }
                 }
             }
