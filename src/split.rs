@@ -328,7 +328,7 @@ impl<'a> Splitter<'a> {
         let close = self.head.iter().rposition(|t| t.is(b'}')).filter(|_| self.body.is_some());
         let Some(close) = close else { return };
         let rest = &self.head[close + 1..];
-        if !candidates(self.text, rest).is_empty() && !self.head.iter().any(|t| t.is(b'=')) {
+        if first_candidate(self.text, rest).is_some() && !self.head.iter().any(|t| t.is(b'=')) {
             let rest = self.head.split_off(close + 1);
             let end = self.head.last().map_or(0, |t| t.span.end as usize);
             self.finish(end);

@@ -437,7 +437,8 @@ fn of_a_header_only_what_answers_questions_is_kept() {
     let text = b"#ifndef X_H\n#include <linux/mm.h>\n#define REG_A 0x10\n#define REG_B (REG_A + 4)\n#define NOTHING\n\
         #define to_x(p) container_of(p, struct x, y)\n#define get_x __get_x\nstruct x { int y; };\n\
         static inline int f(void)\n{\n\treturn REG_A;\n}\nint g(struct x *x);\n#endif\n";
-    let names = |items: Vec<gupconv::split::Item>| -> Vec<String> { items.iter().map(|i| i.name.to_string()).collect() };
+    let names =
+        |items: Vec<gupconv::split::Item>| -> Vec<String> { items.iter().map(|i| i.name.to_string()).collect() };
     let kept = ["to_x", "get_x", "x", "f", "g"];
     assert_eq!(names(split_header(text)), kept);
     let all = names(split(text));

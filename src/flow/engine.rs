@@ -112,31 +112,6 @@ pub fn analyse(index: &Index, seeds: &[FileId]) -> Custody {
             break;
         }
     }
-    {
-        let r = e.reach(&g, MAX_SPREAD);
-        let mut used = vec![false; e.fns.len()];
-        for reached in [&r.forward, &r.backward, &r.every] {
-            for &n in reached.order.iter().chain(&reached.numbers) {
-                if let Some(f) = g.place(n).function() {
-                    used[f.0 as usize] = true;
-                }
-            }
-        }
-        let size = |b: bool| {
-            (0..e.fns.len())
-                .filter(|i| used[*i] == b)
-                .map(|i| index.items(e.fns[i].file).unwrap().items[e.fns[i].item as usize].span)
-                .map(|s| (s.end - s.start) as usize)
-                .sum::<usize>()
-        };
-        eprintln!(
-            "USED {} of {}; bytes used {} unused {}",
-            used.iter().filter(|u| **u).count(),
-            used.len(),
-            size(true),
-            size(false)
-        );
-    }
     e.leave_the_rest(&g);
     super::trace::build(&e, &g)
 }
