@@ -4,6 +4,10 @@
 //! tokens and on the shape of declarations alone; it deliberately knows nothing of what is inside a body and expands
 //! no macro. Of `#if` branches that do not balance, the first one gives the braces; `#if 0` is passed over.
 
+mod mentions;
+
+pub use mentions::{As, mentions};
+
 use crate::lex::{self, TokKind, Token};
 use crate::source::{Name, Span};
 use crate::words::{self, is_type_word, takes_arguments};
@@ -102,42 +106,6 @@ fn is_constant(text: &[u8], name: Span, end: u32) -> bool {
         return false;
     }
     rest.trim_ascii_start().first().is_none_or(|b| b.is_ascii_digit() || matches!(b, b'(' | b'"' | b'-' | b'/'))
-}
-
-/// How a body names a word.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum As {
-    /// In any way.
-    Word,
-    /// With a `(` behind it.
-    Call,
-    /// Behind `->` or `.`.
-    Field,
-}
-
-/// Calls `f` for each word of the bytes of `span` that stands there in the given way, with its offset in `text`, until
-/// it says that it has seen enough. Preprocessor lines, comments and strings do not count.
-pub fn mentions(text: &[u8], span: Span, how: As, f: &mut dyn FnMut(&[u8], u32) -> bool) {
-    let body = span.of(text);
-    let mut tokens = lex::code(body).filter(|t| t.kind != TokKind::Preproc).peekable();
-    let (mut prev, mut prev2): (Option<Token>, Option<Token>) = (None, None);
-    while let Some(t) = tokens.next() {
-        let word = t.word(body);
-        let fits = !word.is_empty()
-            && match how {
-                As::Word => true,
-                As::Call => tokens.peek().is_some_and(|n| n.is(b'(')),
-                As::Field => {
-                    prev.is_some_and(|p| p.is(b'.'))
-                        || prev.is_some_and(|p| p.is(b'>')) && prev2.is_some_and(|p| p.is(b'-'))
-                }
-            };
-        if fits && f(word, span.start + t.span.start) {
-            return;
-        }
-        prev2 = prev;
-        prev = Some(t);
-    }
 }
 
 /// A `#if` that is open.

@@ -153,8 +153,8 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Builds the graph of all functions; `old` gives its memory. `targets` has, by function, the loaded functions that each of its
-    /// calls reaches, in their order; `files` tells where the functions lie.
+    /// Builds the graph of all functions; `old` gives its memory. `targets` has, by function, the loaded functions that
+    /// each of its calls reaches, in their order; `files` tells where the functions lie.
     pub fn build(
         old: Graph,
         places: Arc<Places>,
