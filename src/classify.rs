@@ -111,6 +111,18 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, entri
             return say(Verdict::Leave, Reason::NoPages, s);
         }
         AcquireKind::Follow => {
+            let data = |u: &&Use| {
+                matches!(u.kind, UseKind::Read | UseKind::Write | UseKind::Map | UseKind::Io | UseKind::Address)
+            };
+            if let Some(u) = t.uses.iter().find(data) {
+                let how =
+                    if u.kind == UseKind::Address { "makes an address or a number of it" } else { "gets the data" };
+                let s = format!(
+                    "{}() takes a plain reference and has no form that pins; {}() then {how}.",
+                    site.api, u.callee
+                );
+                return say(Verdict::Leave, Reason::ShortRead, s);
+            }
             let s = format!("{}() takes a plain reference to look at struct page.", site.api);
             return (Verdict::Leave, Reason::StructPageOnly, s, 4, "follow_page() is for struct page users".into());
         }

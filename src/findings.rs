@@ -35,7 +35,7 @@ pub fn of(program: &dyn Program, c: &Custody, t: &PinTrace) -> Vec<String> {
         if t.releases.iter().any(|r| c.asleep.contains(r)) {
             found.insert("GUP008");
         }
-        if defects::leaks_short_pin(program, site) || leak(program, c, t).is_some() {
+        if leak::short_pin(program, site) || leak(program, c, t).is_some() {
             found.insert("GUP009");
         }
         if defects::negative_count(program, c, t, site) {

@@ -24,8 +24,8 @@ it.
         "pages go to a function that was not found",
         "\
 The pages, or what holds them, are an argument of a function whose
-definition is not in the tree, or of a macro that was not followed. It may
-keep the pages, release them, or only look at them.
+definition was not found, or of a macro that was not followed. It may keep
+the pages, release them, or only look at them.
 
 What you can do: find the definition and see whether it releases or stores
 them.
@@ -59,8 +59,9 @@ What you can do: search for the readers of that place.
         "\
 The page was turned into a kernel address, a page frame number or a bus
 address, and it is released by way of that number: put_page(pfn_to_page(x)),
-or by a call that takes an address. The way back to the page is not
-followed.
+or by a call that takes an address. Where a release stands at this place, the
+way was followed to it; nothing is rewritten by way of a number. Otherwise the
+way back to the page is not followed.
 
 What you can do: search for pfn_to_page() and virt_to_page() of that value.
 ",

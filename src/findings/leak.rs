@@ -1,7 +1,11 @@
 //! Pages that an error path of the code as it is leaves behind: "a path without release".
 //!
-//! Two forms are told, each with all of its parts to be seen in one function; whatever is not understood is no finding.
+//! Three forms are told, each with all of its parts to be seen in one function; whatever is not understood is no finding.
 //! The path is not run: it says nothing of releases that the trace does not know.
+
+mod short;
+
+pub use short::short_pin;
 
 use crate::ast::{BinOp, Expr, ExprKind, Function, Stmt, StmtKind, UnOp};
 use crate::kernel::Api;

@@ -6,6 +6,7 @@
 mod calls;
 mod eval;
 mod extract;
+mod slice;
 mod slots;
 mod types;
 

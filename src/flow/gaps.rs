@@ -212,8 +212,11 @@ pub(super) fn numbers_come_back(e: &Engine, g: &Graph, reached: &[usize], r: &Re
         for (i, item) in items.items.iter().enumerate() {
             let makes = || items.calls_any(i as u32, &|n| api.is_page_of_address(n));
             let drops = || items.calls_any(i as u32, &|n| api.release(n).is_some_and(|r| !r.other && !r.wrapper));
+            // Whoever takes a reference of his own to such a page drops that one.
+            let own = || items.calls_any(i as u32, &|n| api.is_extra_reference(n));
             if item.kind == ItemKind::Function
                 && makes()
+                && !own()
                 && drops()
                 && !known.iter().any(|l| l.file == file && item.span.contains(l.span))
             {

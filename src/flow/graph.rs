@@ -125,6 +125,8 @@ const NODE: Node = AS_BEHIND - 1;
 struct Extent<'a> {
     /// Phase of the start.
     start: u8,
+    /// The start is a number of the pages.
+    number: bool,
     /// Stay in the function and its callees: what goes through the heap is found anyway.
     inside: bool,
     /// Nodes looked at, at most.
@@ -138,7 +140,7 @@ struct Extent<'a> {
 }
 
 const EVERYWHERE: Extent =
-    Extent { start: FREE, inside: false, most: usize::MAX, closed: None, early: None, without: None };
+    Extent { start: FREE, number: false, inside: false, most: usize::MAX, closed: None, early: None, without: None };
 
 /// The graph.
 ///
@@ -281,8 +283,11 @@ impl Graph {
         // One table for all walks, cleaned after each: a new one a walk costs more than the walk.
         let mut phase = vec![0; self.out.len()];
         let within = Extent { start: BOUND, inside: true, most: 400, ..EVERYWHERE };
+        // Functions in which a number becomes a page, by themselves or by a callee.
+        let makes = |l: &Link| matches!(l, Link::Edge { turn: Turn::Page, .. });
+        let mut pages: Vec<bool> = functions.iter().map(|f| f.links.iter().any(makes)).collect();
         // Last loaded first: mostly callees before their callers, so that what a callee hands on is known.
-        for f in functions.iter().rev() {
+        for (i, f) in functions.iter().enumerate().rev() {
             let mut add = Vec::new();
             // What a caller can find again: the result, and what is stored through a parameter.
             let mut exits: Vec<Node> = vec![read(f.ret)];
@@ -296,28 +301,39 @@ impl Graph {
                 if !self.inc[entry as usize].iter().any(|e| e.via == Via::In) {
                     continue;
                 }
-                let mut r = self.walk(std::mem::take(&mut phase), &[entry], true, within);
-                for &exit in exits.iter().filter(|n| r.has(**n) || r.has_number(**n)) {
-                    for c in self.inc[entry as usize].iter().filter(|e| e.via == Via::In) {
-                        for o in self.out[exit as usize].iter().filter(|o| o.via == Via::Out && o.at == c.at) {
-                            if r.has(exit) {
-                                add.push((c.to, o.to, Turn::Keep, c.at));
-                            }
-                            if r.has_number(exit) {
-                                add.push((c.to, o.to, Turn::Number, c.at));
+                for number in [false, true].into_iter().take(if pages[i] { 2 } else { 1 }) {
+                    let within = Extent { number, ..within };
+                    let mut r = self.walk(std::mem::take(&mut phase), &[entry], true, within);
+                    let handed = |n: Node| match number {
+                        false => [r.has(n).then_some(Turn::Keep), r.has_number(n).then_some(Turn::Number)],
+                        true => [r.has(n).then_some(Turn::Page), None],
+                    };
+                    for &exit in &exits {
+                        for turn in handed(exit).into_iter().flatten() {
+                            for c in self.inc[entry as usize].iter().filter(|e| e.via == Via::In) {
+                                let outs = self.out[exit as usize].iter();
+                                let back = outs.filter(|o| o.via == Via::Out && o.at == c.at);
+                                add.extend(back.map(|o| (c.to, o.to, turn, c.at)));
                             }
                         }
                     }
+                    for n in r.order.iter().chain(&r.numbers) {
+                        r.phase[*n as usize] = 0;
+                    }
+                    phase = r.phase;
                 }
-                for n in r.order.iter().chain(&r.numbers) {
-                    r.phase[*n as usize] = 0;
-                }
-                phase = r.phase;
             }
             for (from, to, turn, at) in add {
                 match turn {
                     Turn::Keep => self.edge(from, to, Via::Copy, at),
-                    _ => self.turn(from, to, turn, at),
+                    _ => {
+                        if turn == Turn::Page
+                            && let Some(caller) = pages.get_mut(at.0.0 as usize)
+                        {
+                            *caller = true;
+                        }
+                        self.turn(from, to, turn, at);
+                    }
                 }
             }
         }
@@ -403,10 +419,15 @@ impl Graph {
         let mut queue = VecDeque::new();
         for &n in from {
             let phase = if self.is_heap(n) && !extent.inside { FREE } else { extent.start };
-            if r.phase[n as usize] & phase == 0 {
-                r.phase[n as usize] |= phase;
-                r.order.push(n);
-                queue.push_back((n, phase, false, false));
+            let shift = if extent.number { 2 } else { 0 };
+            if r.phase[n as usize] >> shift & phase == 0 {
+                r.phase[n as usize] |= phase << shift;
+                if extent.number {
+                    r.numbers.push(n)
+                } else {
+                    r.order.push(n)
+                }
+                queue.push_back((n, phase, extent.number, false));
             }
         }
         let (enter, leave) = if forward { (Via::In, Via::Out) } else { (Via::Out, Via::In) };

@@ -12,6 +12,7 @@ use super::engine::Engine;
 use super::graph::{Graph, Reached};
 use super::place::{OWN, Place, UNKNOWN_TAG};
 use super::release::{enclosing, plain};
+use super::steps::same;
 use crate::ast::{BinOp, Expr, ExprKind, Function, StmtKind, UnOp};
 use crate::index::{FnRef, Reach};
 use crate::program::Program;
@@ -83,7 +84,8 @@ pub(super) fn tests(e: &Engine, at: (FnRef, &Function, Span)) -> Vec<(Test, Stri
 /// Whether a pin of this function lies on every way to the release, and on every way from the origin to it: then the
 /// release drops what the pin stored, not what was there before.
 pub(super) fn overwritten(func: &Function, origin: Span, pins: &[Span], call: Span) -> bool {
-    if pins.is_empty() || !func.damage.is_empty() || !func.span.contains(origin) {
+    let whole = |pin: &Span| fills_what(func, *pin, origin);
+    if pins.is_empty() || !func.damage.is_empty() || !func.span.contains(origin) || !pins.iter().all(whole) {
         return false;
     }
     let cfg = Cfg::new(func);
@@ -104,6 +106,28 @@ pub(super) fn overwritten(func: &Function, origin: Span, pins: &[Span], call: Sp
     };
     let origins: Vec<u32> = (0..cfg.nodes.len() as u32).filter(|n| holds(*n, origin)).collect();
     !origins.is_empty() && !reaches(vec![0]) && !reaches(origins)
+}
+
+/// The pin fills the variable, or the array from its start, that the origin was stored in. (What went into a part of
+/// it by another name, or in front of an offset, stays.) Where nothing is stored by name, that is not asked.
+fn fills_what(func: &Function, pin: Span, origin: Span) -> bool {
+    let mut stored = None;
+    let mut args: &[Expr] = &[];
+    func.body.walk_exprs(&mut |e| match &e.kind {
+        ExprKind::Assign(_, to, from) if from.span.contains(origin) => stored = Some(&**to),
+        ExprKind::Call { .. } if e.span == pin => args = e.call().map_or(args, |(_, a)| a),
+        _ => {}
+    });
+    let Some(stored) = stored else { return true };
+    let array = match &stored.kind {
+        ExprKind::Index(a, _) | ExprKind::Unary(UnOp::Deref, a) => a,
+        _ => stored,
+    };
+    let is = |e: &Expr| same(e, stored) || same(e, array);
+    args.iter().any(|a| match &a.kind {
+        ExprKind::Unary(UnOp::AddrOf, inner) => is(inner),
+        _ => is(a),
+    })
 }
 
 /// What a node evaluates.

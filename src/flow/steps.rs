@@ -12,8 +12,21 @@ use crate::trace::{Holder, HolderKind, Release, Step};
 use std::sync::Arc;
 
 /// The way from the pin to one release.
-pub(super) fn steps(e: &Engine, g: &Graph, r: &Reached, end: Node, rel: &Release, out: &mut Vec<Step>) {
+pub(super) fn steps(
+    e: &Engine,
+    g: &Graph,
+    r: &Reached,
+    end: Node,
+    rel: &Release,
+    (pins, late): (FnId, &[Span]),
+    out: &mut Vec<Step>,
+) {
     for (from, to, (f, span)) in r.way(end).into_iter().rev() {
+        // Of several statements in the function of the pin that do the same, one that comes after it.
+        let after = |s: Span| late.iter().any(|l| l.contains(s));
+        let others = g.outgoing(from).iter().filter(|e| e.to == to && e.at.0 == f && after(e.at.1));
+        let later = others.map(|e| e.at.1).next().filter(|_| f == pins && !after(span));
+        let span = later.unwrap_or(span);
         if span == Span::default() {
             continue;
         }
@@ -82,7 +95,7 @@ pub(super) fn holder(e: &Engine, funcs: &[Option<Arc<Function>>], p: &Place) -> 
 
 /// `obj->page = page; get_page(page);`: the function by which the object gets a reference of its own to a page that the
 /// function was given.
-fn own_reference(func: &Function, store: Span) -> Option<Name> {
+pub(super) fn own_reference(func: &Function, store: Span) -> Option<Name> {
     let mut stored = None;
     let mut found = None;
     func.body.walk_exprs(&mut |e| match &e.kind {
@@ -107,11 +120,15 @@ fn own_reference(func: &Function, store: Span) -> Option<Name> {
     found
 }
 
-/// The same variable, or the same member of the same variable.
-fn same(a: &Expr, b: &Expr) -> bool {
+/// The same variable, member, number, or call with the same arguments.
+pub(super) fn same(a: &Expr, b: &Expr) -> bool {
     match (&a.kind, &b.kind) {
         (ExprKind::Ident(x), ExprKind::Ident(y)) => x == y,
+        (ExprKind::Int { value: x, .. }, ExprKind::Int { value: y, .. }) => x == y,
         (ExprKind::Field { base: x, name: n, .. }, ExprKind::Field { base: y, name: m, .. }) => n == m && same(x, y),
-        _ => false,
+        _ => match (a.call(), b.call()) {
+            (Some((f, x)), Some((g, y))) => f == g && x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y)),
+            _ => false,
+        },
     }
 }

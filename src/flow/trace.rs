@@ -393,13 +393,14 @@ fn trace(
         t.gaps.extend(damaged);
         return t;
     };
+    let late = funcs[s.fn_id.0 as usize].as_ref().map(|f| apart::after(f, s.what.call, &[])).unwrap_or_default();
     let mut by_number = Vec::new();
     for (i, rel) in releases.iter().enumerate() {
         if rel.pins.contains(&id) {
             t.releases.push(ReleaseId(i as u32));
             let from = drops.iter().find(|d| e.fns[d.fn_id.0 as usize].file == rel.at.file && d.call == rel.call);
             if let Some(n) = from.and_then(|d| d.nodes.iter().find(|n| r.has(**n))) {
-                steps(e, g, r, *n, rel, &mut t.steps);
+                steps(e, g, r, *n, rel, (s.fn_id, &late), &mut t.steps);
                 if r.by_number(*n) {
                     by_number.push(Gap { at: rel.at, code: GapCode::AddressOnly, detail: rel.function.to_string() });
                 }

@@ -7,6 +7,7 @@ use super::facts::{Fact, extract};
 use super::place::Place;
 use crate::index::FnRef;
 use crate::source::{FileId, Name};
+use crate::split::ItemKind;
 
 /// Calls within calls that are looked at; inline helpers of iterators need three.
 const MAX_DEPTH: u32 = 4;
@@ -27,15 +28,20 @@ pub(super) fn callee(e: &Engine, file: FileId, name: &Name) -> Callee {
     if name.starts_with("trace_") {
         return Callee::Looks;
     }
-    // Looked for in the whole tree, and not found.
-    if e.targets.contains_key(&(file, name.clone())) {
-        return Callee::Unknown;
-    }
-    match e.index.definition_near(file, name) {
+    match definition(e, file, name) {
         Some(f) if looks(e, f, 0) == Some(false) => Callee::Looks,
         Some(_) => Callee::TooFar,
         None => Callee::Unknown,
     }
+}
+
+/// The definition near the file, or near the header that declares it.
+fn definition(e: &Engine, file: FileId, name: &Name) -> Option<FnRef> {
+    let by_header = || {
+        let (header, _) = e.index.visible_item(file, name, &[ItemKind::Prototype])?;
+        e.index.definition_near(header, name).filter(|f| f.file != header)
+    };
+    e.index.definition_near(file, name).or_else(by_header)
 }
 
 /// Whether what the function gets is in its result; `None` if it goes elsewhere, or if that is not known.
@@ -59,7 +65,7 @@ fn looks(e: &Engine, f: FnRef, depth: u32) -> Option<bool> {
                 if !args.iter().any(|a| a.relevant && !a.places.is_empty()) {
                     continue;
                 }
-                looks(e, e.index.definition_near(f.file, callee.as_ref()?)?, depth + 1)?;
+                looks(e, definition(e, f.file, callee.as_ref()?)?, depth + 1)?;
             }
             Fact::Pin { .. } | Fact::Release { .. } | Fact::UnknownStore { .. } | Fact::Stored { .. } => return None,
             Fact::Handover { gap, .. } => {

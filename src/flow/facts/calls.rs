@@ -129,6 +129,14 @@ impl<'a> Extract<'a> {
             return args.iter().map(|a| self.eval(a, env)).fold(Value::none(), Value::join);
         }
         if self.api.is_extra_reference(&name) {
+            // `get_page(*pages++ = buf->page)`: what is stored has a reference of its own.
+            if let [Expr { kind: ExprKind::Assign(None, to, from), .. }] = args {
+                self.eval(from, env);
+                for into in self.eval(to, env).places {
+                    self.push(Fact::Origin { into, what: name.clone(), counted: true, at: span });
+                }
+                return Value::none();
+            }
             let of = args.iter().map(|a| self.eval(a, env)).fold(Value::none(), Value::join).places;
             if of.iter().all(|p| matches!(p, Place::Def(..))) {
                 self.extra.push(of.iter().cloned().collect());
@@ -265,6 +273,17 @@ impl<'a> Extract<'a> {
         }
         let result = Place::Call(self.f, span.start);
         let ty = callee.as_ref().and_then(|n| self.scope.returns(self.file, n));
+        // `take_and_clear(&obj->pages)`, a macro: what it gives may be what was there.
+        if let [Arg { places, .. }] = &out_args[..]
+            && let ExprKind::Unary(UnOp::AddrOf, held) = &args[0].kind
+            && callee.is_some()
+            && ty.is_none()
+            && self.is_container(&self.ty(held))
+        {
+            for from in places.clone() {
+                self.edge(result.clone(), from, span, false);
+            }
+        }
         self.push(Fact::Call { callee, member, call: span, args: out_args, result: result.clone() });
         // A result whose type can hold no page ends here.
         if ty.is_some_and(|t| !self.may_carry(&t)) { Value::none() } else { Value::one(result) }

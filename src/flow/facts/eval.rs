@@ -2,6 +2,7 @@
 
 use super::super::cfg::Elem;
 use super::super::place::{Place, UNKNOWN_TAG};
+use super::super::steps::own_reference;
 use super::Fact;
 use super::extract::{Env, Extract, Value, merge};
 use crate::ast::{Base, BinOp, CType, Expr, ExprKind, Stmt, StmtKind, UnOp};
@@ -225,6 +226,16 @@ impl<'a> Extract<'a> {
             let through = Some(callee.clone());
             self.push(Fact::UnknownStore { of: value.places.clone(), through, bytes: false, at });
         }
+        // `get_page(buf->page = page)`, or the two beside each other: what a pipe holds has a reference of its own.
+        let vessel = |p: &Place| matches!(p, Place::Field(tag, field) if self.api.vessel(tag, field).is_some());
+        if target.places.iter().any(vessel)
+            && let Some(api) = own_reference(self.func, at)
+        {
+            for into in target.places.iter().filter(|p| vessel(p)) {
+                self.push(Fact::Origin { into: into.clone(), what: api.clone(), counted: true, at });
+            }
+            return value;
+        }
         // `*out = array`: whoever gave `out` finds the array in it.
         let outward = alias && matches!(lhs.kind, ExprKind::Unary(UnOp::Deref, _) | ExprKind::Index(..));
         for t in &target.places {
@@ -238,12 +249,49 @@ impl<'a> Extract<'a> {
         value
     }
 
+    /// `page = pfn_to_page(pfn); if (!get_page_unless_zero(page))`: whoever left the number keeps his reference, and this
+    /// is another one. Only of a local that is set by nothing else.
+    fn takes_its_own(&self, made: Span) -> Option<Name> {
+        let mut page = None;
+        let mut set = 0;
+        self.func.body.walk(&mut |s| {
+            let StmtKind::Decl(vars) = &s.kind else { return };
+            page = vars.iter().find(|v| v.init.as_ref().is_some_and(|i| i.span == made)).map(|v| &v.name).or(page);
+        });
+        self.func.body.walk_exprs(&mut |e| {
+            if let ExprKind::Assign(None, to, from) = &e.kind
+                && from.span == made
+            {
+                page = to.ident().or(page);
+            }
+        });
+        let page = page?;
+        let mut own = None;
+        self.func.body.walk_exprs(&mut |e| match &e.kind {
+            ExprKind::Assign(_, to, _) if to.ident() == Some(page) => set += 1,
+            ExprKind::Call { .. } => {
+                if let Some((name, [arg])) = e.call()
+                    && self.api.is_extra_reference(name)
+                    && arg.ident() == Some(page)
+                {
+                    own = Some(name.clone());
+                }
+            }
+            _ => {}
+        });
+        own.filter(|_| set <= 1)
+    }
+
     /// The value of a call that makes a number of a page, or the page of a number.
     pub(super) fn number(&mut self, of: &[Place], callee: &str, page: bool, at: Span) -> Value {
         if !page {
             self.push(Fact::Address { of: of.to_vec(), callee: callee.into(), at });
         }
         let to = Place::Call(self.f, at.start);
+        if page && let Some(what) = self.takes_its_own(at) {
+            self.push(Fact::Origin { into: to.clone(), what, counted: true, at });
+            return Value::one(to);
+        }
         for from in of {
             self.push(Fact::Number { to: to.clone(), from: from.clone(), page, at });
         }

@@ -324,7 +324,7 @@ impl<'a> Extract<'a> {
         let to = self.variable(name);
         let Some(to) = to else { return };
         let lt = self.var_type(name);
-        if rhs.is_some_and(|r| self.is_laid_over(&lt, r)) {
+        if rhs.is_some_and(|r| self.is_laid_over(&lt, r) || self.is_tail(r)) {
             return;
         }
         let alias = self.is_container(&lt) || rhs.is_some_and(|r| self.is_container(&self.ty(r)));
