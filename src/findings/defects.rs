@@ -1,5 +1,5 @@
-//! Defects that the function of a pin shows by itself: a negative count that becomes a huge one, data that is written and
-//! never dirtied.
+//! Defects that the function of a pin shows by itself: a negative count that becomes a huge one, data that is written
+//! and never dirtied.
 //!
 //! Each is said only where nothing in the function speaks against it; what callers and callees do about it is not
 //! known, so whatever could help counts as help.

@@ -1,7 +1,7 @@
 //! Pages that an error path of the code as it is leaves behind: "a path without release".
 //!
-//! Three forms are told, each with all of its parts to be seen in one function; whatever is not understood is no finding.
-//! The path is not run: it says nothing of releases that the trace does not know.
+//! Three forms are told, each with all of its parts to be seen in one function; whatever is not understood is no
+//! finding. The path is not run: it says nothing of releases that the trace does not know.
 
 mod short;
 

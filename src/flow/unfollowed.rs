@@ -8,6 +8,7 @@ use super::place::Place;
 use crate::index::FnRef;
 use crate::source::{FileId, Name};
 use crate::split::ItemKind;
+use std::collections::BTreeSet;
 
 /// Calls within calls that are looked at; inline helpers of iterators need three.
 const MAX_DEPTH: u32 = 4;
@@ -35,13 +36,22 @@ pub(super) fn callee(e: &Engine, file: FileId, name: &Name) -> Callee {
     }
 }
 
-/// The definition near the file, or near the header that declares it.
+/// The definition near the file, near the header that declares it, or in a file of the traces.
 fn definition(e: &Engine, file: FileId, name: &Name) -> Option<FnRef> {
     let by_header = || {
         let (header, _) = e.index.visible_item(file, name, &[ItemKind::Prototype])?;
         e.index.definition_near(header, name).filter(|f| f.file != header)
     };
-    e.index.definition_near(file, name).or_else(by_header)
+    // Called in an inline function of a header: where its users are.
+    let loaded = || {
+        let files: BTreeSet<FileId> = e.fns.iter().map(|f| f.file).collect();
+        files.into_iter().find_map(|file| {
+            let items = e.index.items(file)?;
+            let item = items.function(name).filter(|i| !items.items[*i as usize].is_static)?;
+            Some(FnRef { file, item })
+        })
+    };
+    e.index.definition_near(file, name).or_else(by_header).or_else(loaded)
 }
 
 /// Whether what the function gets is in its result; `None` if it goes elsewhere, or if that is not known.

@@ -249,8 +249,8 @@ impl<'a> Extract<'a> {
         value
     }
 
-    /// `page = pfn_to_page(pfn); if (!get_page_unless_zero(page))`: whoever left the number keeps his reference, and this
-    /// is another one. Only of a local that is set by nothing else.
+    /// `page = pfn_to_page(pfn); if (!get_page_unless_zero(page))`: whoever left the number keeps his reference, and
+    /// this is another one. Only of a local that is set by nothing else.
     fn takes_its_own(&self, made: Span) -> Option<Name> {
         let mut page = None;
         let mut set = 0;
