@@ -9,6 +9,7 @@ use crate::config::DialectKind;
 use crate::edit::EditSet;
 use crate::entries::Entries;
 use crate::findings;
+use crate::fix::{Fix, Mended};
 use crate::kernel::Api;
 use crate::kernel::dialect::Dialect;
 use crate::lex::{self, TokKind};
@@ -16,7 +17,7 @@ use crate::parse::Parser;
 use crate::plan::{self, ObligationKind, Obstacle, Plan, Request, Target};
 use crate::program::Program;
 use crate::report::ProofRecord;
-use crate::report::build::Outcome;
+use crate::report::build::{Outcome, ProvedFix};
 use crate::source::{FileId, LineMap, Loc, Span};
 use crate::split::{self, ItemKind};
 use crate::trace::{Custody, PinSite, Reason, Release, ReleaseId, Verdict};
@@ -24,6 +25,7 @@ use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+mod mended;
 mod tracked;
 
 /// A function before and after a plan.
@@ -53,6 +55,18 @@ pub struct Question<'a> {
     pub plan: &'a Plan,
     /// Every function that it changes, ascending.
     pub changed: &'a [Changed],
+    /// The plan stands on these edits: `program`, `plan` and `changed` are of the tree with them, sites and releases
+    /// are where they lie on disk.
+    pub on: Option<&'a Mended<'a>>,
+    /// The plan is this fix alone: what is asked is whether it takes the defect away and changes nothing else.
+    pub fix: Option<&'a Fix>,
+}
+
+impl Question<'_> {
+    /// Where a place that lies on disk is in the tree of the question.
+    pub fn at(&self, at: Loc) -> Loc {
+        self.on.map_or(at, |m| m.at(at))
+    }
 }
 
 /// Who answers: the proof, or nobody. Asked from several threads.
@@ -66,6 +80,7 @@ pub fn unproved(_: &Question<'_>) -> ProofRecord {
         runs: 0,
         assumed: Vec::new(),
         counterexample: Some("no proof was made".into()),
+        defect: None,
     }
 }
 
@@ -99,7 +114,10 @@ pub fn decide(program: &dyn Program, dialect: &Dialect, custody: &Custody, prove
                 outcome.text = text.clone();
             }
             if let Some((plan, proof)) = &decision.plan {
-                outcome.edits = plan.edits.clone();
+                let fixed = decision.fixes.iter().flat_map(|f| &f.fix.edits);
+                outcome.edits = plan.edits.iter().chain(fixed).cloned().collect();
+                outcome.edits.sort();
+                outcome.fixes = decision.fixes.clone();
                 outcome.plan = Some(plan.clone());
                 outcome.proof = Some(proof.clone());
             }
@@ -114,11 +132,13 @@ struct Decision {
     /// Instead of the reason of the trace.
     why: Option<(Reason, String)>,
     plan: Option<(Plan, ProofRecord)>,
+    /// What the plan stands on.
+    fixes: Vec<ProvedFix>,
 }
 
 impl Decision {
     fn assist(reason: Reason, text: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Assist, why: Some((reason, text.into())), plan: None }
+        Self { verdict: Verdict::Assist, why: Some((reason, text.into())), plan: None, fixes: Vec::new() }
     }
 }
 
@@ -225,7 +245,12 @@ fn decide_group(
             };
             let known = lost(program, custody, group);
             plans.iter_mut().for_each(|p| p.cautions.extend(known.iter().chain(&proposals).cloned()));
-            choose(program, dialect, &sites, &releases, plans, prover)
+            let group = Group { program, dialect, sites: &sites, releases: &releases, prover };
+            let decision = choose(&group, plans.clone());
+            match decision.verdict {
+                Verdict::Convert => decision,
+                _ => mended::decide(&group, decision, plans),
+            }
         }
     }
 }
@@ -254,25 +279,37 @@ fn target(dialect: &Dialect) -> Target {
     }
 }
 
+/// Sites and releases that are decided together, and who proves.
+struct Group<'a> {
+    program: &'a dyn Program,
+    dialect: &'a Dialect,
+    sites: &'a [&'a PinSite],
+    releases: &'a [&'a Release],
+    prover: &'a Prover<'a>,
+}
+
+impl Group<'_> {
+    /// Asks for the proof of a plan, which is one of the tree as it lies on disk, or of one with edits.
+    fn ask(&self, plan: &Plan, on: Option<&Mended<'_>>, fix: Option<&Fix>) -> Result<ProofRecord, String> {
+        let program = on.map_or(self.program, |m| m as &dyn Program);
+        let changed = reparse(program, plan)?;
+        let (dialect, sites, releases) = (self.dialect, self.sites, self.releases);
+        Ok((self.prover)(&Question { program, dialect, sites, releases, plan, changed: &changed, on, fix }))
+    }
+}
+
+fn holds(proof: &ProofRecord) -> bool {
+    matches!(proof.outcome, "equal" | "refined")
+}
+
 /// The first plan whose proof holds. Else the one to show: one that could not be proved before one that is wrong. A
 /// plan without a proof is shown only when the code itself shows all its obligations.
-fn choose(
-    program: &dyn Program,
-    dialect: &Dialect,
-    sites: &[&PinSite],
-    releases: &[&Release],
-    plans: Vec<Plan>,
-    prover: &Prover<'_>,
-) -> Decision {
+fn choose(group: &Group<'_>, plans: Vec<Plan>) -> Decision {
     let mut open: Option<(Plan, ProofRecord)> = None;
     let mut wrong: Option<(Plan, ProofRecord)> = None;
     let mut hidden: Option<(Reason, String)> = None;
     let mut broken: Option<String> = None;
-    let ask = |plan: &Plan| {
-        let changed = reparse(program, plan)?;
-        Ok(prover(&Question { program, dialect, sites, releases, plan, changed: &changed }))
-    };
-    let holds = |proof: &ProofRecord| matches!(proof.outcome, "equal" | "refined");
+    let ask = |plan: &Plan| group.ask(plan, None, None);
     // The first plan mostly holds. Where it does not, the runs of all are many, and no thread shall be left with them.
     let mut plans = plans.into_iter();
     let first = plans.next().map(|plan| (ask(&plan), plan));
@@ -291,7 +328,8 @@ fn choose(
         match proof.outcome {
             _ if holds(&proof) => {
                 proof.assumed.extend(plan.cautions.iter().cloned());
-                return Decision { verdict: Verdict::Convert, why: None, plan: Some((plan, proof)) };
+                let (verdict, plan) = (Verdict::Convert, Some((plan, proof)));
+                return Decision { verdict, why: None, plan, fixes: Vec::new() };
             }
             "differs" => {
                 wrong.get_or_insert((plan, proof));
@@ -321,7 +359,7 @@ fn choose(
         }
         (None, None, None) => ((Reason::NoRule, broken.unwrap_or_else(|| "No rewrite is known.".into())), None),
     };
-    Decision { verdict: Verdict::Assist, why: Some(why), plan }
+    Decision { verdict: Verdict::Assist, why: Some(why), plan, fixes: Vec::new() }
 }
 
 /// Applies the plan and parses every function that it changes.

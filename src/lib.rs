@@ -17,6 +17,7 @@ pub mod entries;
 pub mod error;
 pub mod explain;
 pub mod findings;
+pub mod fix;
 pub mod flow;
 pub mod hazard;
 pub mod index;

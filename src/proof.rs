@@ -15,7 +15,51 @@ use std::collections::BTreeSet;
 pub fn answer(config: &Config, custody: &Custody, q: &Question<'_>) -> ProofRecord {
     let task = task(config, custody, q);
     let proof = prove::prove(&task);
-    record(q, &task, proof)
+    match q.fix {
+        None => record(q, &task, proof),
+        Some(fix) => fixed(q, &fix.variable, &task, proof),
+    }
+}
+
+/// What is said of a fix, given the proof that it changes nothing else: a negative result gets to a release in the old
+/// code, and to none in the new one.
+fn fixed(q: &Question<'_>, variable: &Name, task: &Task<'_>, proof: Proof) -> ProofRecord {
+    let (outcome, runs) = (proof.outcome, proof.runs);
+    let record = record(q, task, proof);
+    // What says more than the story of a difference: which of the two questions has which answer.
+    let refuse = |outcome: Outcome, why: String| ProofRecord {
+        outcome: outcome.code(),
+        counterexample: Some(why),
+        ..record.clone()
+    };
+    let Some(changed) = task.changed.first().filter(|_| task.changed.len() == 1) else {
+        return refuse(Outcome::Unsupported, "the fix changes more than one function".into());
+    };
+    match outcome {
+        Outcome::Equal => {}
+        Outcome::Unsupported => {
+            let why = record.counterexample.clone().unwrap_or_default();
+            return refuse(Outcome::Unsupported, format!("that it changes nothing else is not proved: {why}"));
+        }
+        _ => {
+            return refuse(Outcome::Differs, "that would change more than what happens after a failure".into());
+        }
+    }
+    let before = prove::negative(task, changed.file, &changed.before, variable);
+    let Some(defect) = before.defect else {
+        let why = "no run shows that a negative result gets to a release".to_string();
+        return refuse(Outcome::Differs, why);
+    };
+    let after = prove::negative(task, changed.file, &changed.after, variable);
+    match (after.defect, after.stopped) {
+        (Some(_), _) => refuse(Outcome::Differs, "a negative result gets to a release all the same".into()),
+        (None, Some(stop)) => {
+            let why = format!("not all that follows a failure could be run: {}", stop.construct);
+            refuse(Outcome::Unsupported, why)
+        }
+        (None, None) if after.failed == 0 => refuse(Outcome::Unsupported, "no run fails".to_string()),
+        (None, None) => ProofRecord { runs: runs + before.failed + after.failed, defect: Some(defect), ..record },
+    }
 }
 
 /// The question as the prover takes it.
@@ -33,11 +77,15 @@ pub fn task<'q>(config: &Config, custody: &Custody, q: &Question<'q>) -> Task<'q
     Task {
         program: q.program,
         functions: functions(custody, q),
-        acquires: q.sites.iter().map(|s| s.at).collect(),
-        releases: all_releases(custody, q),
-        contexts: q.releases.iter().map(|r| (r.at, r.context)).collect(),
+        acquires: q.sites.iter().map(|s| q.at(s.at)).collect(),
+        releases: all_releases(custody, q).into_iter().map(|at| q.at(at)).collect(),
+        contexts: q.releases.iter().map(|r| (q.at(r.at), r.context)).collect(),
         always_write: q.sites.iter().all(|s| s.writes == Writes::Always),
-        held_by: if q.dialect.kind == DialectKind::PinUserPages { HeldBy::GetToPin } else { HeldBy::Get },
+        held_by: match q.dialect.kind {
+            // A fix leaves the references as they are.
+            DialectKind::PinUserPages if q.fix.is_none() => HeldBy::GetToPin,
+            _ => HeldBy::Get,
+        },
         caps: q.dialect.capabilities(),
         api: Api::get(),
         policy: match config.dirty_policy {
@@ -80,7 +128,7 @@ fn functions(custody: &Custody, q: &Question<'_>) -> Vec<(FileId, Name)> {
             continue;
         }
         for l in &t.functions {
-            if let Some(f) = q.program.function_at(*l) {
+            if let Some(f) = q.program.function_at(q.at(*l)) {
                 add(l.file, f.name.clone());
             }
         }
@@ -103,5 +151,6 @@ pub fn record(q: &Question<'_>, task: &Task<'_>, p: Proof) -> ProofRecord {
         runs: p.runs,
         assumed: p.assumed,
         counterexample: if p.outcome == Outcome::Unsupported { stopped } else { p.counterexample },
+        defect: None,
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Field names and order are a contract (DESIGN: scripts depend on them). Printers read a [`Run`] and nothing else.
 
+use crate::prove::Defect;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -60,6 +61,8 @@ pub struct SiteRecord {
     pub proof: Option<ProofRecord>,
     /// Rule ids found on the trace.
     pub findings: Vec<String>,
+    /// Bugs that the rewrite needs fixed before it.
+    pub fixes: Vec<FixRecord>,
 }
 
 /// A release of a site.
@@ -120,6 +123,32 @@ pub struct ProofRecord {
     pub assumed: Vec<String>,
     /// The shortest counterexample, or the construct that stopped the proof.
     pub counterexample: Option<String>,
+    /// Of a fix: how the defect shows in the old code. No part of the records, which have it as a sentence.
+    #[serde(skip)]
+    pub defect: Option<Defect>,
+}
+
+/// A fix that stands before the rewrite.
+#[derive(Clone, Debug, Serialize)]
+pub struct FixRecord {
+    /// Path.
+    pub path: String,
+    /// Line of the declaration.
+    pub line: u32,
+    /// Function around it.
+    pub function: String,
+    /// Variable that is declared anew.
+    pub variable: String,
+    /// Its type before.
+    pub from: String,
+    /// Its type after.
+    pub to: &'static str,
+    /// What the old code does, one sentence.
+    pub defect: String,
+    /// Edits of the fix alone; those of the site hold them, too.
+    pub edits: Vec<EditRecord>,
+    /// That it takes the defect away and changes nothing else.
+    pub proof: ProofRecord,
 }
 
 /// A file that was compiled before and after, or could not be.

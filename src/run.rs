@@ -26,7 +26,7 @@ use crate::trace::Custody;
 use handed::Handed;
 use std::collections::BTreeMap;
 
-pub use handed::{FileEdits, FunctionChange, HandedPlan, Leading};
+pub use handed::{FileEdits, FunctionChange, HandedFix, HandedPlan, Leading};
 
 /// What a run found.
 #[derive(Clone, Debug)]

@@ -192,6 +192,85 @@ fn the_series_applies_and_is_the_conversion() {
     }
 }
 
+/// A driver that keeps the result of a pin in an unsigned variable, and tests it before it releases.
+const UNSIGNED: &str = "// SPDX-License-Identifier: GPL-2.0
+#include <linux/hw.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+
+int heron_run(unsigned long uaddr, unsigned long n, struct page **pages)
+{
+	unsigned long got, limit = 16;
+
+	if (n > limit)
+		return -EINVAL;
+	got = get_user_pages_fast(uaddr, n, FOLL_WRITE, pages);
+	if (got != n)
+		goto err;
+	hw_run(pages, n);
+	release_pages(pages, n);
+	return 0;
+err:
+	if (got > 0)
+		release_pages(pages, got);
+	return -EFAULT;
+}
+";
+
+#[test]
+fn a_bug_is_fixed_in_a_patch_of_its_own_before_the_conversion() {
+    let tree = Tree::checkout("mini-5.2");
+    let path = "drivers/misc/heron.c";
+    let steps = [
+        UNSIGNED.replace("unsigned long got, limit = 16", "long got, limit = 8"),
+        UNSIGNED.replace("limit = 16", "limit = 8"),
+        UNSIGNED.to_string(),
+    ];
+    for (text, subject) in steps.iter().zip(["misc: heron: new", "misc: heron: tidy", "misc: heron: more"]) {
+        fs::write(tree.path().join(path), text).expect("file");
+        tree.commit(subject);
+    }
+    let series = tree.series("out", &[]);
+    let mails = patches(&series);
+    let at = mails.iter().position(|(_, m)| subject(m).contains("keep the result")).expect("a fix");
+    let (fix, conversion) = (&mails[at].1, &mails[at + 1].1);
+    assert_eq!(subject(fix), "misc: heron: keep the result of get_user_pages_fast() in an int");
+    assert!(fix.contains("\n-\tunsigned long got, limit = 16;\n+\tunsigned long limit = 16;\n+\tint got;\n"), "{fix}");
+    assert!(
+        !fix.contains("put_user_pages(") && fix.contains("1 file changed, 2 insertions(+), 1 deletion(-)"),
+        "{fix}"
+    );
+    let said = flat(body(fix));
+    assert!(said.contains("so it passes `if (got > 0)`, and release_pages() is called with an error code"), "{said}");
+    assert!(conversion.contains("\n+\t\tput_user_pages(pages, got);\n"), "{conversion}");
+    assert!(!conversion.contains("int got"), "{conversion}");
+    // The newest commit that wrote one of the lines: the last one changed the declaration.
+    let newest = tree.git(&["log", "-1", "--format=%h", "--abbrev=12"]);
+    assert!(body(fix).contains(&format!("\nFixes: {newest} (\"misc: heron: more\")\n")), "{}", body(fix));
+    assert!(flat(&cover(&series)).contains("it fixes a bug that the conversion behind it needs fixed"));
+    let clone = applied(&tree, "out", "clone");
+    assert_eq!(git(&clone, &["rev-parse", "HEAD^{tree}"]), converted(&tree));
+}
+
+#[test]
+fn where_the_history_does_not_reach_a_fix_leaves_a_gap() {
+    let tree = Tree::of("mini-5.2");
+    fs::write(tree.path().join("drivers/misc/heron.c"), UNSIGNED).expect("file");
+    tree.git(&["init", "-q", "-b", "main", "."]);
+    tree.commit("Linux 0.1");
+    let series = tree.series("out", &[]);
+    let mails = patches(&series);
+    let fix = mails.iter().map(|(_, m)| m).find(|m| subject(m).contains("keep the result")).expect("a fix");
+    assert!(!body(fix).contains("Fixes:"), "{}", body(fix));
+    assert!(flat(fix).contains("[ To be filled in before sending: a Fixes: tag."), "{fix}");
+    // Without git, the same patches.
+    let plain = Tree::of("mini-5.2");
+    fs::write(plain.path().join("drivers/misc/heron.c"), UNSIGNED).expect("file");
+    let other = plain.series("out", &[]);
+    let names = |s: &BTreeMap<String, Vec<u8>>| patches(s).iter().map(|(_, m)| subject(m)).collect::<Vec<_>>();
+    assert_eq!(names(&other), names(&series));
+}
+
 #[test]
 fn every_patch_holds_whole_traces() {
     // After each patch, what is left to convert shrinks, and nothing that was converted comes back as half a trace.
@@ -357,7 +436,15 @@ fn killed_at_any_point_it_leaves_the_checkout_alone() {
     }
     assert!(killed >= 5, "only {killed} runs were killed");
     assert_eq!(tree.git(&["status", "--porcelain"]), "");
-    tree.series("out", &[]);
+    // The next run takes away what the killed ones have left, here and in the temporary folder.
+    let mut last = tree.command(&["-o", out.to_str().expect("UTF-8")]);
+    assert!(last.env("TMPDIR", tree.dir.path()).output().expect("the program runs").status.success());
+    let left: Vec<String> = fs::read_dir(tree.dir.path())
+        .expect("folder")
+        .map(|e| e.expect("entry").file_name().to_string_lossy().into_owned())
+        .filter(|n| n.contains("gupconv-series-"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]

@@ -3,12 +3,12 @@
 //! Distributions carry functions back: v6.1.192 leaves the zero page unpinned, v6.1 did not. So every property is
 //! looked up where it is decided (SEMANTICS 1.4). This module decides what may be emitted; it knows nothing of sites.
 
-use super::capabilities;
 use super::prototypes::Prototypes;
+use super::{Api, capabilities};
 use crate::config::DialectKind;
 use crate::error::UserError;
 use crate::model::Capabilities;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -97,6 +97,8 @@ pub struct Dialect {
     pub guarded: BTreeSet<String>,
     /// Functions of the family that skip a NULL entry where a run starts (`unpin_user_pages` since v6.12).
     pub null_skip: BTreeSet<String>,
+    /// What the acquiring functions return, as declared: `int`, `long`.
+    pub returns: BTreeMap<String, String>,
     /// What a reader of the report should know: declared without a body, both families, and the like.
     pub notes: Vec<String>,
     caps: Capabilities,
@@ -228,6 +230,11 @@ impl Dialect {
             available,
             guarded,
             null_skip,
+            returns: Api::get()
+                .acquire_names()
+                .iter()
+                .filter_map(|n| Some((n.clone(), headers.get(n)?.ret.clone())))
+                .collect(),
             notes,
         }
     }

@@ -106,6 +106,10 @@ fn print_site(s: &SiteRecord, columns: &Columns, style: &Style, out: &mut dyn Wr
         writeln!(out, "{lead}  {}  {}: {}", style.paint(Paint::Yellow, "    gap"), g.code, one_line(&g.detail))?;
     }
     note("why", &format!("{}: {}", s.reason_code, one_line(&s.reason)), style, out)?;
+    for f in &s.fixes {
+        let what = format!("line {} first: {} becomes {} {}. {}", f.line, f.variable, article(f.to), f.to, f.defect);
+        note("fix", &one_line(&what), style, out)?;
+    }
     if let Some(p) = &s.proof {
         let mut text = p.outcome.to_string();
         if !p.refinements.is_empty() {
@@ -134,6 +138,11 @@ fn print_site(s: &SiteRecord, columns: &Columns, style: &Style, out: &mut dyn Wr
         }
     }
     Ok(())
+}
+
+/// `an int`, `a long`
+fn article(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }
 
 /// Names the file when it is another one than that of the line before.

@@ -29,6 +29,7 @@ pub(crate) fn site(path: &str, line: u32, verdict: &'static str, code: &'static 
         gaps: Vec::new(),
         edits: Vec::new(),
         proof: None,
+        fixes: vec![],
         findings: Vec::new(),
     }
 }
@@ -62,6 +63,7 @@ pub(crate) fn run() -> Run {
         runs: 1234,
         assumed: Vec::new(),
         counterexample: None,
+        defect: None,
     });
     let mut assist = site("drivers/foo/a.c", 90, "assist", "gap");
     assist.gaps = vec![GapRecord {

@@ -7,6 +7,8 @@
 
 use super::code::Range;
 use crate::ast::{Function, Stmt, StmtKind};
+use crate::lex;
+use crate::source::Name;
 
 /// A changed range in both versions.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +31,9 @@ pub fn changed<'a>(before: Version<'a>, after: Version<'a>, widen: usize) -> Vec
     let mut found = Vec::new();
     let body = (std::slice::from_ref(&before.function.body), std::slice::from_ref(&after.function.body));
     if !same_types(before.function, after.function) {
-        found.push(vec![whole(body)]);
+        let mut chain = vec![whole(body)];
+        chain.extend(typed(before, after));
+        found.push(chain);
     } else {
         lists(before, after, body.0, body.1, &mut vec![whole(body)], &mut found);
     }
@@ -109,7 +113,7 @@ fn merge(pairs: Vec<Pair<'_>>) -> Vec<Pair<'_>> {
 pub fn hull<'a>(before: Version<'a>, after: Version<'a>) -> Option<Pair<'a>> {
     let body = (std::slice::from_ref(&before.function.body), std::slice::from_ref(&after.function.body));
     if !same_types(before.function, after.function) {
-        return Some(whole(body));
+        return typed(before, after).or(Some(whole(body)));
     }
     let mut found = Vec::new();
     lists(before, after, body.0, body.1, &mut vec![whole(body)], &mut found);
@@ -134,21 +138,54 @@ pub fn hull<'a>(before: Version<'a>, after: Version<'a>) -> Option<Pair<'a>> {
     Some(best)
 }
 
+/// Names of parameters and variables with their types.
+fn types(f: &Function) -> Vec<(Name, String)> {
+    let mut v: Vec<_> = f.params.iter().map(|p| (p.name.clone(), format!("{:?}", p.ty))).collect();
+    f.body.walk(&mut |s| {
+        if let StmtKind::Decl(d) = &s.kind {
+            v.extend(d.iter().map(|d| (d.name.clone(), format!("{:?}", d.ty))));
+        }
+    });
+    v.sort();
+    v.dedup();
+    v
+}
+
 fn same_types(a: &Function, b: &Function) -> bool {
-    let types = |f: &Function| {
-        let mut v: Vec<_> = f.params.iter().map(|p| (p.name.clone(), format!("{:?}", p.ty))).collect();
-        f.body.walk(&mut |s| {
-            if let StmtKind::Decl(d) = &s.kind {
-                v.extend(d.iter().map(|d| (d.name.clone(), format!("{:?}", d.ty))));
-            }
-        });
-        v.sort();
-        v.dedup();
-        v
-    };
     let (a, b) = (types(a), types(b));
     // A variable that is in one version only does not count.
     a.iter().all(|(n, t)| b.iter().all(|(m, u)| n != m || t == u))
+}
+
+/// Where types differ and nothing else: the statements of the body from the first to the last that name such a
+/// variable. `None` when control gets in from outside, or when more differs.
+fn typed<'a>(before: Version<'a>, after: Version<'a>) -> Option<Pair<'a>> {
+    let (a, b) = (types(before.function), types(after.function));
+    let differ: Vec<Name> =
+        a.iter().filter(|(n, t)| b.iter().any(|(m, u)| n == m && t != u)).map(|(n, _)| n.clone()).collect();
+    let range = |v: Version<'a>| {
+        let StmtKind::Block(list) = &v.function.body.kind else { return None };
+        let prints: Vec<Vec<u8>> = list.iter().map(|s| print(s, v.text)).collect();
+        let names = |i: usize| lex::code(&prints[i]).any(|t| differ.iter().any(|n| n.as_bytes() == t.word(&prints[i])));
+        let lo = (0..list.len()).find(|&i| names(i))?;
+        let hi = (0..list.len()).rfind(|&i| names(i))? + 1;
+        let rest: Vec<Vec<u8>> = prints[..lo].iter().chain(&prints[hi..]).filter(|p| !p.is_empty()).cloned().collect();
+        Some((Range { list, lo, hi }, rest, prints[lo..hi].concat()))
+    };
+    let ((b, around_b, inside_b), (a, around_a, inside_a)) = (range(before)?, range(after)?);
+    let mut labels = Vec::new();
+    b.stmts().iter().for_each(|s| {
+        s.walk(&mut |s| {
+            if let StmtKind::Label(n) = &s.kind {
+                labels.push(n.clone());
+            }
+        })
+    });
+    let mut entered = false;
+    for s in b.list[..b.lo].iter().chain(&b.list[b.hi..]) {
+        s.walk(&mut |s| entered |= matches!(&s.kind, StmtKind::Goto(n) if labels.contains(n)));
+    }
+    (!entered && around_b == around_a && inside_b == inside_a).then_some(Pair { before: b, after: a })
 }
 
 fn lists<'a>(

@@ -417,6 +417,10 @@ fn same(m: &mut Machine<'_>, a: V, b: V) -> bool {
     let (a, b) = (m.settled(a), m.settled(b));
     match (a, b) {
         (V::Int(x, _), V::Int(y, _)) => x == y,
+        // `n + m` of the old code, made when `m` was not known, is `n` of the new code once it is 0.
+        (V::Term(x), V::Term(y)) => {
+            x == y || m.w.ty(x) == m.w.ty(y) && m.trail.linear(&m.w, x) == m.trail.linear(&m.w, y)
+        }
         _ => a == b,
     }
 }

@@ -31,6 +31,7 @@ mod idle;
 mod live;
 mod mutate;
 mod names;
+mod negative;
 mod pages;
 mod state;
 mod story;
@@ -41,6 +42,7 @@ mod watch;
 
 pub use changed::changed_functions;
 pub use mutate::{Mutant, mutants};
+pub use negative::{Defect, Negative, negative};
 pub use task::{Budget, ChangedFunction, HeldBy, Outcome, Policy, Proof, Refinement, Stopped, Task};
 
 use explore::Found;

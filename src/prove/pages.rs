@@ -220,6 +220,11 @@ impl Machine<'_> {
                     return self.unsupported(span, format!("{name}() without arguments"));
                 };
                 let n = self.number(arg(1), span)?;
+                if n < 0 || n > i128::from(i32::MAX) {
+                    let at = self.at(span);
+                    let ty = v.get(1).and_then(|x| super::value::int_type(&x.1)).unwrap_or(ITy::ULONG);
+                    self.st.told.push((at, function, V::Int(n, ty)));
+                }
                 let dirty = match function {
                     "put_user_pages_dirty_lock" | "unpin_user_pages_dirty_lock" if v.len() == 3 => {
                         Some(self.truth(arg(2))?)
@@ -384,6 +389,8 @@ impl Machine<'_> {
         self.st.acquires += 1;
         let count = roles.count.and_then(|i| v.get(i)).map_or(V::int(1), |x| x.0);
         let n = self.number(count, span)?;
+        // The parameter of the fast functions is an int, in every kernel.
+        let n = if name.contains("_fast") { ITy::INT.wrap(n) } else { n };
         let key = |m: &mut Self, i: i128| {
             let tag = m.w.name("pinned by call");
             let a = m.w.operand(V::int(i128::from(number)));

@@ -142,6 +142,8 @@ pub struct State {
     pub earlier: std::collections::BTreeSet<(Ptr, Ptr)>,
     /// Page functions called, by name.
     pub used: std::collections::BTreeSet<&'static str>,
+    /// Releases of an array that were given a negative number for a count, as it stands in the type of its expression.
+    pub told: Vec<(At, &'static str, V)>,
 }
 
 impl State {
@@ -170,6 +172,7 @@ impl State {
             earlier: Default::default(),
             narrowed: std::collections::BTreeSet::new(),
             used: std::collections::BTreeSet::new(),
+            told: Vec::new(),
         }
     }
 

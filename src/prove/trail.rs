@@ -230,7 +230,7 @@ impl Trail {
     }
 
     /// A term as an unknown and a constant that is added to it, with all that is known by now.
-    fn linear(&self, w: &World, t: TermId) -> (TermId, i128) {
+    pub fn linear(&self, w: &World, t: TermId) -> (TermId, i128) {
         if let Term::Bin(op @ (BinOp::Add | BinOp::Sub), a, b) = *w.get(t) {
             let sign = if op == BinOp::Add { 1 } else { -1 };
             if let Some(V::Int(n, _)) = self.eval(w, b) {

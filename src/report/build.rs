@@ -1,11 +1,15 @@
 //! From what the hops found to a [`Run`]: places become lines, enums become their stable codes.
 
-use super::{Coverage, EditRecord, GapRecord, ProofRecord, ReleaseRecord, Run, RunRecord, SCHEMA, SiteRecord};
+use super::{
+    Coverage, EditRecord, FixRecord, GapRecord, ProofRecord, ReleaseRecord, Run, RunRecord, SCHEMA, SiteRecord,
+};
 use super::{StepRecord, lines};
 use crate::edit::Edit;
+use crate::fix::Fix;
 use crate::plan::Plan;
 use crate::program::Program;
-use crate::source::{FileId, LineMap, Loc};
+use crate::prove::Defect;
+use crate::source::{FileId, LineMap, Loc, Span};
 use crate::trace::{Custody, Dirty, PinSite, PinTrace, Reason, Release, Shape, Verdict, When, Writes};
 use std::collections::BTreeMap;
 
@@ -26,6 +30,36 @@ pub struct Outcome {
     pub proof: Option<ProofRecord>,
     /// Rule ids found on the trace, ascending.
     pub findings: Vec<String>,
+    /// What the plan stands on; `edits` holds these edits as well.
+    pub fixes: Vec<ProvedFix>,
+}
+
+/// A fix that a plan stands on, with its proof.
+#[derive(Clone, Debug)]
+pub struct ProvedFix {
+    /// The fix.
+    pub fix: Fix,
+    /// That it takes the defect away, and changes nothing else.
+    pub proof: ProofRecord,
+}
+
+impl ProvedFix {
+    /// What the defect does in the old code: a sentence with the line.
+    pub fn defect(&self, program: &dyn Program) -> String {
+        let Fix { file, api, variable, .. } = &self.fix;
+        let text = program.text(*file);
+        let line = |span: Span| LineMap::new(&text).line(span.start);
+        let after = match &self.proof.defect {
+            Some(Defect::Told { callee, at, number }) => {
+                format!("{callee}() in line {} is told to release {number} pages", line(*at))
+            }
+            Some(Defect::Released { at }) => {
+                format!("pages that nobody pinned are released in line {}", line(*at))
+            }
+            None => "the model shows no release".to_string(),
+        };
+        format!("When {api}() fails, {variable} keeps its negative result as a huge number, and {after}.")
+    }
 }
 
 impl Outcome {
@@ -39,6 +73,7 @@ impl Outcome {
             plan: None,
             proof: None,
             findings: Vec::new(),
+            fixes: Vec::new(),
         }
     }
 }
@@ -203,6 +238,22 @@ fn site_record(
         edits: edit_records(places.program, &outcome.edits),
         proof: outcome.proof.clone(),
         findings: outcome.findings.clone(),
+        fixes: outcome.fixes.iter().map(|f| fix_record(places, f)).collect(),
+    }
+}
+
+fn fix_record(places: &mut Places<'_>, proved: &ProvedFix) -> FixRecord {
+    let fix = &proved.fix;
+    FixRecord {
+        path: places.path(fix.file),
+        line: places.line(Loc { file: fix.file, span: fix.declared }),
+        function: fix.function.to_string(),
+        variable: fix.variable.to_string(),
+        from: fix.old.clone(),
+        to: fix.new,
+        defect: proved.defect(places.program),
+        edits: edit_records(places.program, &fix.edits),
+        proof: proved.proof.clone(),
     }
 }
 

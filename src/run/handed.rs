@@ -9,10 +9,11 @@ use crate::decide;
 use crate::edit::Edit;
 use crate::kernel::Api;
 use crate::program::Program;
-use crate::report::build::Outcome;
+use crate::prove::Defect;
+use crate::report::build::{Outcome, ProvedFix};
 use crate::report::{FileChange, ProofRecord};
 use crate::rules;
-use crate::source::{FileId, LineMap, Name, Span};
+use crate::source::{FileId, LineMap, Loc, Name, Span};
 use crate::trace::{Custody, Reason, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,10 +35,37 @@ pub struct HandedPlan {
     pub cautions: Vec<String>,
     /// What the proof said; `None` only for plans without one.
     pub proof: Option<ProofRecord>,
+    /// Bugs that are fixed before it: it was proved on the fixed text.
+    pub fixes: Vec<HandedFix>,
+}
+
+/// A fix that stands before a plan.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HandedFix {
+    /// The file, and the edits of the fix alone.
+    pub file: FileEdits,
+    /// The function.
+    pub function: String,
+    /// The variable that is declared anew.
+    pub variable: String,
+    /// The function whose result it keeps.
+    pub api: String,
+    /// Its type before.
+    pub from: String,
+    /// Its type after.
+    pub to: &'static str,
+    /// The release that a negative result gets to, if it is a call with a count.
+    pub release: Option<String>,
+    /// The condition in front of it that lets the result through, as written.
+    pub guard: Option<String>,
+    /// Lines of the file that brought the bug about: the declaration, the call, the release.
+    pub lines: Vec<u32>,
+    /// Pairs of runs, and runs that fail, of its proof.
+    pub runs: u64,
 }
 
 /// The edits of one file.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FileEdits {
     /// Path from the root.
     pub path: String,
@@ -81,7 +109,8 @@ impl HandedPlan {
     /// The plan of an outcome, without sites.
     fn new(program: &dyn Program, outcome: &Outcome) -> Self {
         let mut files: BTreeMap<FileId, Vec<Edit>> = BTreeMap::new();
-        for e in &outcome.edits {
+        let of_plan = outcome.plan.as_ref().map_or(&outcome.edits, |p| &p.edits);
+        for e in of_plan {
             files.entry(e.file).or_default().push(e.clone());
         }
         let changed = outcome.plan.as_ref().and_then(|p| decide::reparse(program, p).ok()).unwrap_or_default();
@@ -125,6 +154,56 @@ impl HandedPlan {
             notes: outcome.plan.iter().flat_map(|p| p.notes.iter().cloned()).collect(),
             cautions: outcome.plan.iter().flat_map(|p| p.cautions.iter().cloned()).collect(),
             proof: outcome.proof.clone(),
+            fixes: outcome.fixes.iter().map(|f| HandedFix::new(program, f)).collect(),
+        }
+    }
+}
+
+impl HandedFix {
+    fn new(program: &dyn Program, proved: &ProvedFix) -> Self {
+        let fix = &proved.fix;
+        let text = program.text(fix.file);
+        let map = LineMap::new(&text);
+        let (release, at) = match &proved.proof.defect {
+            Some(Defect::Told { callee, at, .. }) => (Some(callee.to_string()), Some(*at)),
+            Some(Defect::Released { at }) => (None, Some(*at)),
+            None => (None, None),
+        };
+        let around = program.function_at(Loc { file: fix.file, span: fix.call });
+        // The innermost test of the variable around the release.
+        let mut guard: Option<(Span, Span)> = None;
+        if let (Some(f), Some(at)) = (&around, at) {
+            f.body.walk(&mut |s| {
+                if let StmtKind::If { cond, then, .. } = &s.kind
+                    && then.span.contains(at)
+                    && guard.is_none_or(|(outer, _)| outer.contains(s.span))
+                {
+                    let mut named = false;
+                    cond.walk(&mut |e| named |= e.ident().is_some_and(|n| *n == fix.variable));
+                    if named {
+                        guard = Some((s.span, cond.span));
+                    }
+                }
+            });
+        }
+        let mut lines: Vec<u32> =
+            [Some(fix.declared), Some(fix.call), at].into_iter().flatten().map(|s| map.line(s.start)).collect();
+        lines.dedup();
+        Self {
+            file: FileEdits {
+                path: program.path(fix.file).to_string(),
+                before: text.clone(),
+                edits: fix.edits.clone(),
+            },
+            function: fix.function.to_string(),
+            variable: fix.variable.to_string(),
+            api: fix.api.to_string(),
+            from: fix.old.clone(),
+            to: fix.new,
+            release,
+            guard: guard.map(|(_, cond)| crate::rules::style::bare(&text, cond)),
+            lines,
+            runs: proved.proof.runs,
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::PatchFile;
 use crate::edit::{Edit, EditSet};
 use crate::error::UserError;
-use crate::run::{HandedPlan, Leading};
+use crate::run::{FileEdits, HandedFix, HandedPlan, Leading};
 use crate::source::{FileId, Span};
 use similar::{Algorithm, DiffTag};
 use std::collections::BTreeMap;
@@ -24,6 +24,14 @@ impl State {
     pub fn leading(&mut self, patch: &Leading) -> Result<Vec<PatchFile>, UserError> {
         let edits = patch.changes.iter().map(|c| (c.path.as_str(), &c.before, line_edits(&c.before, &c.after)));
         self.add(edits)
+    }
+    /// Adds a fix, and tells what it does to its file.
+    ///
+    /// # Errors
+    /// It changes lines that another patch changes.
+    pub fn fix(&mut self, fix: &HandedFix) -> Result<Vec<PatchFile>, UserError> {
+        let FileEdits { path, before, edits } = &fix.file;
+        self.add([(path.as_str(), before, edits.clone())].into_iter())
     }
     /// Adds the plans of a patch, and tells what it does to each file, by path.
     ///

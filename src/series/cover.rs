@@ -25,10 +25,10 @@ pub fn subject(facts: &Facts<'_>) -> String {
 
 /// Body of the letter, wrapped, with a final newline.
 pub fn body(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &Frame) -> String {
-    let leading = patches.iter().filter(|p| p.plans.is_empty()).count();
+    let leading = patches.iter().filter(|p| p.plans.is_empty() && !p.fix).count();
     let each: Vec<Facts<'_>> = patches.iter().map(|p| facts_of(analysis, p)).collect();
     let mut paragraphs = why(facts, frame);
-    paragraphs.push(first(facts, patches.len(), leading));
+    paragraphs.push(first(facts, patches, leading));
     paragraphs.extend(without_mmu(&each));
     paragraphs.extend([proofs(facts), repeat(frame)]);
     let mut out = text::body(&paragraphs);
@@ -58,6 +58,16 @@ pub fn body(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &F
             out.push('\n');
             out.push_str(&lines);
         }
+    }
+    let fixes = (1..).zip(patches).filter(|(_, p)| p.fix);
+    let fixes: String =
+        fixes.map(|(n, p): (usize, _)| text::wrap(&p.subject, LIST, &format!("  {n:02} "), "       ")).collect();
+    if !fixes.is_empty() {
+        out.push('\n');
+        let title = "These patches fix bugs that keep the conversion behind them from being right:";
+        out.push_str(&text::wrap(title, text::BODY, "", ""));
+        out.push('\n');
+        out.push_str(&fixes);
     }
     out.push('\n');
     out.push_str(&left(analysis));
@@ -102,21 +112,36 @@ fn why(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
 }
 
 /// What the series does.
-fn first(facts: &Facts<'_>, patches: usize, leading: usize) -> String {
+fn first(facts: &Facts<'_>, patches: &[Patch], leading: usize) -> String {
     let releases: BTreeSet<(&str, u32)> =
         facts.sites.iter().flat_map(|s| &s.releases).map(|r| (r.path.as_str(), r.line)).collect();
     let own = "each of them may go through its own tree, in any order";
+    let fixes: Vec<String> =
+        (1..).zip(patches).filter(|(_, p)| p.fix).map(|(n, _): (usize, _)| n.to_string()).collect();
+    let but = match fixes.as_slice() {
+        [] => String::new(),
+        [one] => format!(
+            " The exception is patch {one}: it fixes a bug that the conversion behind it needs fixed, and goes \
+             before it."
+        ),
+        many => format!(
+            " The exceptions are patches {}: each fixes a bug that the conversion behind it needs fixed, and goes \
+             before it.",
+            list(many)
+        ),
+    };
     let order = match leading {
         0 => format!("No patch depends on another one: {own}."),
         1 => format!("The first patch adds what the others need; after it, {own}."),
         n => format!("The first {n} patches add what the others need; after them, {own}."),
     };
     format!(
-        "This series converts {} and {}, in {} and {}. A call site and all of its releases are in one patch. {order}",
+        "This series converts {} and {}, in {} and {}. A call site and all of its releases are in one patch. \
+         {order}{but}",
         count(facts.sites.len(), "call site"),
         count(releases.len(), "release"),
         count(facts.paths.len(), "file"),
-        count(patches - leading, "patch")
+        count(patches.len() - leading - fixes.len(), "patch")
     )
 }
 

@@ -3,7 +3,7 @@
 //! Blobs, trees and commits go to a temporary object folder that borrows from the repository; the index is a temporary
 //! one. So nothing of the repository changes: not the files, the index, HEAD, the configuration, nor the objects. Only
 //! `--branch` moves the finished objects in, and then makes the branch in one step. A process that is killed leaves a
-//! folder in the temporary directory and nothing else.
+//! folder in the temporary directory and nothing else; the next run takes it away.
 
 use super::{Identity, Mail, Patch};
 use crate::error::UserError;
@@ -42,6 +42,8 @@ const SETTINGS: &[&str] = &[
     "diff.mnemonicPrefix=false",
     "diff.suppressBlankEmpty=false",
     "diff.ignoreSubmodules=all",
+    "blame.showRoot=false",
+    "blame.ignoreRevsFile=",
     "color.ui=false",
 ];
 
@@ -199,6 +201,30 @@ impl Repo {
         Some(format!("commit {} (\"{title}\")", commit.get(..12)?))
     }
 
+    /// The newest of the commits that wrote these lines of a file, as `Fixes:` names it. `None` where the history does
+    /// not reach one of them: the first commit of what is at hand says nothing about who wrote a line.
+    pub fn blame(&self, path: &str, lines: &[u32]) -> Option<String> {
+        let mut newest: Option<String> = None;
+        for line in lines {
+            let range = format!("-L{line},{line}");
+            let args = ["blame", "--porcelain", "-w", &range, &self.base, "--", path];
+            let told = self.text(&args).ok()?;
+            if told.lines().any(|l| l == "boundary") {
+                return None;
+            }
+            let commit = told.split(' ').next()?.to_string();
+            let ancestor = |a: &str, b: &str| run(self.git().args(["merge-base", "--is-ancestor", a, b]), b"").is_ok();
+            newest = match newest {
+                Some(n) if ancestor(&commit, &n) => Some(n),
+                Some(n) if !ancestor(&n, &commit) => return None,
+                _ => Some(commit),
+            };
+        }
+        let commit = newest?;
+        let title = self.text(&["show", "-s", "--no-show-signature", "--format=%s", &commit]).ok()?;
+        Some(format!("{} (\"{title}\")", commit.get(..12)?))
+    }
+
     /// Whether the name can be given to a new branch.
     ///
     /// # Errors
@@ -218,7 +244,7 @@ impl Repo {
     /// # Errors
     /// What git complains of; nothing was changed then.
     pub fn commit(&self, patches: &[Patch], who: &Identity) -> Result<Commits<'_>, UserError> {
-        let dir = tempfile::Builder::new().prefix("gupconv-series-").tempdir().map_err(|e| {
+        let dir = super::output::workspace(&std::env::temp_dir(), "gupconv-series-").map_err(|e| {
             UserError::new("cannot make a temporary folder", e.to_string(), "set TMPDIR to a folder with free space")
         })?;
         for sub in ["objects", "out"] {

@@ -136,6 +136,7 @@ mod tests {
             notes: vec![],
             cautions: vec![],
             proof: None,
+            fixes: vec![],
         }
     }
 

@@ -5,12 +5,13 @@
 //! by [`mbox`] in a tree without git. The checkout is never changed, and nothing is ever sent. The same tree gives the
 //! same bytes: dates come from the base commit, not from the clock.
 //!
-//! It finds and proves nothing of its own. Fixes of bugs that a conversion meets are not made by any plan today, so the
-//! series has none; a patch that must stand before the conversions is a [`crate::run::Leading`].
+//! It finds and proves nothing of its own. A bug that a conversion needs fixed is fixed in a patch of its own directly
+//! before it; a patch that must stand before all conversions is a [`crate::run::Leading`].
 
 mod compose;
 mod cover;
 mod facts;
+mod fixes;
 mod git;
 mod group;
 mod history;
@@ -24,7 +25,7 @@ mod text;
 
 use crate::config::Config;
 use crate::error::UserError;
-use crate::run::{Analysis, HandedPlan};
+use crate::run::{Analysis, HandedFix, HandedPlan};
 use compose::State;
 use facts::Facts;
 use letters::Series;
@@ -111,8 +112,10 @@ pub struct Patch {
     pub body: String,
     /// What stands below `---`; may be empty.
     pub below: String,
-    /// Its plans: places in [`Analysis::plans`]. None for a leading patch.
+    /// Its plans: places in [`Analysis::plans`]. None for a leading patch and for a fix.
     pub plans: Vec<usize>,
+    /// It fixes a bug that the next conversion needs fixed.
+    pub fix: bool,
     /// The files that it changes, by path.
     pub files: Vec<PatchFile>,
     /// Who gets it.
@@ -344,7 +347,8 @@ fn patches(
         let files = state.leading(l)?;
         let body = text::body(&l.body);
         let (subject, below) = (l.subject.clone(), String::new());
-        out.push(Patch { subject, body, below, plans: Vec::new(), files, recipients: Recipients::default() });
+        let (plans, recipients) = (Vec::new(), Recipients::default());
+        out.push(Patch { subject, body, below, plans, fix: false, files, recipients });
     }
     let mut groups = group::groups(&analysis.plans, options.grouping, maintainers);
     let facts_of = |g: &group::Group| {
@@ -368,9 +372,27 @@ fn patches(
     let custom = |f: &Facts<'_>| history.as_ref().and_then(|h| history::prefix(&f.paths, h));
     let subjects = subjects(&facts, &custom, options.grouping, maintainers);
     for ((group, facts), subject) in groups.into_iter().zip(&facts).zip(subjects) {
+        let fixes: Vec<&HandedFix> =
+            group.iter().filter_map(|&i| analysis.plans.get(i)).flat_map(|p| &p.fixes).collect();
+        for fix in fixes {
+            let paths = [fix.file.path.clone()];
+            let prefix = history.as_ref().and_then(|h| history::prefix(&paths, h));
+            let prefix = prefix.unwrap_or_else(|| group::prefix(&paths, options.grouping, maintainers));
+            let first = fixes::subject(&prefix, fix);
+            let taken = |s: &String| out.iter().any(|p: &Patch| p.subject == *s);
+            let cut: String = first.chars().take(text::SUBJECT - 4).collect();
+            let numbered = (2..).map(|n| format!("{cut} ({n})"));
+            let subject = std::iter::once(first).chain(numbered).find(|s| !taken(s)).unwrap_or_default();
+            let blamed = repo.and_then(|r| r.blame(&fix.file.path, &fix.lines));
+            let body = fixes::body(fix, frame, blamed.as_deref());
+            let below = fixes::below(fix, blamed.is_some());
+            let (files, plans, recipients) = (state.fix(fix)?, Vec::new(), Recipients::default());
+            out.push(Patch { subject, body, below, plans, fix: true, files, recipients });
+        }
         let files = state.plans(group.iter().filter_map(|&i| analysis.plans.get(i)))?;
         let (body, below) = (message::body(facts, frame), message::below(facts));
-        out.push(Patch { subject, body, below, plans: group, files, recipients: Recipients::default() });
+        let recipients = Recipients::default();
+        out.push(Patch { subject, body, below, plans: group, fix: false, files, recipients });
     }
     Ok(out)
 }

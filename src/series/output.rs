@@ -1,7 +1,8 @@
 //! The output folder: all files of a series or none of them.
 //!
 //! Files are written to a folder beside it, which then takes its name in one step. A process that is killed leaves that
-//! other folder at most, whose name starts with `.gupconv-series-`.
+//! other folder at most, and the one that git works in; both carry the number of their process, and the next run takes
+//! away what a process that is gone has left ([`workspace`]).
 
 use super::Mail;
 use crate::error::UserError;
@@ -73,7 +74,7 @@ pub fn write(dir: &Path, files: &[Mail]) -> Result<bool, UserError> {
             "check the free space of the disk and the permissions of the folder above",
         )
     };
-    let staged = tempfile::Builder::new().prefix(".gupconv-series-").tempdir_in(parent(dir)).map_err(cannot)?;
+    let staged = workspace(&parent(dir), ".gupconv-series-").map_err(cannot)?;
     for f in files {
         fs::write(staged.path().join(&f.name), &f.bytes).map_err(cannot)?;
     }
@@ -88,6 +89,25 @@ pub fn write(dir: &Path, files: &[Mail]) -> Result<bool, UserError> {
     // It is gone under its old name; nothing is left to be removed.
     let _ = staged.keep();
     Ok(true)
+}
+
+/// A folder of this process in `parent`, gone when it is dropped. What a process that was killed has left there goes,
+/// too.
+///
+/// # Errors
+/// The folder cannot be made.
+pub fn workspace(parent: &Path, prefix: &str) -> io::Result<tempfile::TempDir> {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let rest = name.to_str().and_then(|n| n.strip_prefix(prefix));
+        let owner = rest.and_then(|r| r.split_once('-')).and_then(|(pid, _)| pid.parse::<u32>().ok());
+        // Where the system does not tell which processes there are, nothing is taken for left over.
+        let gone = |pid: u32| Path::new("/proc/self").exists() && !Path::new(&format!("/proc/{pid}")).exists();
+        if owner.is_some_and(gone) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    tempfile::Builder::new().prefix(&format!("{prefix}{}-", std::process::id())).tempdir_in(parent)
 }
 
 /// The files of a folder by name; `None` when there is no folder.

@@ -29,6 +29,7 @@ const MAP: &[&[&str]] = &[
     &["findings"],
     // From traces to proved plans.
     &["plan", "rules"],
+    &["fix"],
     &["prove"],
     &["hazard"],
     // What is said, and how.

@@ -1,0 +1,68 @@
+//! A tree with edits, for what stands on them: the files that change are parsed again, the others are those of the
+//! tree.
+
+use crate::ast::{Function, StructDef};
+use crate::edit::{Edit, EditSet};
+use crate::parse::Parser;
+use crate::program::Program;
+use crate::source::{FileId, Loc, Span};
+use crate::split::{Item, ItemKind, split};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The tree with edits.
+pub struct Mended<'a> {
+    base: &'a dyn Program,
+    edits: EditSet,
+    files: BTreeMap<FileId, (Arc<[u8]>, Vec<Item>)>,
+}
+
+impl<'a> Mended<'a> {
+    /// Applies the edits; `None` when they do not fit.
+    pub fn new(base: &'a dyn Program, edits: Vec<Edit>) -> Option<Self> {
+        let edits = EditSet::new(edits).ok()?;
+        let mut files = BTreeMap::new();
+        for file in edits.files() {
+            let text: Arc<[u8]> = edits.apply(file, &base.text(file))?.into();
+            let items = split(&text).into_iter().filter(|i| i.kind == ItemKind::Function).collect();
+            files.insert(file, (text, items));
+        }
+        Some(Self { base, edits, files })
+    }
+
+    /// Where a place of the tree is now; it must not be one that the edits take away.
+    pub fn at(&self, at: Loc) -> Loc {
+        let (start, end) = (self.edits.moved(at.file, at.span.start), self.edits.moved(at.file, at.span.end));
+        Loc { file: at.file, span: Span { start, end } }
+    }
+
+    /// Edits of the tree as edits of this one.
+    pub fn edits(&self, edits: &[Edit]) -> Vec<Edit> {
+        let moved = |e: &Edit| Edit { span: self.at(Loc { file: e.file, span: e.span }).span, ..e.clone() };
+        edits.iter().map(moved).collect()
+    }
+}
+
+impl Program for Mended<'_> {
+    fn path(&self, file: FileId) -> &str {
+        self.base.path(file)
+    }
+    fn text(&self, file: FileId) -> Arc<[u8]> {
+        self.files.get(&file).map_or_else(|| self.base.text(file), |(text, _)| text.clone())
+    }
+    fn function_at(&self, at: Loc) -> Option<Arc<Function>> {
+        let Some((text, items)) = self.files.get(&at.file) else { return self.base.function_at(at) };
+        let item = items.iter().find(|i| i.span.contains(at.span))?;
+        Parser::new().function(text, item).map(Arc::new)
+    }
+    fn function(&self, from: FileId, name: &str) -> Option<(FileId, Arc<Function>)> {
+        let (file, f) = self.base.function(from, name)?;
+        let Some((text, items)) = self.files.get(&file) else { return Some((file, f)) };
+        let at = self.edits.moved(file, f.name_span.start);
+        let item = items.iter().find(|i| i.name_span.start == at)?;
+        Parser::new().function(text, item).map(|f| (file, Arc::new(f)))
+    }
+    fn structure(&self, from: FileId, tag: &str) -> Option<Arc<StructDef>> {
+        self.base.structure(from, tag)
+    }
+}
