@@ -3,7 +3,8 @@
 //! # What it does
 //! When a block of an `if` or a loop holds nothing but one call after the rewrite, it loses its braces, if every branch
 //! of the `if` can do without. Where a loop without braces around it becomes an `if`, braces are added. A line
-//! `if (page != NULL) {` that loses its brace becomes `if (page)`.
+//! `if (page != NULL) {` that loses its brace becomes `if (page)`, and `if (pages && (n > 0)) {` loses the parentheses
+//! around the comparison.
 //!
 //! # Why
 //! The kernel's coding style wants no braces around a single statement, and checkpatch says so.
@@ -28,7 +29,7 @@
 
 use super::style::{comments, indent_of, indent_to, width};
 use super::{Change, Form, Scene, is_loop};
-use crate::ast::{BinOp, ExprKind, Stmt, StmtKind};
+use crate::ast::{BinOp, Expr, ExprKind, Stmt, StmtKind};
 use crate::source::Span;
 
 /// Adapts the braces around the changes; whether any were. `None` when that cannot be done.
@@ -170,6 +171,12 @@ fn without(scene: &Scene, changes: &[Change], block: &Stmt, outer: &Stmt, els: O
         gone.start = end;
         with.insert(0, ')');
     }
+    if let Some((from, head)) = parenthesised(scene, block, start)
+        .filter(|(from, _)| !changes.iter().any(|c| c.span.end > *from && c.span.start < start))
+    {
+        gone.start = from;
+        with.insert_str(0, &head);
+    }
     if let Some(e) = els {
         let gap = Span { start: block.span.end, end: e.span.start }.text(scene.text);
         if gap.trim() != "else" {
@@ -195,6 +202,48 @@ fn null_compared(scene: &Scene, block: &Stmt, end: u32) -> Option<u32> {
         },
         _ => None,
     })
+}
+
+/// Where the first needless parenthesis stands in `if (array && (n > 0)) {`, and the rest of the head without them: for
+/// the same reason.
+fn parenthesised(scene: &Scene, block: &Stmt, end: u32) -> Option<(u32, String)> {
+    let mut around = Vec::new();
+    for s in scene.path(block.span) {
+        if let StmtKind::If { cond, then, .. } = &s.kind
+            && then.span == block.span
+        {
+            compared(cond, scene.text, &mut around);
+        }
+    }
+    let from = around.first()?.start;
+    let rest = Span { start: from, end };
+    let mut head = std::str::from_utf8(rest.of(scene.text)).ok()?.to_string();
+    if head.contains('\n') {
+        return None;
+    }
+    let mut bytes: Vec<u32> = around.iter().flat_map(|s| [s.start, s.end - 1]).collect();
+    bytes.sort_unstable();
+    for at in bytes.into_iter().rev() {
+        head.remove((at - from) as usize);
+    }
+    Some((from, head))
+}
+
+/// The operands of `&&` and `||` that are comparisons in parentheses of their own.
+fn compared(cond: &Expr, text: &[u8], out: &mut Vec<Span>) {
+    let ExprKind::Binary(BinOp::And | BinOp::Or, a, b) = &cond.kind else { return };
+    for x in [a, b] {
+        match &x.kind {
+            ExprKind::Binary(BinOp::Eq | BinOp::Ne | BinOp::Lt | BinOp::Le | BinOp::Gt | BinOp::Ge, left, right) => {
+                let open = Span { start: x.span.start, end: left.span.start };
+                let close = Span { start: right.span.end, end: x.span.end };
+                if open.of(text) == b"(" && close.of(text) == b")" {
+                    out.push(x.span);
+                }
+            }
+            _ => compared(x, text, out),
+        }
+    }
 }
 
 /// Puts braces around a statement that grew.
