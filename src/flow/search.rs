@@ -321,7 +321,8 @@ impl Engine<'_> {
     }
 
     /// Functions beside a pin that the whole tree can call and that drop pages. Who calls one of them is asked when a
-    /// trace has come to it, which may be after the last search of the tree.
+    /// trace has come to it, which may be after the last search of the tree. Not of those whose users a header tells:
+    /// they are asked there.
     fn release_helpers(&self) -> Vec<Name> {
         let mut out = Vec::new();
         for &file in &self.seeds {
