@@ -5,6 +5,7 @@
 //! the code does with the pages, never on who wrote it. It does not know how a rewrite looks.
 
 mod access;
+mod iterator;
 mod notifier;
 
 use crate::ast::{Expr, ExprKind};
@@ -19,6 +20,7 @@ use crate::sites;
 use crate::source::{Loc, Name, Span};
 use crate::trace::{Custody, Gap, GapCode, PinSite, PinTrace, Reason, ReleaseId, Use, UseKind, Verdict, Writes};
 use access::{Access, cpu_access, given_away};
+use iterator::{made_over_kernel, not_user_iter};
 use notifier::{invalidates, notifier};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
@@ -40,12 +42,21 @@ pub fn classify(c: &mut Custody, index: &Index, dialect: &Dialect, policy: Polic
         t.reason_text = text;
         t.case = case;
         t.case_why = why;
-        if reason == Reason::NoPages {
-            // Where nothing is taken, no release is missing.
+        if takes_nothing(t, c.sites.get(t.site.0 as usize)) {
             t.gaps.retain(|g| g.code != GapCode::NoRelease);
         }
     }
     shared_releases(c);
+}
+
+/// Where nothing is taken, or somebody else has it from then on, no release is missing.
+fn takes_nothing(t: &PinTrace, site: Option<&PinSite>) -> bool {
+    let extracts = || site.and_then(|s| Api::get().acquire(&s.api)).is_some_and(|a| a.extracts);
+    match t.reason {
+        Reason::NoPages | Reason::HandedOn => true,
+        Reason::NotUserPages => extracts(),
+        _ => false,
+    }
 }
 
 /// A release that also drops the pages of a pin which is not converted must stay as it is, and with it all the pins
@@ -127,6 +138,14 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, entri
             return (Verdict::Leave, Reason::StructPageOnly, s, 4, "follow_page() is for struct page users".into());
         }
         AcquireKind::Iter if api.acquire(&site.api).is_some_and(|a| a.extracts) => {
+            if let Some(w) = made_over_kernel(index, site) {
+                let s = format!(
+                    "The iterator is over memory of the kernel ({w}()), made here: {}() takes no reference on \
+                     its pages.",
+                    site.api
+                );
+                return say(Verdict::Leave, Reason::NotUserPages, s);
+            }
             let s = format!(
                 "{}() pins what is user memory by itself and takes no reference on other pages: there is no \
                  get_user_pages*() to convert.",
@@ -211,21 +230,6 @@ fn by_the_letter(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, en
 
 fn place(index: &Index, at: Loc) -> String {
     format!("{}:{}", index.path(at.file), index.line(at))
-}
-
-fn not_user_iter(index: &Index, site: &PinSite) -> Option<Name> {
-    let func = index.function_at(site.at)?;
-    let api = Api::get();
-    let mut found = None;
-    func.body.walk_exprs(&mut |e| {
-        if let Some((n, _)) = e.call()
-            && api.is_not_user_iter(n)
-            && e.span.start < site.at.span.start
-        {
-            found = Some(n.clone());
-        }
-    });
-    found
 }
 
 /// Pages that stay in the function and whose data nobody transfers: struct page only, or a short read.

@@ -2,7 +2,7 @@
 
 use crate::ast::{BinOp, Expr, ExprKind, Function, Stmt, StmtKind, UnOp};
 use crate::kernel::Api;
-use crate::source::Span;
+use crate::source::{Name, Span};
 use crate::trace::{Dirty, Shape, When};
 
 /// Statements around a span, outermost first.
@@ -185,7 +185,7 @@ pub(super) fn when(func: &Function, text: &[u8], call: Span, result: Option<&str
             match any(cond) {
                 // `if (pinned > 0)`: there is something to drop, be it all or a part. A test around it may tell.
                 Some(some) if some == first => {
-                    failed |= taken.is_some_and(fails) || error(&beside(cond, text, result));
+                    failed |= taken.is_some_and(|s| fails(func, s)) || error(&beside(cond, text, result));
                     continue;
                 }
                 Some(_) => return When::Error,
@@ -193,9 +193,9 @@ pub(super) fn when(func: &Function, text: &[u8], call: Span, result: Option<&str
             }
         }
         if counted(cond) && single {
-            return if taken.is_some_and(fails) { When::Error } else { When::Normal };
+            return if taken.is_some_and(|s| fails(func, s)) { When::Error } else { When::Normal };
         }
-        if taken.is_some_and(fails) || error(&plain(cond, text)) {
+        if taken.is_some_and(|s| fails(func, s)) || error(&plain(cond, text)) {
             return When::Error;
         }
     }
@@ -229,7 +229,7 @@ pub(super) fn when(func: &Function, text: &[u8], call: Span, result: Option<&str
                     };
                 }
                 StmtKind::If { cond, then, els: None }
-                    if leaves(then) && !fails(then) && counted(cond) && any(cond).is_none() && !single =>
+                    if leaves(then) && !fails(func, then) && counted(cond) && any(cond).is_none() && !single =>
                 {
                     path = When::Partial;
                 }
@@ -289,7 +289,7 @@ fn succeeded_before(func: &Function, text: &[u8], place: Span) -> bool {
     let mut found = false;
     func.body.walk(&mut |s| {
         let StmtKind::Return(Some(value)) = &s.kind else { return };
-        if s.span.end > place.start || fails(s) {
+        if s.span.end > place.start || fails(func, s) {
             return;
         }
         let value = plain(value, text);
@@ -387,19 +387,32 @@ fn leaves(s: &Stmt) -> bool {
     }
 }
 
-/// Ends in `return -ERRNO` or in a jump, or sets an error and leaves the loop.
-fn fails(s: &Stmt) -> bool {
+/// Ends in `return -ERRNO` or in a jump ahead, or sets an error and leaves the loop.
+fn fails(func: &Function, s: &Stmt) -> bool {
     match &s.kind {
         StmtKind::Return(Some(e)) => {
             matches!(e.kind, ExprKind::Unary(UnOp::Neg, _)) || e.call().is_some_and(|(n, _)| n.starts_with("ERR_"))
         }
-        StmtKind::Goto(_) => true,
+        StmtKind::Goto(label) => !goes_back(func, label, s.span),
         StmtKind::Block(v) => match v.last() {
             Some(Stmt { kind: StmtKind::Break, .. }) => v.iter().any(sets_error),
-            last => last.is_some_and(fails),
+            last => last.is_some_and(|s| fails(func, s)),
         },
         _ => false,
     }
+}
+
+/// `goto again;`: what stands at the label comes by here once more. (`out:` with a return may stand ahead as well.)
+fn goes_back(func: &Function, label: &Name, from: Span) -> bool {
+    let mut back = false;
+    func.body.walk(&mut |block| {
+        let StmtKind::Block(list) = &block.kind else { return };
+        let label = list.iter().position(|s| matches!(&s.kind, StmtKind::Label(n) if n == label));
+        let Some(behind) = label.and_then(|i| list.get(i..)).filter(|_| block.span.contains(from)) else { return };
+        let mut between = behind.iter().take_while(|s| s.span.start <= from.start).peekable();
+        back |= between.peek().is_some() && !between.any(|s| matches!(s.kind, StmtKind::Return(_)));
+    });
+    back
 }
 
 /// `err = -EINVAL;`

@@ -355,9 +355,12 @@ fn trace(
     drops: &[Drop],
 ) -> PinTrace {
     let file = s.what.at.file;
+    // Only NULL holds nothing.
+    let no_array = s.what.pages.as_ref().is_some_and(|(text, _)| text == "NULL" || text == "0");
     // An iterator may be over pages that nothing is taken of.
     let takes = match Api::get().acquire(&s.what.api).map(|a| a.kind) {
         Some(AcquireKind::Iter) => "stores the pages of an iterator in",
+        _ if no_array => "gets no array to put pages into:",
         _ if s.node.is_none() && s.what.pages.is_none() => "takes no reference and looks at",
         _ => "pins pages into",
     };
@@ -386,8 +389,8 @@ fn trace(
         detail: s.what.function.to_string(),
     });
     let Some(r) = reached else {
-        // An array of a kind that is not followed (folios) is no less lost. Only NULL holds nothing.
-        if s.what.pages.as_ref().is_some_and(|(text, _)| text != "NULL" && text != "0") {
+        // An array of a kind that is not followed (folios) is no less lost.
+        if s.what.pages.is_some() && !no_array {
             t.gaps.push(Gap { at: s.what.at, code: GapCode::NoRelease, detail: String::new() });
         }
         t.gaps.extend(damaged);

@@ -204,6 +204,8 @@ pub struct Api {
     unmaps: FxHashMap<String, ()>,
     notifier: FxHashMap<String, ()>,
     not_user_iter: FxHashMap<String, ()>,
+    /// Of what makes an iterator: whether it is one over memory of the kernel.
+    iter_makers: FxHashMap<String, bool>,
     copies: FxHashMap<String, ()>,
     context: FxHashMap<String, ContextFn>,
     atomic_fields: FxHashMap<String, ()>,
@@ -305,6 +307,13 @@ impl Api {
             unmaps: set(raw.reference.unmaps),
             notifier: set(raw.case.notifier),
             not_user_iter: set(raw.case.not_user_iter),
+            iter_makers: raw
+                .case
+                .kernel_iter
+                .into_iter()
+                .map(|n| (n, true))
+                .chain(raw.case.user_iter.into_iter().map(|n| (n, false)))
+                .collect(),
             copies: set(raw.case.copies),
             context,
             atomic_fields: set(raw.context.fields.atomic),
@@ -442,6 +451,10 @@ impl Api {
     /// Evidence that an iterator has no user pages.
     pub fn is_not_user_iter(&self, name: &str) -> bool {
         self.not_user_iter.contains_key(name)
+    }
+    /// Makes an iterator: whether it is one over memory of the kernel.
+    pub fn makes_iter(&self, name: &str) -> Option<bool> {
+        self.iter_makers.get(name).copied()
     }
     /// The CPU writes through its first argument and reads the others.
     pub fn is_copy(&self, name: &str) -> bool {

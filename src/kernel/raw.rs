@@ -112,6 +112,8 @@ pub(super) struct RawReference {
 pub(super) struct RawCase {
     pub notifier: Vec<String>,
     pub not_user_iter: Vec<String>,
+    pub kernel_iter: Vec<String>,
+    pub user_iter: Vec<String>,
     pub copies: Vec<String>,
 }
 #[derive(Deserialize)]

@@ -47,8 +47,10 @@ impl<'a> Extract<'a> {
             return Value::none();
         }
         if let Some(v) = self.api.gives_of(&name) {
-            for a in args {
-                self.eval(a, env);
+            let of = args.iter().map(|a| self.eval(a, env)).fold(Value::none(), Value::join);
+            // Fragments that stand in a struct of another kind are no part of an object of this one.
+            if args.first().and_then(|a| self.array_in(a)).is_some_and(|tag| *tag != *v.tag) {
+                return of;
             }
             return Value::one(Place::Field(v.tag.as_str().into(), v.field.as_str().into()));
         }
@@ -163,6 +165,15 @@ impl<'a> Extract<'a> {
         match &callee.kind {
             ExprKind::Unary(UnOp::Deref, a) => self.member(a),
             ExprKind::Field { base, name, .. } => Some((self.tag(&self.ty(base))?, name.clone())),
+            _ => None,
+        }
+    }
+
+    /// The struct, if it is known, that an argument `&x->array[i]` points into.
+    fn array_in(&self, e: &Expr) -> Option<Name> {
+        match &e.kind {
+            ExprKind::Unary(UnOp::AddrOf, a) | ExprKind::Index(a, _) => self.array_in(a),
+            ExprKind::Field { base, .. } => self.tag(&self.ty(base)),
             _ => None,
         }
     }
