@@ -6,7 +6,7 @@
 
 mod mentions;
 
-pub use mentions::{As, mentions};
+pub use mentions::{As, may_mention, may_touch, mentions};
 
 use crate::lex::{self, TokKind, Token};
 use crate::source::{Name, Span};

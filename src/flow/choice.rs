@@ -5,7 +5,7 @@
 //! otherwise. Whether the cases are the right ones is not asked.
 
 use super::FnId;
-use super::closed::{argument, callers};
+use super::closed::argument;
 use super::engine::Engine;
 use super::graph::{Graph, Node, Reached};
 use super::place::Place;
@@ -65,9 +65,9 @@ pub(super) fn apart(
     if there.is_empty() || callee.params.iter().any(|p| changes(&callee, &p.name)) {
         return false;
     }
-    let calls = callers(e, to);
+    let calls = e.callers_of(to);
     !calls.is_empty()
-        && calls.into_iter().all(|(by, call)| {
+        && calls.iter().all(|&(by, call)| {
             let passed = || there.iter().filter_map(|c| in_caller(c, &func, &text, &callee, call)).collect();
             by == from && differs(passed())
         })

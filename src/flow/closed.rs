@@ -7,7 +7,6 @@
 
 use super::FnId;
 use super::engine::Engine;
-use super::facts::Fact;
 use super::graph::{Graph, Node, Reached};
 use super::guard::{Test, tests, users};
 use super::place::{ENTRY, OWN, Place, UNKNOWN_TAG};
@@ -81,7 +80,7 @@ impl Search<'_> {
             return false;
         }
         self.chain.insert(f);
-        for (caller, call) in callers(self.e, f) {
+        for &(caller, call) in self.e.callers_of(f) {
             let Some(by) = self.e.index.parsed(self.e.fns[caller.0 as usize]) else { continue };
             let Some(arg) = argument(&by, call, k) else { continue };
             if self.closes(&arg) {
@@ -125,7 +124,7 @@ impl Search<'_> {
             let value = together(&func, &self.e.index.text(r.file), page, &test.field)?;
             if self.closes(&value) {
                 self.chain.insert(f);
-                self.calls.extend(callers(self.e, f));
+                self.calls.extend(self.e.callers_of(f));
             } else if let Some(name) = value.ident() {
                 if !self.handed(f, &func, name, 0) {
                     return None;
@@ -152,22 +151,6 @@ impl Search<'_> {
         });
         fine
     }
-}
-
-/// Calls by name of a function.
-pub(super) fn callers(e: &Engine, f: FnId) -> Vec<(FnId, Span)> {
-    let mut out = Vec::new();
-    for (i, facts) in e.facts.iter().enumerate() {
-        let id = FnId(i as u32);
-        for fact in &facts.facts {
-            if let Fact::Call { callee: Some(name), call, .. } = fact
-                && e.target(id, name) == Some(f)
-            {
-                out.push((id, *call));
-            }
-        }
-    }
-    out
 }
 
 pub(super) fn argument(func: &Function, call: Span, k: usize) -> Option<Expr> {

@@ -13,7 +13,7 @@ use crate::trace::Custody;
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Rounds after which the search ends; v6.12 needs 14.
 const MAX_ROUNDS: usize = 20;
@@ -57,6 +57,8 @@ pub(super) struct Engine<'a> {
     pub callers: BTreeMap<FnRef, usize>,
     /// What members can hold, called from a file; where it is not known, there is no entry.
     pub members: FxHashMap<Asked, Vec<FnRef>>,
+    /// Calls by name of each function, once the rounds have ended.
+    called: OnceLock<Vec<Vec<(FnId, Span)>>>,
 }
 
 /// A question about the rest of the tree.
@@ -98,6 +100,7 @@ pub fn analyse(index: &Index, seeds: &[FileId]) -> Custody {
         callback: BTreeSet::new(),
         callers: BTreeMap::new(),
         members: FxHashMap::default(),
+        called: OnceLock::new(),
     };
     rayon::join(|| e.seed(seeds), || index.turn());
     let mut g = e.graph(Graph::default());
@@ -226,6 +229,28 @@ impl Engine<'_> {
     pub fn target(&self, f: FnId, name: &Name) -> Option<FnId> {
         let file = self.fns[f.0 as usize].file;
         self.named(file, name, || self.index.items(file)?.function(name))
+    }
+
+    /// Calls by name of a loaded function, in the order of the functions that make them. Asked for behind the last round
+    /// only: a function that is loaded later is not among them.
+    pub fn callers_of(&self, f: FnId) -> &[(FnId, Span)] {
+        let called = self.called.get_or_init(|| {
+            let calls = |i: usize| {
+                let id = FnId(i as u32);
+                let calls = self.facts[i].facts.iter().filter_map(move |fact| match fact {
+                    Fact::Call { callee: Some(name), call, .. } => Some((self.target(id, name)?, (id, *call))),
+                    _ => None,
+                });
+                calls.collect::<Vec<_>>()
+            };
+            let found: Vec<_> = (0..self.facts.len()).into_par_iter().map(calls).collect();
+            let mut called = vec![Vec::new(); self.facts.len()];
+            for (callee, call) in found.into_iter().flatten() {
+                called[callee.0 as usize].push(call);
+            }
+            called
+        });
+        called.get(f.0 as usize).map_or(&[], Vec::as_slice)
     }
 
     /// The loaded function that `name` means in a file; `here` gives the file's own function of that name.

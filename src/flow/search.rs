@@ -202,12 +202,12 @@ impl Engine<'_> {
         for ((d, field, _), files) in fields.iter().zip(in_fields) {
             self.index.load(&files);
             let found: Vec<FnRef> = files.iter().flat_map(|f| self.index.touching(*f, field)).collect();
+            let Demand::Field(file, tag, ..) = d else { continue };
             if found.len() <= MAX_FANOUT {
-                wanted.extend(found);
+                wanted.extend(self.index.touching_of(found, tag, field));
                 continue;
             }
             // A field of a common name: where its struct is named as well.
-            let Demand::Field(file, tag, ..) = d else { continue };
             let mut few: Vec<FileId> =
                 self.index.tree.grep(&[outer_tag(tag)], Some(&files)).iter().map(|h| h.0).collect();
             few.push(*file);
@@ -215,7 +215,7 @@ impl Engine<'_> {
             few.dedup();
             let found: Vec<FnRef> = few.iter().flat_map(|f| self.index.touching(*f, field)).collect();
             if found.len() <= MAX_FANOUT {
-                wanted.extend(found);
+                wanted.extend(self.index.touching_of(found, tag, field));
             } else {
                 self.refused.insert(d.clone());
             }
@@ -299,7 +299,7 @@ impl Engine<'_> {
             if found.len() > MAX_FANOUT {
                 self.refused.insert(d);
             } else {
-                wanted.extend(found);
+                wanted.extend(self.index.touching_of(found, &tag, &field));
             }
         }
     }
@@ -487,7 +487,7 @@ impl Engine<'_> {
     ) {
         let (home, reach) = self.struct_home(file, tag);
         match reach {
-            Reach::File => wanted.extend(self.index.touching(home, field)),
+            Reach::File => wanted.extend(self.index.touching_of(self.index.touching(home, field), tag, field)),
             Reach::Folder => {
                 let mut files = self.naming_files(&self.index.folder_files(home), field);
                 files.extend(self.naming_files(&self.index.folder_files(file), field));
@@ -497,7 +497,7 @@ impl Engine<'_> {
                 if found.len() > MAX_FANOUT {
                     self.refused.insert(d.clone());
                 } else {
-                    wanted.extend(found);
+                    wanted.extend(self.index.touching_of(found, tag, field));
                 }
             }
             Reach::Tree => {
@@ -507,7 +507,7 @@ impl Engine<'_> {
                     let near = self.naming_files(&folder, field);
                     let found: Vec<FnRef> = near.iter().flat_map(|f| self.index.touching(*f, field)).collect();
                     if found.len() <= MAX_FANOUT {
-                        wanted.extend(found);
+                        wanted.extend(self.index.touching_of(found, tag, field));
                     } else {
                         // A field of a common name: where its struct is named, and the file that asks.
                         let mut few = self.naming_files(&folder, &Name::from(outer_tag(tag)));
@@ -516,7 +516,7 @@ impl Engine<'_> {
                         few.dedup();
                         let found: Vec<FnRef> = few.iter().flat_map(|f| self.index.touching(*f, field)).collect();
                         if found.len() <= MAX_FANOUT {
-                            wanted.extend(found);
+                            wanted.extend(self.index.touching_of(found, tag, field));
                         }
                     }
                 }
@@ -530,7 +530,7 @@ impl Engine<'_> {
                         if found.len() > MAX_FANOUT {
                             self.refused.insert(d.clone());
                         } else {
-                            wanted.extend(found);
+                            wanted.extend(self.index.touching_of(found, tag, field));
                         }
                     }
                     Some(far) => far.push((d.clone(), tag.clone(), field.clone())),

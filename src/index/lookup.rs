@@ -1,6 +1,6 @@
 //! Where is it defined, who calls it, who touches the field: the questions of the custody analysis.
 
-use super::{Closure, FileItems, FnRef, Index, ItemRef, lock};
+use super::{Closure, FileItems, FnRef, Index, ItemRef, lock, outer_tag};
 use crate::source::{FileId, Name};
 use crate::split::{As, ItemKind, ItemKinds};
 use rayon::prelude::*;
@@ -339,6 +339,17 @@ impl Index {
     /// Functions of one file that touch a field of this name.
     pub fn touching(&self, file: FileId, field: &str) -> Vec<FnRef> {
         self.mentioning(file, field, As::Field)
+    }
+
+    /// Of functions that touch a field of some struct, those that may touch the one of this struct. A tag that is not in
+    /// the source excludes nobody.
+    pub fn touching_of(&self, functions: Vec<FnRef>, tag: &str, field: &str) -> Vec<FnRef> {
+        let tag = outer_tag(tag);
+        if !tag.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+            return functions;
+        }
+        let may = |f: &FnRef| self.items(f.file).is_none_or(|items| items.may_touch(f.item, field, tag));
+        functions.into_par_iter().filter(may).collect()
     }
 
     fn mentioning(&self, file: FileId, word: &str, how: As) -> Vec<FnRef> {

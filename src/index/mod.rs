@@ -20,7 +20,7 @@ use crate::kernel::prototypes::Prototypes;
 use crate::parse::Parser;
 use crate::program::Program;
 use crate::source::{FileId, LineMap, Loc, Name, Span};
-use crate::split::{As, Item, ItemKind, ItemKinds, mentions, split, split_header};
+use crate::split::{As, Item, ItemKind, ItemKinds, may_mention, may_touch, mentions, split, split_header};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::collections::hash_map::Entry;
@@ -96,7 +96,9 @@ impl FileItems {
             let Some(i) = self.items.partition_point(|it| it.span.start <= at).checked_sub(1) else { continue };
             let item = &self.items[i];
             let (ItemKind::Function, Some(body)) = (item.kind, item.body) else { continue };
-            if !body.contains(Span { start: at, end: at }) {
+            if !body.contains(Span { start: at, end: at })
+                || !may_mention(&self.text, at as usize, word.len(), how)
+            {
                 continue;
             }
             // One look at the tokens of the function settles all that it holds.
@@ -111,6 +113,11 @@ impl FileItems {
             }
         }
         out
+    }
+    /// Whether function `i` may touch the field of a struct with this tag.
+    fn may_touch(&self, i: u32, field: &str, tag: &str) -> bool {
+        let item = &self.items[i as usize];
+        item.body.is_none_or(|body| may_touch(&self.text, item.span, body, field.as_bytes(), tag.as_bytes()))
     }
 }
 
