@@ -24,6 +24,8 @@ pub(super) struct Survey {
     ends: Vec<u32>,
     /// Indices into `texts`.
     list: Vec<u32>,
+    /// Files by the text that they include, with where the part of each text ends.
+    users: (Vec<u32>, Vec<FileId>),
 }
 
 /// Notes of one thread.
@@ -114,9 +116,11 @@ impl SourceTree {
         let Some(s) = self.survey.get() else { return Vec::new() };
         let base = header.rsplit('/').next().unwrap_or(header).as_bytes();
         let ends = |t: &str| t.as_bytes().split_last().is_some_and(|(_, t)| t.ends_with(base));
-        let wanted: Vec<bool> = s.texts.iter().map(|t| ends(t) && names_end(header, t)).collect();
-        let files = self.files().filter(|f| s.of(*f).iter().any(|&i| wanted[i as usize]));
-        files.collect()
+        let wanted = (0..s.texts.len()).filter(|&i| ends(&s.texts[i]) && names_end(header, &s.texts[i]));
+        let mut files: Vec<FileId> = wanted.flat_map(|i| s.users_of(i)).copied().collect();
+        files.sort_unstable();
+        files.dedup();
+        files
     }
 }
 
@@ -146,7 +150,28 @@ impl Survey {
             ends.push(at as u32);
         }
         let sketches = all.into_iter().map(|n| n.sketches).collect();
-        Self { code, sketches, texts, ends, list: pairs.into_iter().map(|p| p.1).collect() }
+        // Counted first, so that each text has its place in one list.
+        let mut starts = vec![0u32; texts.len() + 1];
+        for &(_, text) in &pairs {
+            starts[text as usize + 1] += 1;
+        }
+        for i in 1..starts.len() {
+            starts[i] += starts[i - 1];
+        }
+        let mut users = vec![FileId(0); pairs.len()];
+        for &(file, text) in &pairs {
+            users[starts[text as usize] as usize] = file;
+            starts[text as usize] += 1;
+        }
+        let list = pairs.into_iter().map(|p| p.1).collect();
+        Self { code, sketches, texts, ends, list, users: (starts, users) }
+    }
+
+    /// Files that include a text, ascending.
+    fn users_of(&self, text: usize) -> &[FileId] {
+        let (ends, users) = &self.users;
+        let start = text.checked_sub(1).map_or(0, |i| ends[i]);
+        users.get(start as usize..ends[text] as usize).unwrap_or_default()
     }
 
     fn of(&self, file: FileId) -> &[u32] {

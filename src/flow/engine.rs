@@ -294,8 +294,7 @@ impl Engine<'_> {
                 }
             }
         }
-        let every = g.forward(&all);
-        let forward = g.near(&pins, true, most, &closed);
+        let (every, forward) = rayon::join(|| g.forward(&all), || g.near(&pins, true, most, &closed));
         let mut ends = Vec::new();
         for f in &self.facts {
             for fact in &f.facts {

@@ -8,7 +8,8 @@ use super::place::{OWN, UNKNOWN_TAG};
 use crate::index::{Asked, FnRef, Reach, contains_word, outer_tag};
 use crate::kernel::{Api, Vessel};
 use crate::source::{FileId, Name};
-use crate::split::{As, ItemKind};
+use crate::split::{As, Item, ItemKind};
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -201,7 +202,7 @@ impl Engine<'_> {
         }
         for ((d, field, _), files) in fields.iter().zip(in_fields) {
             self.index.load(&files);
-            let found: Vec<FnRef> = files.iter().flat_map(|f| self.index.touching(*f, field)).collect();
+            let found: Vec<FnRef> = self.index.touching_in(&files, field);
             let Demand::Field(file, tag, ..) = d else { continue };
             if found.len() <= MAX_FANOUT {
                 wanted.extend(self.index.touching_of(found, tag, field));
@@ -213,7 +214,7 @@ impl Engine<'_> {
             few.push(*file);
             few.sort_unstable();
             few.dedup();
-            let found: Vec<FnRef> = few.iter().flat_map(|f| self.index.touching(*f, field)).collect();
+            let found: Vec<FnRef> = self.index.touching_in(&few, field);
             if found.len() <= MAX_FANOUT {
                 wanted.extend(self.index.touching_of(found, tag, field));
             } else {
@@ -294,7 +295,7 @@ impl Engine<'_> {
             let in_files = files.get(outer_tag(&tag)).unwrap_or(&none).clone();
             self.far_tags.insert(outer_tag(&tag).into(), in_files.clone());
             self.index.load(&in_files);
-            let found: Vec<FnRef> = in_files.iter().flat_map(|f| self.index.touching(*f, &field)).collect();
+            let found: Vec<FnRef> = self.index.touching_in(&in_files, &field);
             self.refused.retain(|r| !matches!(r, Demand::Field(_, t, n, _) if *t == tag && *n == field));
             if found.len() > MAX_FANOUT {
                 self.refused.insert(d);
@@ -435,32 +436,34 @@ impl Engine<'_> {
     fn callers_in(&mut self, files: &[FileId], f: FnRef) -> Vec<FnRef> {
         let name = self.index.name(f);
         self.index.load(files);
-        let mut found = Vec::new();
-        for &file in files {
-            let Some(items) = self.index.items(file) else { continue };
+        let look = |&file: &FileId| {
+            let items = self.index.items(file)?;
             // Another static function of that name: its callers are not ours.
             if file != f.file
                 && let Some(i) = items.function(&name)
                 && items.items[i as usize].is_static
             {
-                continue;
+                return None;
             }
             let calling = items.mentioning(&name, As::Call);
-            for r in self.index.naming(file, &name) {
-                if r == f {
-                    continue;
-                }
+            let naming = self.index.naming(file, &name).into_iter().filter(|r| *r != f);
+            // Named outside of functions: an ops structure.
+            let ops = |it: &Item| {
+                it.kind == ItemKind::Variable && contains_word(it.span.of(&items.text), name.as_bytes())
+            };
+            let callback = items.items.iter().any(ops);
+            Some((naming.map(|r| (r, calling.binary_search(&r.item).is_ok())).collect::<Vec<_>>(), callback))
+        };
+        let looked: Vec<_> = files.par_iter().filter_map(look).collect();
+        let mut found = Vec::new();
+        for (naming, callback) in looked {
+            for (r, calls) in naming {
                 found.push(r);
-                if calling.binary_search(&r.item).is_ok() {
-                    self.targets.entry((file, name.clone())).or_insert(Some(f));
+                if calls {
+                    self.targets.entry((r.file, name.clone())).or_insert(Some(f));
                 }
             }
-            // Named outside of functions: an ops structure.
-            if items
-                .items
-                .iter()
-                .any(|it| it.kind == ItemKind::Variable && contains_word(it.span.of(&items.text), name.as_bytes()))
-            {
+            if callback {
                 self.callback.insert(f);
             }
         }
@@ -493,7 +496,7 @@ impl Engine<'_> {
                 files.extend(self.naming_files(&self.index.folder_files(file), field));
                 files.sort_unstable();
                 files.dedup();
-                let found: Vec<FnRef> = files.iter().flat_map(|f| self.index.touching(*f, field)).collect();
+                let found: Vec<FnRef> = self.index.touching_in(&files, field);
                 if found.len() > MAX_FANOUT {
                     self.refused.insert(d.clone());
                 } else {
@@ -505,7 +508,7 @@ impl Engine<'_> {
                 let folder = self.index.folder_files(file);
                 if folder.len() < MAX_FOLDER {
                     let near = self.naming_files(&folder, field);
-                    let found: Vec<FnRef> = near.iter().flat_map(|f| self.index.touching(*f, field)).collect();
+                    let found: Vec<FnRef> = self.index.touching_in(&near, field);
                     if found.len() <= MAX_FANOUT {
                         wanted.extend(self.index.touching_of(found, tag, field));
                     } else {
@@ -514,7 +517,7 @@ impl Engine<'_> {
                         few.push(file);
                         few.sort();
                         few.dedup();
-                        let found: Vec<FnRef> = few.iter().flat_map(|f| self.index.touching(*f, field)).collect();
+                        let found: Vec<FnRef> = self.index.touching_in(&few, field);
                         if found.len() <= MAX_FANOUT {
                             wanted.extend(self.index.touching_of(found, tag, field));
                         }
@@ -526,7 +529,7 @@ impl Engine<'_> {
                     _ if self.far_tags.contains_key(outer_tag(tag)) => {
                         self.far_fields.insert((tag.clone(), field.clone()));
                         let files = self.far_tags.get(outer_tag(tag)).cloned().unwrap_or_default();
-                        let found: Vec<FnRef> = files.iter().flat_map(|f| self.index.touching(*f, field)).collect();
+                        let found: Vec<FnRef> = self.index.touching_in(&files, field);
                         if found.len() > MAX_FANOUT {
                             self.refused.insert(d.clone());
                         } else {

@@ -1,10 +1,11 @@
 //! Where is it defined, who calls it, who touches the field: the questions of the custody analysis.
 
 use super::{Closure, FileItems, FnRef, Index, ItemRef, lock, outer_tag};
+use crate::lex;
 use crate::source::{FileId, Name};
 use crate::split::{As, ItemKind, ItemKinds};
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
@@ -305,11 +306,7 @@ impl Index {
         if header {
             return if self.is_public_header(f.file) { Reach::Tree } else { Reach::Folder };
         }
-        let exported = items.items.iter().any(|it| {
-            it.kind != ItemKind::Function
-                && it.name.starts_with("EXPORT_SYMBOL")
-                && contains_word(it.span.of(&items.text), item.name.as_bytes())
-        }) || export_of(&items, &item.name);
+        let exported = items.exports().contains(item.name.as_bytes());
         let core = ["mm/", "kernel/", "fs/", "block/", "lib/", "net/core/", "virt/"]
             .iter()
             .any(|p| self.tree.path(f.file).starts_with(p));
@@ -339,6 +336,11 @@ impl Index {
     /// Functions of one file that touch a field of this name.
     pub fn touching(&self, file: FileId, field: &str) -> Vec<FnRef> {
         self.mentioning(file, field, As::Field)
+    }
+
+    /// Functions of several files that touch a field of this name.
+    pub fn touching_in(&self, files: &[FileId], field: &str) -> Vec<FnRef> {
+        files.par_iter().flat_map_iter(|f| self.touching(*f, field)).collect()
     }
 
     /// Of functions that touch a field of some struct, those that may touch the one of this struct. A tag that is not in
@@ -386,15 +388,23 @@ fn defines(kind: ItemKind, item: &crate::split::Item) -> bool {
     }
 }
 
-/// `EXPORT_SYMBOL(name)`, `EXPORT_SYMBOL_GPL(name)`, …
-fn export_of(items: &Arc<FileItems>, name: &str) -> bool {
-    memchr::memmem::find_iter(&items.text, b"EXPORT_SYMBOL").any(|at| {
-        let rest = &items.text[at..items.text.len().min(at + 200)];
-        let Some(open) = memchr::memchr(b'(', rest) else { return false };
-        let arg = &rest[open + 1..];
-        arg.starts_with(name.as_bytes())
-            && arg.get(name.len()).is_some_and(|b| !b.is_ascii_alphanumeric() && *b != b'_')
-    })
+/// Words that stand in lines such as `EXPORT_SYMBOL(name)` and `EXPORT_SYMBOL_GPL(name)`.
+pub(super) fn exports(items: &FileItems) -> FxHashSet<Box<[u8]>> {
+    let text = &*items.text;
+    let mut out = FxHashSet::default();
+    for it in &items.items {
+        if it.kind != ItemKind::Function && it.name.starts_with("EXPORT_SYMBOL") {
+            let line = it.span.of(text);
+            out.extend(lex::tokens(line).map(|t| t.word(line)).filter(|w| !w.is_empty()).map(Box::from));
+        }
+    }
+    for at in memchr::memmem::find_iter(text, b"EXPORT_SYMBOL") {
+        let rest = &text[at..text.len().min(at + 200)];
+        let Some(open) = memchr::memchr(b'(', rest) else { continue };
+        let name = rest[open + 1..].split(|b| !lex::is_word_byte(*b)).next().unwrap_or_default();
+        out.insert(name.into());
+    }
+    out
 }
 
 /// Whether the word occurs, not as a part of another.

@@ -22,7 +22,7 @@ use crate::program::Program;
 use crate::source::{FileId, LineMap, Loc, Name, Span};
 use crate::split::{As, Item, ItemKind, ItemKinds, may_mention, may_touch, mentions, split, split_header};
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -47,6 +47,7 @@ pub struct FileItems {
     by_name: Vec<u32>,
     /// The file makes numbers of pages, and pages of numbers.
     numbers: OnceLock<bool>,
+    exports: OnceLock<FxHashSet<Box<[u8]>>>,
 }
 
 impl FileItems {
@@ -55,7 +56,7 @@ impl FileItems {
         items.shrink_to_fit();
         let mut by_name: Vec<u32> = (0..items.len() as u32).collect();
         by_name.sort_by(|a, b| items[*a as usize].name.cmp(&items[*b as usize].name));
-        Self { text, items, lines: OnceLock::new(), by_name, numbers: OnceLock::new() }
+        Self { text, items, lines: OnceLock::new(), by_name, numbers: OnceLock::new(), exports: OnceLock::new() }
     }
     /// Items of this name, in order.
     pub fn named(&self, name: &str) -> impl Iterator<Item = (u32, &Item)> {
@@ -66,6 +67,10 @@ impl FileItems {
     /// The function definition of this name.
     pub fn function(&self, name: &str) -> Option<u32> {
         self.named(name).find(|(_, it)| it.kind == ItemKind::Function).map(|(i, _)| i)
+    }
+    /// Names that the file exports.
+    fn exports(&self) -> &FxHashSet<Box<[u8]>> {
+        self.exports.get_or_init(|| lookup::exports(self))
     }
     /// Line starts.
     pub fn lines(&self) -> &LineMap {
