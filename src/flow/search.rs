@@ -448,9 +448,8 @@ impl Engine<'_> {
             let calling = items.mentioning(&name, As::Call);
             let naming = self.index.naming(file, &name).into_iter().filter(|r| *r != f);
             // Named outside of functions: an ops structure.
-            let ops = |it: &Item| {
-                it.kind == ItemKind::Variable && contains_word(it.span.of(&items.text), name.as_bytes())
-            };
+            let ops =
+                |it: &Item| it.kind == ItemKind::Variable && contains_word(it.span.of(&items.text), name.as_bytes());
             let callback = items.items.iter().any(ops);
             Some((naming.map(|r| (r, calling.binary_search(&r.item).is_ok())).collect::<Vec<_>>(), callback))
         };

@@ -101,9 +101,7 @@ impl FileItems {
             let Some(i) = self.items.partition_point(|it| it.span.start <= at).checked_sub(1) else { continue };
             let item = &self.items[i];
             let (ItemKind::Function, Some(body)) = (item.kind, item.body) else { continue };
-            if !body.contains(Span { start: at, end: at })
-                || !may_mention(&self.text, at as usize, word.len(), how)
-            {
+            if !body.contains(Span { start: at, end: at }) || !may_mention(&self.text, at as usize, word.len(), how) {
                 continue;
             }
             // One look at the tokens of the function settles all that it holds.

