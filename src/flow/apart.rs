@@ -20,7 +20,8 @@ use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-fn pins(site: &PinSite) -> bool {
+/// The site takes pins, which are counted apart from references.
+pub(super) fn pins(site: &PinSite) -> bool {
     Api::get().acquire(&site.api).is_some_and(|a| a.kind == AcquireKind::Pin || a.extracts)
 }
 

@@ -6,6 +6,8 @@
 mod calls;
 mod eval;
 mod extract;
+mod fresh;
+mod returned;
 mod slice;
 mod slots;
 mod types;
@@ -50,6 +52,8 @@ pub enum Fact {
         to: Place,
         /// From.
         from: Place,
+        /// The array is new memory: it is in no other place that was ever stored there.
+        new: bool,
         /// By.
         at: Span,
     },

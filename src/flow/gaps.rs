@@ -5,7 +5,7 @@
 use super::FnId;
 use super::engine::{Demand, Engine};
 use super::facts::Fact;
-use super::graph::{Graph, Node, Reached};
+use super::graph::{Graph, Node, Reached, Via};
 use super::mentions::FactNodes;
 use super::place::Place;
 use super::unfollowed::{self, Callee};
@@ -164,6 +164,10 @@ pub(super) fn without_caller(e: &Engine, g: &Graph, r: &Reached, lost: bool) -> 
         let ty = p.entry_param().map_or(Some(&func.ret), |k| func.params.get(k as usize).map(|p| &p.ty));
         // Through a pointer, a table of pages is lent: who gets it gives it back by the next pointer.
         let pages = ty.is_some_and(|t| t.page_depth().is_some());
+        // Called through a member whose functions are all known: those callers are seen.
+        if g.outgoing(n).iter().any(|o| o.via == Via::Out) {
+            continue;
+        }
         let code = match e.callback.contains(&f) {
             true if pages => GapCode::IndirectCall,
             false if lost => GapCode::NoCaller,
@@ -181,8 +185,15 @@ pub(super) fn touches(x: &Fact, g: &Graph, r: &Reached) -> bool {
 }
 
 /// Functions that make a page of a number and drop it, where numbers of the pages got out of sight: that may be another
-/// release of them.
-pub(super) fn numbers_come_back(e: &Engine, g: &Graph, reached: &[usize], r: &Reached, known: &[Loc]) -> Vec<Gap> {
+/// release of them. Pins that are counted apart (`pinned`) are not dropped as plain references are.
+pub(super) fn numbers_come_back(
+    e: &Engine,
+    g: &Graph,
+    reached: &[usize],
+    r: &Reached,
+    known: &[Loc],
+    pinned: bool,
+) -> Vec<Gap> {
     if r.numbers.is_empty() {
         return Vec::new();
     }
@@ -211,7 +222,9 @@ pub(super) fn numbers_come_back(e: &Engine, g: &Graph, reached: &[usize], r: &Re
         let Some(items) = e.index.items(file) else { continue };
         for (i, item) in items.items.iter().enumerate() {
             let makes = || items.calls_any(i as u32, &|n| api.is_page_of_address(n));
-            let drops = || items.calls_any(i as u32, &|n| api.release(n).is_some_and(|r| !r.other && !r.wrapper));
+            let fits = |n: &str| !pinned || n.starts_with("unpin_");
+            let drop = |n: &str| api.release(n).is_some_and(|r| !r.other && !r.wrapper);
+            let drops = || items.calls_any(i as u32, &|n| fits(n) && drop(n));
             // Whoever takes a reference of his own to such a page drops that one.
             let own = || items.calls_any(i as u32, &|n| api.is_extra_reference(n));
             if item.kind == ItemKind::Function

@@ -137,10 +137,65 @@ struct Extent<'a> {
     early: Option<(FnId, &'a dyn Fn(Span) -> bool)>,
     /// Calls that bring no page along.
     without: Option<&'a BTreeSet<(FnId, Span)>>,
+    /// Whether pages that came to a place by a statement do not leave it by an edge.
+    passage: Option<&'a Closed<'a>>,
 }
 
-const EVERYWHERE: Extent =
-    Extent { start: FREE, number: false, inside: false, most: usize::MAX, closed: None, early: None, without: None };
+/// Of a node, the statement by which pages came to it, and an edge out of it: whether no run does both.
+pub type Closed<'a> = dyn Fn(Node, (FnId, Span), &Edge) -> bool + 'a;
+
+/// How many ways into a place are told apart; the most that was seen where one of them mattered is 3.
+const MAX_ARRIVALS: usize = 6;
+
+/// By which statements pages came to places; `None` for any.
+#[derive(Default)]
+struct Arrivals {
+    by: FxHashMap<u32, Vec<Option<(FnId, Span)>>>,
+    /// By place, where the walk stood when it did not take an edge.
+    held_back: FxHashMap<u32, Vec<Stand>>,
+}
+
+/// Where a walk stands: node, phase, at a number, behind a vessel.
+type Stand = (Node, u8, bool, bool);
+
+impl Arrivals {
+    /// Pages came from one place to another by this edge. Gives where more may leave it now than before.
+    fn add(&mut self, from: u32, to: u32, edge: &Edge, turned: bool) -> Vec<Stand> {
+        if from == to {
+            return Vec::new();
+        }
+        let known = self.by.entry(to).or_default();
+        let mut by = (!turned && edge.at.1 != Span::default()).then_some(edge.at);
+        if known.len() >= MAX_ARRIVALS {
+            by = None;
+        }
+        if known.contains(&by) || known.contains(&None) {
+            return Vec::new();
+        }
+        known.push(by);
+        self.held_back.remove(&to).unwrap_or_default()
+    }
+    /// None of the pages that came to the place leave it by this edge.
+    fn closed(&mut self, at: Stand, place: u32, edge: &Edge, closed: &Closed) -> bool {
+        let Some(by) = self.by.get(&place) else { return false };
+        let all = by.iter().all(|a| a.is_some_and(|a| closed(at.0, a, edge)));
+        if all {
+            self.held_back.entry(place).or_default().push(at);
+        }
+        all
+    }
+}
+
+const EVERYWHERE: Extent = Extent {
+    start: FREE,
+    number: false,
+    inside: false,
+    most: usize::MAX,
+    closed: None,
+    early: None,
+    without: None,
+    passage: None,
+};
 
 /// The graph.
 ///
@@ -150,6 +205,8 @@ const EVERYWHERE: Extent =
 #[derive(Default)]
 pub struct Graph {
     places: Arc<Places>,
+    /// Of a parameter on entry, the variable, which is the same array.
+    variable: FxHashMap<u32, u32>,
     out: Vec<Vec<Edge>>,
     inc: Vec<Vec<Edge>>,
 }
@@ -166,6 +223,10 @@ impl Graph {
     ) -> Graph {
         let nodes = 2 * places.list().len();
         let mut g = Graph { places, ..old };
+        g.variable.clear();
+        for f in functions {
+            g.variable.extend(f.entries.iter().filter_map(|e| Some((e.place, e.variable?))));
+        }
         for edges in [&mut g.out, &mut g.inc] {
             edges.iter_mut().for_each(Vec::clear);
             edges.resize_with(nodes, Vec::new);
@@ -365,9 +426,9 @@ impl Graph {
         self.walk(vec![0; self.out.len()], from, true, EVERYWHERE)
     }
     /// Where the pages of a pin in function `f` can get to. `early` tells of a place in that function whether it cannot
-    /// be reached after the pin.
-    pub fn forward_after(&self, from: Node, f: FnId, early: &dyn Fn(Span) -> bool) -> Reached {
-        let extent = Extent { early: Some((f, early)), ..EVERYWHERE };
+    /// be reached after the pin, `closed` which ways through a place no run takes.
+    pub fn forward_after(&self, from: Node, f: FnId, early: &dyn Fn(Span) -> bool, closed: &Closed) -> Reached {
+        let extent = Extent { early: Some((f, early)), passage: Some(closed), ..EVERYWHERE };
         self.walk(vec![0; self.out.len()], &[from], true, extent)
     }
     /// Where pages in these nodes can come from.
@@ -406,6 +467,11 @@ impl Graph {
         all
     }
 
+    /// The number of a node's place; of a parameter, that of the variable.
+    fn whole(&self, n: Node) -> u32 {
+        *self.variable.get(&(n / 2)).unwrap_or(&(n / 2))
+    }
+
     fn is_vessel(&self, n: Node) -> bool {
         matches!(&self.places.list()[n as usize / 2], Place::Field(t, f) if Api::get().vessel(t, f).is_some())
     }
@@ -432,6 +498,10 @@ impl Graph {
         }
         let (enter, leave) = if forward { (Via::In, Via::Out) } else { (Via::Out, Via::In) };
         let mut steps = 0;
+        let mut arrivals = Arrivals::default();
+        if extent.passage.is_some() {
+            arrivals.by.extend(from.iter().map(|n| (self.whole(*n), vec![None])));
+        }
         while let Some((n, phase, number, behind)) = queue.pop_front() {
             steps += 1;
             if steps > extent.most {
@@ -458,6 +528,13 @@ impl Graph {
                     && self.place(n).function() == Some(f)
                     && e.at.1 != Span::default()
                     && early(e.at.1)
+                {
+                    continue;
+                }
+                if let Some(closed) = extent.passage
+                    && !number
+                    && e.via == Via::In
+                    && arrivals.closed((n, phase, number, came_behind), self.whole(n), e, closed)
                 {
                     continue;
                 }
@@ -489,6 +566,9 @@ impl Graph {
                 let all = r.phase[e.to as usize];
                 // What was reached without a vessel on the way covers what is reached behind one.
                 let have = (all >> shift | if behind { all >> (shift + 4) } else { 0 }) & (FREE | BOUND);
+                if extent.passage.is_some() {
+                    queue.extend(arrivals.add(self.whole(n), self.whole(e.to), e, turned || number));
+                }
                 if have & next != 0 || (next == BOUND && have & FREE != 0) {
                     continue;
                 }

@@ -18,6 +18,7 @@ pub mod graph;
 mod guard;
 mod mentions;
 mod origin;
+mod passage;
 pub mod place;
 mod release;
 mod search;

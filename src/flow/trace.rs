@@ -4,12 +4,12 @@ use super::damage::{Hidden, hidden_pins};
 use super::engine::{Engine, Reach2, implements_api};
 use super::facts::Fact;
 use super::gaps::{gaps, numbers_come_back, touches, without_caller};
-use super::graph::{Graph, Node, Reached};
+use super::graph::{Edge, Graph, Node, Reached};
 use super::mentions::FactNodes;
 use super::origin::OriginTable;
 use super::place::Place;
 use super::steps::{holder, steps};
-use super::{FnId, apart, choice, closed, context, guard, release};
+use super::{FnId, apart, choice, closed, context, guard, passage, release};
 use crate::ast::Function;
 use crate::index::{FnRef, Scope};
 use crate::kernel::{AcquireKind, Api, Borrow, Roles};
@@ -51,6 +51,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     drops.sort_by_key(|d| (e.fns[d.fn_id.0 as usize].file, d.callee_span));
     drops.dedup_by_key(|d| (e.fns[d.fn_id.0 as usize].file, d.callee_span));
 
+    let passages = passage::Passages::default();
     let reached: Vec<Option<Reached>> = sites
         .par_iter()
         .map(|s| {
@@ -64,7 +65,8 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
             let func = funcs[s.fn_id.0 as usize].as_ref();
             let late = func.map(|f| apart::after(f, s.what.call, &again)).unwrap_or_default();
             let early = |at: Span| !late.is_empty() && !late.iter().any(|l| l.start < at.end && at.start < l.end);
-            Some(g.forward_after(n, s.fn_id, &early))
+            let closed = |n: Node, came: (FnId, Span), by: &Edge| passages.closed(e, g.place(n), came, by);
+            Some(g.forward_after(n, s.fn_id, &early, &closed))
         })
         .collect();
     let hidden = Hidden::new(e);
@@ -427,7 +429,7 @@ fn trace(
     t.gaps.extend(without_caller(e, g, r, lost));
     t.gaps.extend(by_number);
     let known: Vec<Loc> = t.releases.iter().map(|r| releases[r.0 as usize].at).collect();
-    t.gaps.extend(numbers_come_back(e, g, &here, r, &known));
+    t.gaps.extend(numbers_come_back(e, g, &here, r, &known, apart::pins(&s.what)));
     uses(e, g, funcs, nodes, &here, r, &mut t);
     if t.releases.is_empty() && t.gaps.is_empty() && s.node.is_some() {
         // A number of the page that is taken may be all that is kept of it.

@@ -101,6 +101,8 @@ impl Passed {
 pub struct Entry {
     /// The place on entry, as callers see it.
     pub place: u32,
+    /// The place inside the function, if it is another one.
+    pub variable: Option<u32>,
     /// One page, passed by value.
     pub by_value: bool,
 }
@@ -132,11 +134,11 @@ impl Wiring {
         for (k, p) in facts.params.iter().enumerate() {
             let entry = entry(id, k, p);
             let place = places.number(&entry);
-            if entry != p.place {
-                let inside = places.number(&p.place);
+            let variable = (entry != p.place).then(|| places.number(&p.place));
+            if let Some(inside) = variable {
                 w.alias(inside, place, Span::default());
             }
-            w.entries.push(Entry { place, by_value: p.by_value });
+            w.entries.push(Entry { place, variable, by_value: p.by_value });
         }
         let mut seen = FxHashSet::default();
         for fact in &facts.facts {
@@ -157,10 +159,12 @@ impl Wiring {
             Fact::Copy { to, from, at } => {
                 edge(read(places.number(from)), store(places.number(to)), Turn::Keep, *at);
             }
-            Fact::Shown { to, from, at } => {
+            Fact::Shown { to, from, new, at } => {
                 let (from, to) = (places.number(from), places.number(to));
                 edge(read(from), read(to), Turn::Keep, *at);
-                self.shown.push((from, to));
+                if !new {
+                    self.shown.push((from, to));
+                }
             }
             Fact::Stored { to, from, at } => {
                 edge(store(places.number(from)), read(places.number(to)), Turn::Keep, *at);

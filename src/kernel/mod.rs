@@ -196,6 +196,7 @@ pub struct Api {
     containers: FxHashMap<String, ()>,
     lent: FxHashMap<String, Borrow>,
     own: FxHashMap<String, ()>,
+    own_copies: FxHashMap<String, ()>,
     sets: FxHashMap<String, (String, Vec<String>)>,
     vessels: Vec<Vessel>,
     handover: FxHashMap<String, Option<GapCode>>,
@@ -287,6 +288,7 @@ impl Api {
                 let io = raw.lent.fields.into_iter().map(|f| (f, Borrow::Io));
                 io.chain(raw.lent.looked_at.into_iter().map(|f| (f, Borrow::Meta))).collect()
             },
+            own_copies: set(raw.own.copies),
             own: set(raw.own.tags),
             sets: raw
                 .sets
@@ -396,6 +398,10 @@ impl Api {
     /// The struct whose fields the function sets, and the field by argument (empty: none).
     pub fn sets(&self, name: &str) -> Option<(&str, &[String])> {
         self.sets.get(name).map(|(tag, fields)| (tag.as_str(), fields.as_slice()))
+    }
+    /// The function copies the data of such a request, and does nothing else to it.
+    pub fn copies_request(&self, name: &str) -> bool {
+        self.own_copies.contains_key(name)
     }
     /// All vessels.
     pub fn vessels(&self) -> &[Vessel] {

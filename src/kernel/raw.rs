@@ -23,7 +23,7 @@ pub(super) struct Raw {
     pub address: RawAddress,
     pub containers: RawContainers,
     pub lent: RawLent,
-    pub own: RawContainers,
+    pub own: RawOwn,
     pub sets: Vec<RawSets>,
     pub vessel: Vec<Vessel>,
     pub handover: Vec<RawHandover>,
@@ -83,6 +83,11 @@ pub(super) struct RawAddress {
 pub(super) struct RawLent {
     pub fields: Vec<String>,
     pub looked_at: Vec<String>,
+}
+#[derive(Deserialize)]
+pub(super) struct RawOwn {
+    pub tags: Vec<String>,
+    pub copies: Vec<String>,
 }
 #[derive(Deserialize)]
 pub(super) struct RawContainers {

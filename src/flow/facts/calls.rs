@@ -26,6 +26,7 @@ impl<'a> Extract<'a> {
         }
         if let Some(r) = self.api.release(&name) {
             let values: Vec<Value> = args.iter().map(|a| self.eval(a, env)).collect();
+            args.iter().filter_map(|a| a.ident()).for_each(|n| self.refer(n, Some(false), env));
             if r.wrapper {
                 return self.known_wrapper(&name, span, args, values);
             }
@@ -86,13 +87,14 @@ impl<'a> Extract<'a> {
         }
         if let Some((tag, fields)) = self.api.sets(&name) {
             let tag = self.own_tag(tag.into());
+            let copied = args.first().is_some_and(|a| self.only_copied(a, span));
             let mut of = Vec::new();
             for (a, field) in args.iter().zip(fields) {
                 let v = self.eval(a, env);
                 if field.is_empty() {
                     continue;
                 }
-                for p in &v.places {
+                for p in v.places.iter().filter(|_| !copied) {
                     self.edge(Place::Field(tag.clone(), field.as_str().into()), p.clone(), span, true);
                 }
                 of.extend(v.places);
@@ -140,6 +142,11 @@ impl<'a> Extract<'a> {
                 return Value::none();
             }
             let of = args.iter().map(|a| self.eval(a, env)).fold(Value::none(), Value::join).places;
+            if let [page] = args
+                && let Some(name) = page.ident()
+            {
+                self.refer(name, Some(true), env);
+            }
             if of.iter().all(|p| matches!(p, Place::Def(..))) {
                 self.extra.push(of.iter().cloned().collect());
             }
@@ -202,6 +209,7 @@ impl<'a> Extract<'a> {
         let t = self.tracked.iter().position(|t| t == n)?;
         // Weak: the callee may also leave the variable as it was.
         env[t].insert(call.start);
+        self.refer(n, Some(false), env);
         Some(Place::Def(self.f, n.clone(), call.start))
     }
 
@@ -221,6 +229,7 @@ impl<'a> Extract<'a> {
             return Value::none();
         }
         let mut into = None;
+        let mut new = None;
         for (i, a) in args.iter().enumerate() {
             if Some(i) == roles.pages {
                 if let Some(out) = self.out_argument(a, span, env) {
@@ -239,6 +248,13 @@ impl<'a> Extract<'a> {
                     && let Some(def) = self.pin_into_slot(a, &field.clone(), span, env)
                 {
                     into = Some(def);
+                } else if let Some(field @ Place::Field(..)) = &into
+                    && let Some(name) = self.allocated_here(a, span)
+                {
+                    let def = Place::Def(self.f, name, span.start);
+                    self.push(Fact::Shown { to: field.clone(), from: def.clone(), new: true, at: span });
+                    new = Some((i, def.clone()));
+                    into = Some(def);
                 }
             } else {
                 self.eval(a, env);
@@ -253,6 +269,7 @@ impl<'a> Extract<'a> {
         };
         if matches!(acq.kind, AcquireKind::Iter | AcquireKind::Vector) {
             // Its own body is followed too: what it stores is not only pins.
+            self.new_array = new;
             self.plain_call(Some(name.clone()), None, span, args, env);
         }
         let args = args.iter().map(|a| a.span).collect();
@@ -270,8 +287,12 @@ impl<'a> Extract<'a> {
     ) -> Value {
         self.call_on_slots(args, env);
         let mut out_args = Vec::new();
-        for a in args {
-            let v = self.eval(a, env);
+        let new = self.new_array.take();
+        for (i, a) in args.iter().enumerate() {
+            let mut v = self.eval(a, env);
+            if let Some((_, array)) = new.as_ref().filter(|(k, _)| *k == i) {
+                v = Value::one(array.clone());
+            }
             let t = self.ty(a);
             let out = self.out_argument(a, span, env);
             out_args.push(Arg {

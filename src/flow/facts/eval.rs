@@ -25,6 +25,9 @@ impl<'a> Extract<'a> {
             | ExprKind::SizeofExpr(_)
             | ExprKind::Type(_)
             | ExprKind::Opaque => Value::none(),
+            ExprKind::Unary(UnOp::Deref, a) if self.hidden_param(a).is_some() => {
+                self.hidden_param(a).map_or_else(Value::none, Value::one)
+            }
             ExprKind::Unary(UnOp::Deref | UnOp::AddrOf, a) => self.eval(a, env),
             ExprKind::Unary(_, a) => {
                 self.eval(a, env);

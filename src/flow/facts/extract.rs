@@ -7,6 +7,7 @@ use super::super::FnId;
 use super::super::cfg::{Cfg, Elem};
 use super::super::place::{ENTRY, Place};
 use super::eval::is_small;
+use super::returned::Returned;
 use super::{Fact, Facts, Param};
 use crate::ast::{CType, Designator, Expr, ExprKind, Function, Stmt, StmtKind};
 use crate::index::Scope;
@@ -33,6 +34,10 @@ pub(super) struct Extract<'a> {
     pub(super) facts: Vec<Fact>,
     /// Pages that one more reference was taken of, in the order of the function.
     pub(super) extra: Vec<BTreeSet<Place>>,
+    /// The argument of the next call that is an array which was allocated here, and its place.
+    pub(super) new_array: Option<(usize, Place)>,
+    /// Variables whose page may get a reference of its own before it is returned.
+    pub(super) returned: Vec<Returned>,
 }
 /// Extracts the facts of `func`.
 pub fn extract(f: FnId, file: FileId, func: &Function, scope: &dyn Scope) -> Facts {
@@ -67,8 +72,11 @@ pub fn extract(f: FnId, file: FileId, func: &Function, scope: &dyn Scope) -> Fac
         emit: false,
         facts: Vec::new(),
         extra: Vec::new(),
+        new_array: None,
+        returned: Vec::new(),
     };
     x.find_slots();
+    x.find_returned();
     for world in worlds(&func.body) {
         x.run(&world);
     }
@@ -150,6 +158,7 @@ impl<'a> Extract<'a> {
             }
         }
         self.enter_slots(&mut entry);
+        self.enter_returned(&mut entry);
         ins[0] = Some(entry);
         let mut work: BTreeSet<u32> = BTreeSet::from([0]);
         while let Some(i) = work.pop_first() {
@@ -216,6 +225,7 @@ impl<'a> Extract<'a> {
                     }
                 } else if let Some(t) = self.tracked.iter().position(|t| *t == v.name) {
                     env[t].clear();
+                    self.refer(&v.name, None, env);
                 }
             }
             Elem::Iterate(name, args) => self.iterate(name, args, env),
@@ -225,6 +235,10 @@ impl<'a> Extract<'a> {
                     return;
                 }
                 let ret = Place::Ret(self.f);
+                if let Some(what) = self.returned_with_own(e, env) {
+                    self.push(Fact::Origin { into: ret, what, counted: true, at: e.span });
+                    return;
+                }
                 let alias = self.is_container(&self.func.ret.clone());
                 for p in v.places {
                     self.edge(ret.clone(), p, e.span, alias);
@@ -315,6 +329,7 @@ impl<'a> Extract<'a> {
     pub(super) fn store_var(&mut self, name: &Name, at: Span, value: Value, rhs: Option<&'a Expr>, env: &mut Env) {
         if let Some(t) = self.tracked.iter().position(|t| t == name) {
             env[t] = BTreeSet::from([at.start]);
+            self.refer(name, (!value.places.is_empty()).then_some(false), env);
             let to = Place::Def(self.f, name.clone(), at.start);
             for p in value.places {
                 self.edge(to.clone(), p, at, false);

@@ -20,7 +20,7 @@ const BEFORE: u32 = ENTRY - 1;
 const CALLEE: u32 = ENTRY - 2;
 
 /// `obj->pages` of an argument `obj->pages`, `&obj->pages[i]`, `obj->pages + i`; and whether it is the start of it.
-fn array_of(e: &Expr) -> Option<(&Expr, bool)> {
+pub(super) fn array_of(e: &Expr) -> Option<(&Expr, bool)> {
     match &e.kind {
         ExprKind::Field { .. } => Some((e, true)),
         ExprKind::Unary(UnOp::AddrOf, a) | ExprKind::Cast(_, a) => array_of(a),
@@ -31,7 +31,7 @@ fn array_of(e: &Expr) -> Option<(&Expr, bool)> {
 }
 
 /// `obj.a.b`, for a field of a variable; the variable.
-fn path(e: &Expr) -> Option<(String, &Name)> {
+pub(super) fn path(e: &Expr) -> Option<(String, &Name)> {
     match &e.kind {
         ExprKind::Ident(n) => Some((n.to_string(), n)),
         ExprKind::Field { base, name, .. } => path(base).map(|(p, root)| (format!("{p}.{name}"), root)),
@@ -90,7 +90,8 @@ impl<'a> Extract<'a> {
         }
         env[t].insert(call.start);
         let def = Place::Def(self.f, self.tracked[t].clone(), call.start);
-        self.push(Fact::Shown { to: field.clone(), from: def.clone(), at: call });
+        let new = self.allocated_here(a, call).is_some();
+        self.push(Fact::Shown { to: field.clone(), from: def.clone(), new, at: call });
         Some(def)
     }
 
