@@ -151,7 +151,7 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, entri
                  get_user_pages*() to convert.",
                 site.api
             );
-            return direct(Verdict::Leave, Reason::AlreadyConverted, s);
+            return direct(Verdict::Leave, Reason::Extracts, s);
         }
         AcquireKind::Iter => {
             if let Some(w) = not_user_iter(index, site) {
@@ -169,8 +169,8 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, entri
     }
     // A driver may have a function of such a name of its own; the API's inlines are in headers.
     if api.acquire(&site.function).is_some() && index.path(site.at.file).ends_with(".h") {
-        let s = format!("{}() is a pinning function itself: its calls are sites of their own.", site.function);
-        return say(Verdict::Leave, Reason::WrapperApi, s);
+        let s = format!("{}() hands the pages to its callers: its calls are sites of their own.", site.function);
+        return say(Verdict::Leave, Reason::ForCallers, s);
     }
     if let Some(iterator) = flow::serves_iterators(index, site) {
         if kind == AcquireKind::Pin {
@@ -193,10 +193,11 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, entri
     if let Some((name, at)) = watched {
         if invalidates(&name) {
             let s = format!(
-                "The code changes page tables itself and tells MMU notifiers ({name}, {}): it works on struct page.",
+                "The code changes page tables itself and tells MMU notifiers ({name}, {}): the reference keeps the page while \
+                 it does.",
                 place(index, at)
             );
-            return (Verdict::Leave, Reason::StructPageOnly, s, 4, name.to_string());
+            return (Verdict::Leave, Reason::PageTables, s, 4, name.to_string());
         }
         let s = format!("An MMU notifier keeps the mapping coherent ({name}, {}).", place(index, at));
         return (Verdict::Leave, Reason::MmuNotifier, s, 3, name.to_string());
@@ -221,7 +222,8 @@ fn by_the_letter(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, en
     let first = first_look(c, t, index, dialect, entries);
     let site = &c.sites[t.site.0 as usize];
     let gup = Api::get().acquire(&site.api).is_some_and(|a| a.kind == AcquireKind::Gup);
-    if !gup || !matches!(first.1, Reason::StructPageOnly | Reason::MmuNotifier | Reason::ShortRead) {
+    if !gup || !matches!(first.1, Reason::StructPageOnly | Reason::PageTables | Reason::MmuNotifier | Reason::ShortRead)
+    {
         return first;
     }
     let (verdict, reason, text) = convertible(c, t, index);

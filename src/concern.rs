@@ -150,7 +150,8 @@ pub fn of(site: &SiteRecord, dialect: &str, kernel: &Kernel, around: Around) -> 
     };
     // Case 4: nobody touches the data. Case 3: whoever maps the pages gives them up in time.
     let untouched = site.reason_code == "struct-page-only" || site.reason_code == "no-pages";
-    let notified = site.reason_code == "mmu-notifier";
+    // Whoever changes the page tables tells the notifiers, and gives the page up with its mapping.
+    let notified = matches!(site.reason_code, "mmu-notifier" | "page-tables");
     let writes = site.write != "never" && !untouched;
     let written = match site.write {
         _ if untouched => "no: the data of the pages is not touched".to_string(),

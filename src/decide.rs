@@ -217,8 +217,8 @@ fn decide_group(
         return Decision::assist(Reason::PinHoles, text);
     }
     let skipped = |i: usize| match custody.traces[i].reason {
-        Reason::AlreadyConverted => counted,
-        reason => reason == Reason::WrapperApi,
+        Reason::AlreadyConverted | Reason::Extracts => counted,
+        reason => matches!(reason, Reason::WrapperApi | Reason::ForCallers),
     };
     let sites: Vec<&PinSite> = group.iter().filter(|&&i| !skipped(i)).filter_map(|&i| custody.sites.get(i)).collect();
     let numbers: BTreeSet<ReleaseId> = group.iter().flat_map(|&i| custody.traces[i].releases.iter().copied()).collect();

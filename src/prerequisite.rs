@@ -16,18 +16,6 @@ const MM_H: &str = "include/linux/mm.h";
 /// Where the bodies go, the best place first: mm/swap.c is built always and has `release_pages()`.
 const BODIES: [&str; 2] = ["mm/swap.c", "mm/gup.c"];
 
-/// Subject of the patch that adds them.
-pub const SUBJECT: &str = "mm: add put_user_page*() placeholders";
-/// Paragraphs of its body.
-pub const BODY: [&str; 3] = [
-    "Pages of get_user_pages*() are released by put_page(), as every other reference is, so nobody can tell that a \
-     device or the kernel may still get at their data.",
-    "Add put_user_page() and the array functions put_user_pages(), put_user_pages_dirty() and \
-     put_user_pages_dirty_lock(), by which such pages are to be released from now on. They do what put_page() and the \
-     set_page_dirty functions do.",
-    "There is no user yet, and no change at run time.",
-];
-
 const DECLARATIONS: &str = "
 /**
  * put_user_page() - drop a page that get_user_pages*() returned
@@ -111,29 +99,32 @@ void put_user_pages_dirty_lock(struct page **pages, unsigned long npages)
 EXPORT_SYMBOL(put_user_pages_dirty_lock);
 ";
 
-/// Subject of the patch that adds the array functions where there is no MMU.
-pub const NOMMU_SUBJECT: &str = "mm/nommu: add put_user_pages*()";
-/// Paragraphs of its body.
-pub const NOMMU_BODY: [&str; 2] = [
-    "put_user_page() is an inline, but the functions that release an array of pages are built only with CONFIG_MMU, \
-     while get_user_pages() has a version without it. Code that is built for both cannot call them.",
-    "Add them to mm/nommu.c. There is no user yet, and no change at run time.",
-];
-const NOMMU: &str = "mm/nommu.c";
+/// Where the functions of builds without an MMU are.
+pub const NOMMU: &str = "mm/nommu.c";
+
+/// Whether mm/nommu.c has all array functions of the dialect.
+pub fn nommu_has(index: &Index, dialect: &Dialect) -> bool {
+    index.tree.lookup(NOMMU).is_some_and(|file| missing(&index.text(file), dialect).is_empty())
+}
+
+/// Array functions of the dialect that a text does not define.
+fn missing<'d>(text: &[u8], dialect: &'d Dialect) -> Vec<&'d str> {
+    let items = split(text);
+    let has = |f: &str| items.iter().any(|i| i.kind == ItemKind::Function && &*i.name == f);
+    dialect.arrays().into_iter().filter(|f| !has(f)).collect()
+}
 
 /// The edits that add the array functions of the dialect to mm/nommu.c; none where it has them, or where there is no
 /// such file.
 pub fn nommu_edits(index: &Index, dialect: &Dialect) -> Vec<Edit> {
     let Some(file) = index.tree.lookup(NOMMU) else { return vec![] };
     let text = index.text(file);
-    let items = split(&text);
-    let has = |f: &str| items.iter().any(|i| i.kind == ItemKind::Function && &*i.name == f);
     let body = |f: &&str| match *f {
         "put_user_pages" => PLAIN.to_string(),
-        "put_user_pages_dirty" => dirtying("put_user_pages_dirty", "set_page_dirty", false),
-        _ => dirtying("put_user_pages_dirty_lock", "set_page_dirty_lock", dialect.dirty_arity == 3),
+        "put_user_pages_dirty" => dirtying("put_user_pages_dirty", "set_page_dirty", UNLOCKED, false),
+        _ => dirtying("put_user_pages_dirty_lock", "set_page_dirty_lock", LOCKED, dialect.dirty_arity == 3),
     };
-    let with: String = dialect.arrays().iter().filter(|f| !has(f)).map(body).collect();
+    let with: String = missing(&text, dialect).iter().map(body).collect();
     if with.is_empty() {
         return vec![];
     }
@@ -142,7 +133,7 @@ pub fn nommu_edits(index: &Index, dialect: &Dialect) -> Vec<Edit> {
 
 const PLAIN: &str = "
 /*
- * release pages that get_user_pages*() returned
+ * release an array of pages that get_user_pages*() returned
  */
 void put_user_pages(struct page **pages, unsigned long npages)
 {
@@ -153,8 +144,14 @@ void put_user_pages(struct page **pages, unsigned long npages)
 }
 EXPORT_SYMBOL(put_user_pages);
 ";
+/// What the caller of the dirtying functions has to know.
+const UNLOCKED: &str = " * mark such pages dirty and release them
+ * - set_page_dirty() is called without the page lock: the caller must know that
+ *   this is safe";
+const LOCKED: &str = " * mark such pages dirty under the page lock and release them
+ * - may sleep";
 
-fn dirtying(name: &str, dirty: &str, asks: bool) -> String {
+fn dirtying(name: &str, dirty: &str, comment: &str, asks: bool) -> String {
     let (parameter, test) = if asks { (", bool make_dirty", "make_dirty && ") } else { ("", "") };
     let mut head = format!("void {name}(struct page **pages, unsigned long npages{parameter})");
     if head.len() > 80 {
@@ -164,16 +161,18 @@ fn dirtying(name: &str, dirty: &str, asks: bool) -> String {
     format!(
         "
 /*
- * mark such pages dirty, and release them
+{comment}
  */
 {head}
 {{
 \tunsigned long i;
 
 \tfor (i = 0; i < npages; i++) {{
-\t\tif ({test}!PageDirty(compound_head(pages[i])))
-\t\t\t{dirty}(compound_head(pages[i]));
-\t\tput_user_page(pages[i]);
+\t\tstruct page *page = compound_head(pages[i]);
+
+\t\tif ({test}!PageDirty(page))
+\t\t\t{dirty}(page);
+\t\tput_user_page(page);
 \t}}
 }}
 EXPORT_SYMBOL({name});

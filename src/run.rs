@@ -4,6 +4,7 @@
 //! were asked for. It knows nothing of flags, formats or terminals.
 
 mod handed;
+mod leading;
 pub mod mmu;
 
 use crate::classify;
@@ -24,9 +25,9 @@ use crate::report::{Coverage, FileChange, ProofRecord, Run, build};
 use crate::source::FileId;
 use crate::trace::Custody;
 use handed::Handed;
-use std::collections::BTreeMap;
 
-pub use handed::{FileEdits, FunctionChange, HandedFix, HandedPlan, Leading};
+pub use crate::report::build::Unlinked;
+pub use handed::{Evidence, FileEdits, FunctionChange, HandedFix, HandedPlan, Leading, Needed};
 
 /// What a run found.
 #[derive(Clone, Debug)]
@@ -124,7 +125,7 @@ fn hops(config: &Config, mut detected: Detected, answer: &Answer<'_>) -> Result<
     let files = tree.len() as u32;
     let index = Index::new(tree, detected.prototypes.clone());
     let needed = config.with_prerequisite && config.dialect.is_none();
-    let mut prerequisite = match needed && prerequisite::assume(&mut detected.dialect, &index) {
+    let prerequisite = match needed && prerequisite::assume(&mut detected.dialect, &index) {
         true => prerequisite::edits(&index)?,
         false => Vec::new(),
     };
@@ -134,18 +135,8 @@ fn hops(config: &Config, mut detected: Detected, answer: &Answer<'_>) -> Result<
     clock.lap("classify");
     let mut outcomes = decide::decide(&index, &detected.dialect, &custody, &|q| answer(config, &custody, q));
     clock.lap("plan and prove");
-    let mut nommu = mmu::Nommu::default();
-    if detected.dialect.batch_needs_mmu {
-        nommu = mmu::unlinked(config, &index, &detected.dialect, &outcomes);
-        if config.with_prerequisite && prerequisite.is_empty() && !nommu.is_empty() {
-            prerequisite = prerequisite::nommu_edits(&index, &detected.dialect);
-            if !prerequisite.is_empty() {
-                nommu = mmu::Nommu::added();
-            }
-        }
-        nommu.tell(&mut outcomes);
-        clock.lap("without MMU");
-    }
+    let nommu = mmu::Nommu::look(config, &index, &detected.dialect, &mut outcomes);
+    clock.lap("without MMU");
     let coverage = Coverage {
         files,
         candidates: seeds.len() as u32,
@@ -187,27 +178,28 @@ pub fn finish(config: &Config, detected: &Detected, found: Found) -> Analysis {
     if detected.dialect.kind == DialectKind::None && config.dialect.is_none() {
         notes.push("the tree has neither put_user_page() nor unpin_user_page(): nothing can be rewritten".into());
     }
-    notes.extend(nommu.note());
+    notes.extend(nommu.note(&plans));
     let changes = handed::changes(program, &edits);
-    let (mut leading, mut together) = (Vec::new(), changes.clone());
-    if converted > 0
-        && !prerequisite.is_empty()
-        && let Some(first) = handed::merged(&BTreeMap::new(), &prerequisite)
-    {
-        match handed::merged(&edits, &prerequisite) {
-            Some(all) => together = handed::changes(program, &all),
-            None => notes.push("a rewrite overlaps the prerequisite: apply that first".into()),
-        }
-        leading.push(Leading {
-            subject: if nommu.added { prerequisite::NOMMU_SUBJECT } else { prerequisite::SUBJECT }.to_string(),
-            body: if nommu.added { &prerequisite::NOMMU_BODY[..] } else { &prerequisite::BODY[..] }
-                .iter()
-                .map(|s| s.to_string())
-                .collect(),
-            changes: handed::changes(program, &first),
-        });
+    let mut before = Vec::new();
+    let mut first = Vec::new();
+    if converted > 0 && !prerequisite.is_empty() {
+        before.push(leading::placeholders(handed::changes(program, &handed::by_file(&prerequisite))));
+        first.extend(prerequisite);
     }
+    let without_mmu = nommu.edits(&plans);
+    if !without_mmu.is_empty() {
+        let changes = handed::changes(program, &handed::by_file(without_mmu));
+        before.push(leading::without_mmu(changes, &mmu::files(&plans)));
+        first.extend_from_slice(without_mmu);
+    }
+    let together = match handed::merged(&edits, &first) {
+        Some(all) => handed::changes(program, &all),
+        None => {
+            notes.push("a rewrite overlaps the prerequisite: apply that first".into());
+            changes.clone()
+        }
+    };
     // Taking down some 100 MB of small pieces takes 0.1 s: not for the reader to wait for.
     std::thread::spawn(move || drop(kept));
-    Analysis { run, changes, plans, leading, together, converted, left_out, notes }
+    Analysis { run, changes, plans, leading: before, together, converted, left_out, notes }
 }

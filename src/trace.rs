@@ -283,6 +283,8 @@ pub enum Reason {
     NoPages,
     /// Only `struct page` is looked at (CASE 4).
     StructPageOnly,
+    /// The code changes the page tables that map the page (CASE 4).
+    PageTables,
     /// Kept coherent by an MMU notifier (CASE 3).
     MmuNotifier,
     /// A short read by the CPU; the pin protects no transfer.
@@ -313,8 +315,12 @@ pub enum Reason {
     IterOrigin,
     /// Already released by the new call.
     AlreadyConverted,
+    /// The call pins user memory by itself and takes no other reference.
+    Extracts,
     /// A wrapper API of the kernel pins and releases: nothing to rewrite here.
     WrapperApi,
+    /// A pinning function itself, in a header: its calls are sites of their own.
+    ForCallers,
     /// The iterator has no user pages.
     NotUserPages,
     /// Pins are counted apart, and a part of the trace is converted already: a bug, not a conversion.
@@ -335,13 +341,14 @@ impl Reason {
     /// A pin that is not converted and that keeps no release from being rewritten: it is a pin already, or the call of
     /// a function that pins, in which the site is.
     pub fn is_no_obstacle(self) -> bool {
-        matches!(self, Reason::AlreadyConverted | Reason::WrapperApi)
+        matches!(self, Reason::AlreadyConverted | Reason::Extracts | Reason::WrapperApi | Reason::ForCallers)
     }
     /// All codes, for `explain`.
     pub const ALL: &'static [Reason] = &[
         Reason::Complete,
         Reason::NoPages,
         Reason::StructPageOnly,
+        Reason::PageTables,
         Reason::MmuNotifier,
         Reason::ShortRead,
         Reason::HandedOn,
@@ -357,7 +364,9 @@ impl Reason {
         Reason::NoApi,
         Reason::IterOrigin,
         Reason::AlreadyConverted,
+        Reason::Extracts,
         Reason::WrapperApi,
+        Reason::ForCallers,
         Reason::NotUserPages,
         Reason::HalfConverted,
         Reason::CaseUnknown,
@@ -372,6 +381,7 @@ impl Reason {
             Reason::Complete => "complete",
             Reason::NoPages => "no-pages",
             Reason::StructPageOnly => "struct-page-only",
+            Reason::PageTables => "page-tables",
             Reason::MmuNotifier => "mmu-notifier",
             Reason::ShortRead => "short-read",
             Reason::HandedOn => "handed-on",
@@ -387,7 +397,9 @@ impl Reason {
             Reason::NoApi => "no-api",
             Reason::IterOrigin => "iter-origin",
             Reason::AlreadyConverted => "already-converted",
+            Reason::Extracts => "extracts",
             Reason::WrapperApi => "wrapper-api",
+            Reason::ForCallers => "for-callers",
             Reason::NotUserPages => "not-user-pages",
             Reason::HalfConverted => "half-converted",
             Reason::CaseUnknown => "case-unknown",

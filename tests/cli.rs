@@ -452,63 +452,62 @@ fn a_closed_pipe_is_no_error() {
     assert!(ran.code == 0 && !ran.err.contains("panicked") && !ran.err.contains("error:"), "{}", ran.err);
 }
 
-/// The build files of a tree with one architecture that has an MMU, one that may have none, and drivers of each kind.
-fn without_mmu(tree: &Tree) {
-    for (path, text) in [
-        ("Kconfig", "source \"arch/$(SRCARCH)/Kconfig\"\nsource \"drivers/Kconfig\"\n"),
-        ("arch/wet/Kconfig", "config WET\n\tdef_bool y\n\nconfig MMU\n\tdef_bool y\n"),
-        ("arch/dry/Kconfig", "config MMU\n\tbool \"Paged memory\"\n\tdefault y\n"),
-        (
-            "drivers/Kconfig",
-            "config KESTREL\n\ttristate \"Kestrel\"\n\nmenu \"Displays\"\n\tdepends on WET || MMU\n\n\
-             config FERNFB\n\ttristate \"Fern\"\n\nendmenu\n",
-        ),
-        ("drivers/Makefile", "obj-y += misc/ video/ net/\n"),
-        ("drivers/misc/Makefile", "obj-$(CONFIG_KESTREL) += kestrels.o\nkestrels-y := kestrel.o\n"),
-        ("drivers/video/Makefile", "obj-$(CONFIG_FERNFB) += fernfb.o\n"),
-        ("mm/Makefile", "mmu-y := nommu.o\nmmu-$(CONFIG_MMU) := gup.o\nobj-y := $(mmu-y)\n"),
-        (
-            "mm/nommu.c",
-            "#include <linux/mm.h>\n\nlong get_user_pages(unsigned long start)\n{\n\treturn 0;\n}\n\
-             EXPORT_SYMBOL(get_user_pages);\n\nint last;\n",
-        ),
-    ] {
-        tree.write(path, text);
-    }
-}
-
 #[test]
 fn array_functions_that_need_an_mmu_are_said_where_there_may_be_none() {
     let tree = Tree::of("mini-5.2");
     let ran = tree.run(&["scan", "--format", "jsonl"]);
     assert!(!ran.out.contains("CONFIG_MMU") && !ran.err.contains("CONFIG_MMU"), "{}", ran.err);
 
-    without_mmu(&tree);
-    let ran = tree.run(&["scan", "--format", "jsonl"]);
-    let about = |name: &str| ran.out.lines().any(|l| l.contains(name) && l.contains("is not shown to need"));
-    assert!(about("drivers/misc/kestrel.c") && ran.out.contains("its object (CONFIG_KESTREL)"), "{}", ran.out);
+    common::without_mmu(tree.path());
+    let about = |ran: &Ran, name: &str| {
+        ran.out.lines().any(|l| l.contains(name) && l.contains("its object (CONFIG_KESTREL) is not shown to need that"))
+    };
+    // Outside of the paths nothing can be added: a rewrite that may not link says so.
+    let ran = tree.run(&["scan", "--format", "jsonl", "drivers"]);
+    assert!(about(&ran, "drivers/misc/kestrel.c"), "{}", ran.out);
     assert!(!ran.out.contains("in drivers/video/fernfb.c calls"), "{}", ran.out);
-    assert!(ran.err.contains("--with-prerequisite adds them to mm/nommu.c"), "{}", ran.err);
+    assert!(ran.err.contains("name mm/nommu.c among the paths, or give --with-prerequisite"), "{}", ran.err);
+    let ran = tree.run(&["scan", "--format", "jsonl"]);
+    assert!(
+        !about(&ran, "drivers/misc/kestrel.c") && ran.err.contains("they are added to mm/nommu.c first"),
+        "{}",
+        ran.err
+    );
+    // No file to add them to.
+    fs::remove_file(tree.path().join("mm/nommu.c")).expect("file");
+    let ran = tree.run(&["scan", "--format", "jsonl"]);
+    assert!(
+        about(&ran, "drivers/misc/kestrel.c") && ran.err.contains("there is no mm/nommu.c to add them to"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]
-fn the_prerequisite_adds_the_array_functions_where_there_is_no_mmu() {
+fn the_array_functions_are_added_where_there_is_no_mmu() {
     let tree = Tree::of("mini-5.2");
-    without_mmu(&tree);
-    let ran = tree.run(&["convert", "--with-prerequisite"]);
-    assert!(!ran.err.contains("CONFIG_MMU"), "{}", ran.err);
+    common::without_mmu(tree.path());
+    let ran = tree.run(&["convert"]);
     let hunk = ran.out.split("--- a/").find(|f| f.starts_with("mm/nommu.c")).expect("mm/nommu.c changes");
     for function in ["put_user_pages", "put_user_pages_dirty", "put_user_pages_dirty_lock"] {
         assert!(hunk.contains(&format!("\n+void {function}(struct page **pages, unsigned long npages)\n")), "{hunk}");
         assert!(hunk.contains(&format!("\n+EXPORT_SYMBOL({function});\n")), "{hunk}");
     }
     assert!(hunk.contains("\n EXPORT_SYMBOL(get_user_pages);\n"), "they stand behind the acquiring function: {hunk}");
-    tree.run(&["convert", "--with-prerequisite", "--write"]);
-    let again = tree.run(&["convert", "--with-prerequisite"]);
-    assert!(again.out.is_empty(), "{}", again.out);
+    // Nobody's file outside of the paths is written, unless that is asked for.
+    let ran = tree.run(&["convert", "drivers"]);
+    assert!(ran.out.contains("kestrel.c") && !ran.out.contains("mm/nommu.c"), "{}", ran.out);
+    assert!(ran.err.contains("give --with-prerequisite, and they are added to it"), "{}", ran.err);
+    for args in [&["convert", "drivers", "--with-prerequisite"][..], &["convert", "drivers", "mm/nommu.c"]] {
+        let ran = tree.run(args);
+        assert!(ran.out.contains("--- a/mm/nommu.c"), "{}", ran.out);
+    }
+    tree.run(&["convert", "--write"]);
+    let again = tree.run(&["convert"]);
+    assert!(again.out.is_empty() && !again.err.contains("CONFIG_MMU"), "{}{}", again.out, again.err);
     // Nothing needs them: nothing is added.
     let other = Tree::of("mini-5.2");
-    without_mmu(&other);
+    common::without_mmu(other.path());
     other.write("drivers/Kconfig", "config KESTREL\n\tbool \"x\"\n\tdepends on MMU\nconfig FERNFB\n\tdef_bool WET\n");
     let ran = other.run(&["convert", "--with-prerequisite", "drivers/video"]);
     assert!(ran.out.contains("fernfb.c") && !ran.out.contains("mm/nommu.c"), "{}", ran.out);

@@ -23,10 +23,11 @@ impl Tree {
         common::tree(name, &dir.path().join("tree"));
         Self { dir }
     }
-    /// One that is a git checkout with one commit.
+    /// One that is a git checkout with a commit that has a parent.
     fn checkout(name: &str) -> Self {
         let tree = Self::of(name);
         tree.git(&["init", "-q", "-b", "main", "."]);
+        tree.git(&["commit", "-q", "--allow-empty", "-m", "Linux 0.0"]);
         tree.commit("Linux 0.1");
         tree
     }
@@ -192,6 +193,47 @@ fn the_series_applies_and_is_the_conversion() {
     }
 }
 
+#[test]
+fn array_functions_come_first_where_there_may_be_no_mmu() {
+    let tree = Tree::checkout("mini-5.2");
+    common::without_mmu(&tree.path());
+    tree.commit("Builds without an MMU");
+    let series = tree.series("out", &[]);
+    let mails = patches(&series);
+    let first = &mails[0].1;
+    assert_eq!(subject(first), "mm/nommu: add put_user_pages*()");
+    let said = flat(body(first));
+    assert!(said.contains("neither the Makefiles nor Kconfig show that they need one"), "{said}");
+    assert!(said.contains("It compiled nothing and ran nothing"), "{said}");
+    assert!(flat(first).contains("drivers/misc/kestrel.c (CONFIG_KESTREL)"), "{first}");
+    assert!(!flat(first).contains("fernfb.c"), "a display needs an MMU: {first}");
+    // Those that call them depend on it, the others do not, and the letter names the ones that do.
+    let depends = "[ Depends on \"mm/nommu: add put_user_pages*()\" of this series";
+    let numbers: Vec<String> = (1..)
+        .zip(&mails)
+        .filter(|(_, (_, m))| flat(m).contains(depends))
+        .map(|(n, _): (usize, _)| n.to_string())
+        .collect();
+    let of = |path: &str| &mails.iter().find(|p| p.1.contains(&format!("diff --git a/{path} "))).expect("a patch").1;
+    assert!(flat(of("drivers/misc/kestrel.c")).contains(depends));
+    assert!(!flat(of("drivers/video/fernfb.c")).contains(depends));
+    let letter = flat(&cover(&series));
+    let (last, most) = numbers.split_last().expect("more than one");
+    assert!(
+        letter.contains(&format!("Patches {} and {last} call them in files that may", most.join(", "))),
+        "{letter}"
+    );
+    assert!(letter.contains("No patch depends on another one beyond that"), "{letter}");
+    assert!(!mails.iter().any(|(_, m)| m.contains("would not link any more")), "{numbers:?}");
+    let clone = applied(&tree, "out", "clone");
+    assert_eq!(git(&clone, &["rev-parse", "HEAD^{tree}"]), converted(&tree));
+    // A part of the tree brings them along, if it needs them.
+    let part = tree.series("part", &["drivers/misc"]);
+    assert_eq!(subject(&patches(&part)[0].1), "mm/nommu: add put_user_pages*()");
+    let display = tree.series("display", &["drivers/video"]);
+    assert!(!flat(&cover(&display)).contains("nommu"));
+}
+
 /// A driver that keeps the result of a pin in an unsigned variable, and tests it before it releases.
 const UNSIGNED: &str = "// SPDX-License-Identifier: GPL-2.0
 #include <linux/hw.h>
@@ -247,7 +289,9 @@ fn a_bug_is_fixed_in_a_patch_of_its_own_before_the_conversion() {
     // The newest commit that wrote one of the lines: the last one changed the declaration.
     let newest = tree.git(&["log", "-1", "--format=%h", "--abbrev=12"]);
     assert!(body(fix).contains(&format!("\nFixes: {newest} (\"misc: heron: more\")\n")), "{}", body(fix));
-    assert!(flat(&cover(&series)).contains("it fixes a bug that the conversion behind it needs fixed"));
+    assert!(
+        flat(&cover(&series)).contains("fixes a bug that the conversion behind it needs fixed, and goes before that.")
+    );
     let clone = applied(&tree, "out", "clone");
     assert_eq!(git(&clone, &["rev-parse", "HEAD^{tree}"]), converted(&tree));
 }
@@ -263,6 +307,13 @@ fn where_the_history_does_not_reach_a_fix_leaves_a_gap() {
     let fix = mails.iter().map(|(_, m)| m).find(|m| subject(m).contains("keep the result")).expect("a fix");
     assert!(!body(fix).contains("Fixes:"), "{}", body(fix));
     assert!(flat(fix).contains("[ To be filled in before sending: a Fixes: tag."), "{fix}");
+    // Nobody else has a commit without a parent: its name would say nothing.
+    let letter = flat(&cover(&series));
+    assert!(!letter.contains("base-commit:"), "{letter}");
+    assert!(
+        letter.contains("is based on a local commit, \"Linux 0.1\", which has no history. [ To be filled in"),
+        "{letter}"
+    );
     // Without git, the same patches.
     let plain = Tree::of("mini-5.2");
     fs::write(plain.path().join("drivers/misc/heron.c"), UNSIGNED).expect("file");
@@ -345,7 +396,8 @@ fn refinements_are_told_with_their_functions() {
         "drivers/misc/moth.c",
         &[
             "unpin_user_pages() called set_page_dirty() without the page lock",
-            "passes over a page that is dirty already. In unpin_user_pages() it was dirtied again",
+            "passes over a page that is dirty already, which unpin_user_pages() dirtied again. Such a page is written back",
+            "They were marked when the page was mapped for writing",
         ],
     );
     told("drivers/misc/sieve.c", &["No functional change: put_user_pages() calls put_user_page() for each page"]);
@@ -357,19 +409,37 @@ fn what_a_pin_does_in_the_tree_is_told() {
     let tree = Tree::checkout("mini-6.1");
     let told = |out: &str| {
         let all = patches(&tree.series(out, &[])).into_iter().map(|p| p.1).collect::<Vec<_>>();
-        ["is copied for it first", "fork() copies it"].map(|w| all.iter().filter(|m| flat(body(m)).contains(w)).count())
+        let says = |w: &str| all.iter().filter(|m| flat(body(m)).contains(w)).count();
+        // That nobody dirties the pages is told once.
+        for mail in &all {
+            let mail = flat(mail);
+            assert!(
+                !(mail.contains("no release dirties them") && mail.contains("marks them dirty, before or")),
+                "{mail}"
+            );
+        }
+        ["if the copy cannot be made", "fork() copies it", "(MMF_HAS_PINNED, include/linux/sched/coredump.h:1)"]
+            .map(says)
     };
-    assert_eq!(told("before"), [0, 0], "the tree does neither");
+    assert_eq!(told("before"), [0, 0, 0], "the tree does none of it");
     tree.edit("include/linux/mm.h", |text| {
         let functions = "bool gup_must_unshare(unsigned int flags, struct page *page);\n\
-                         bool page_needs_cow_for_dma(struct page *page);\n";
+                         bool page_needs_cow_for_dma(struct page *page); /* MMF_HAS_PINNED */\n";
         let end = text.rfind("#endif").expect("a guard");
         [&text[..end], functions, &text[end..]].concat()
     });
+    let flag = tree.path().join("include/linux/sched/coredump.h");
+    fs::create_dir_all(flag.parent().expect("a folder")).expect("folder");
+    fs::write(flag, "#define MMF_HAS_PINNED 27 /* never cleared */\n").expect("file");
+    tree.edit("mm/gup.c", |text| format!("{text}/* sets MMF_HAS_PINNED */\n"));
     tree.commit("Pins and forks");
-    let [shared, forks] = told("after");
+    let [shared, forks, marks] = told("after");
     // Whoever asks for write access has a page of its own.
-    assert!(shared > 0 && shared < forks, "{shared} of {forks}");
+    assert!(shared > 0 && shared < forks && forks == marks, "{shared} of {forks}, {marks}");
+    // The letter says the same as the patches.
+    let letter = flat(&cover(&files(&tree.beside("after"))));
+    assert!(letter.contains("fork() copies it") && letter.contains("MMF_HAS_PINNED"), "{letter}");
+    assert!(!letter.contains("change nothing else at run time"), "{letter}");
 }
 
 #[test]

@@ -27,7 +27,10 @@ pub fn run(cli: &Cli, screen: &Screen) -> Result<ExitStatus, Stop> {
                 Convert { format: *format, write: *write, build_check: build_check.as_ref().map(Option::as_deref) };
             convert::convert(&config, &asked, &cli.common, screen)
         }
-        Command::Series(args) => super::series::series(&config(&cli.common, &args.paths)?, args, &cli.common, screen),
+        Command::Series(args) => {
+            let config = Config { leads: true, ..config(&cli.common, &args.paths)? };
+            super::series::series(&config, args, &cli.common, screen)
+        }
         Command::Trace { place, format } => trace(place, *format, &cli.common, screen),
         Command::Model { site: Some(place), format, .. } => hazards_of(place, *format, &cli.common, screen),
         Command::Model { scenario, list, set, format, site: None } => {
@@ -70,6 +73,7 @@ fn configured(common: &Common, Located { root, name, paths }: Located) -> Config
         },
         dirty_policy: DirtyPolicy::Upstream,
         with_prerequisite: common.with_prerequisite,
+        leads: common.with_prerequisite,
         unproved: false,
         jobs: common.jobs.map_or(0, usize::from),
     }

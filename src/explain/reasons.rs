@@ -39,6 +39,17 @@ page and never touches the data of the page. A plain reference is right.
 ",
     ),
     page(
+        "page-tables",
+        "the code changes the page table that maps the page",
+        "\
+The code unmaps the page, or puts another one into its place, and tells the
+MMU notifiers. The reference keeps the page for as long as that takes, and
+no device gets at the data, although the processor may read or copy it. This
+is work of memory management on the page itself, near to case 4 of
+pin_user_pages.rst; a pin would say that somebody else uses the data.
+",
+    ),
+    page(
         "mmu-notifier",
         "an MMU notifier keeps the mapping coherent",
         "\
@@ -50,11 +61,12 @@ mainline.
     ),
     page(
         "short-read",
-        "the processor reads a few bytes and lets go",
+        "only the processor gets at the data, and lets go when it has",
         "\
-The reference lives for the time of a copy by the processor. No device
-writes to the page, and no transfer outlives the function: there is nothing
-that writeback would have to know about.
+The reference lives for the time of an access by the processor: some bytes
+are read, or the whole page is copied, for a dump say. No device writes to the
+page, and no transfer outlives the function: there is nothing that writeback
+would have to know about.
 ",
     ),
     page(
@@ -171,11 +183,20 @@ Such code needs a decision of its maintainers, not a rewrite of the release.
         "already-converted",
         "the release is the new call already",
         "\
-Every release of this pin is put_user_page*() or unpin_user_page*(), or the
-call pins user memory by itself and leaves other pages alone, as
-iov_iter_extract_pages() does. Nothing is left to convert. Where the trace of
-a pin ends in a gap, or plain references come the same way, the sentence
-beside the code says so; those releases are not judged.
+Every release of this pin is put_user_page*() or unpin_user_page*(). Nothing
+is left to convert. Where the trace of a pin ends in a gap, or plain
+references come the same way, the sentence beside the code says so; those
+releases are not judged.
+",
+    ),
+    page(
+        "extracts",
+        "the call pins user memory by itself, and takes no other reference",
+        "\
+iov_iter_extract_pages() pins the pages of an iterator over user memory. On
+the pages of any other iterator (a bvec, a kvec, a folio queue, as behind
+MSG_SPLICE_PAGES) it takes no reference at all, so there may be no release.
+There is no get_user_pages*() to convert in either case.
 ",
     ),
     page(
@@ -184,6 +205,15 @@ beside the code says so; those releases are not judged.
         "\
 The call fills an object that owns the references, and the same API drops them.
 The place to convert is inside the API, once for all its users.
+",
+    ),
+    page(
+        "for-callers",
+        "the function hands the page to its callers, whose calls are sites",
+        "\
+An inline function of a header takes the page for those who call it, and drops
+it only when it has nothing to give them. Each call of it is a site of its
+own, and is judged by what happens to the page there.
 ",
     ),
     page(

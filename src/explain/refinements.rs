@@ -21,11 +21,15 @@ code may sleep and nobody on the path holds the lock of the page already.
         "R2",
         "a page that is dirty already is not dirtied again",
         "\
-The helpers test PageDirty() first. That is the same for a page of a single
-block. A page of several blocks can be dirty because of one of them, and
-then the blocks that the device wrote are not marked. The kernel's
-maintainers accept this, and so does the default policy, with a note; the
-strict policy reports it as a difference.
+The helpers test PageDirty() first: such a page is written back in any case,
+and their comment in mm/gup.c says why a writeback that runs meanwhile is no
+exception. That is the same for a page of a single block. A page of several
+blocks can be dirty because of one of them, and then the blocks that the
+device wrote are not marked again. They were marked when the page was mapped
+for writing; so it takes a writeback during the pin, and a write to a part of
+the page by other means after it. The kernel's maintainers accept this, and
+so does the default policy, with a note; the strict policy reports it as a
+difference.
 ",
     ),
     page(

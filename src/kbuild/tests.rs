@@ -131,6 +131,22 @@ fn an_architecture_can_have_a_file_and_a_configuration_lacks_it() {
 }
 
 #[test]
+fn a_driver_stands_alone_if_a_symbol_is_for_it_only() {
+    let make = "obj-$(CONFIG_A) += one.o\nobj-$(CONFIG_B) += two.o three.o\nobj-$(CONFIG_C) += four.o\n\
+        four-y := five.o six.o\nobj-y += seven.o\n";
+    let mut files = FIXED.to_vec();
+    files.extend([("drivers/a/Makefile", make), ("drivers/b/Makefile", "obj-$(CONFIG_D) := one.o\n")]);
+    let dir = tree(&files);
+    let k = Kbuild::new(dir.path());
+    let alone = |file: &str| k.stands_alone(&format!("drivers/{file}.c"));
+    assert!(alone("a/one"));
+    // With another one under its symbol, a part, of many parts, always built, with nobody beside it, not found.
+    for file in ["a/two", "a/five", "a/four", "a/seven", "b/one", "c/one"] {
+        assert!(!alone(file), "{file}");
+    }
+}
+
+#[test]
 fn a_file_of_an_architecture_may_be_sourced_from_anywhere() {
     let kconfig = "if HERE\nsource \"arch/$(SRCARCH)/Kconfig.debug\"\nendif\nconfig HERE\n\tdef_bool y\n\
         config U\n\tbool \"x\"\n\tdepends on TRACED\n";

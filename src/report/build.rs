@@ -32,6 +32,21 @@ pub struct Outcome {
     pub findings: Vec<String>,
     /// What the plan stands on; `edits` holds these edits as well.
     pub fixes: Vec<ProvedFix>,
+    /// Calls of the plan that a build without an MMU may not link.
+    pub unlinked: Vec<Unlinked>,
+}
+
+/// A function that a plan lets call what the tree links only with `CONFIG_MMU`, in a file that is not shown to need that.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unlinked {
+    /// Path of the file.
+    pub path: String,
+    /// The function.
+    pub function: String,
+    /// The symbol that switches the object of the file, without `CONFIG_`, if it was found.
+    pub symbol: Option<String>,
+    /// What it calls, ascending.
+    pub called: Vec<String>,
 }
 
 /// A fix that a plan stands on, with its proof.
@@ -74,6 +89,7 @@ impl Outcome {
             proof: None,
             findings: Vec::new(),
             fixes: Vec::new(),
+            unlinked: Vec::new(),
         }
     }
 }

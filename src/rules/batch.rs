@@ -102,8 +102,9 @@ pub fn dirty_function(scene: &Scene, unit: &Unit, d: &DirtyOp, r: &mut Rewrite) 
     }
     if let Some(obligation) = may_sleep(scene, unit, d.callee) {
         r.obligations.push(obligation);
-        r.notes.push(strengthened(scene, d.kind));
-        return scene.target.dirty_lock();
+        let function = scene.target.dirty_lock()?;
+        r.notes.push(strengthened(scene, d.kind, function));
+        return Some(function);
     }
     (d.kind == Dirty::SetPageDirty).then(|| scene.target.dirty_unlocked())?
 }
@@ -127,11 +128,21 @@ pub fn may_sleep(scene: &Scene, unit: &Unit, callee: Span) -> Option<Obligation>
 ///
 /// `set_page_dirty()`: the comment at `set_page_dirty_lock()` in v5.2 mm/page-writeback.c. `SetPageDirty()`: v5.2
 /// include/linux/page-flags.h sets the flag, fs/buffer.c `__set_page_dirty_buffers()` does all of it.
-pub fn strengthened(scene: &Scene, kind: Dirty) -> String {
+///
+/// `function` is what is called now: the array functions pass over a page that is dirty already.
+pub fn strengthened(scene: &Scene, kind: Dirty, function: &str) -> String {
     let name = &scene.function.name;
     if kind == Dirty::FlagOnly {
+        let marks = match function {
+            "set_page_dirty_lock" => "set_page_dirty_lock() marks both.".to_string(),
+            array => format!(
+                "{array}() marks both, by set_page_dirty_lock(), unless the flag is set already: such a page stays as it is, \
+                 as before."
+            ),
+        };
         format!(
-            "{name}() called SetPageDirty(), which sets only the flag of the page: neither its buffers nor its mapping are marked, so what was written to a page of a file may never reach the disk. set_page_dirty_lock() marks both."
+            "{name}() called SetPageDirty(), which sets only the flag of the page: neither its buffers nor its mapping \
+             are marked, so what was written to a page of a file may never reach the disk. {marks}"
         )
     } else {
         format!(

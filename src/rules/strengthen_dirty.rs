@@ -40,6 +40,6 @@ pub fn rewrite(scene: &Scene, unit: &Unit) -> Option<Rewrite> {
     let lock = Change { span: dirty.callee, with: "set_page_dirty_lock".to_string(), form: Form::Part };
     let mut r = Rewrite::plain("strengthen_dirty", vec![lock, rename(scene, unit)?]);
     r.obligations.push(may_sleep(scene, unit, dirty.callee)?);
-    r.notes.push(strengthened(scene, dirty.kind));
+    r.notes.push(strengthened(scene, dirty.kind, "set_page_dirty_lock"));
     Some(r)
 }

@@ -4,17 +4,18 @@
 
 use super::LeftOut;
 use crate::ast::{ExprKind, Function, StmtKind};
+use crate::classify;
 use crate::config::Config;
 use crate::decide;
 use crate::edit::Edit;
 use crate::kernel::Api;
 use crate::program::Program;
 use crate::prove::Defect;
-use crate::report::build::{Outcome, ProvedFix};
+use crate::report::build::{Outcome, ProvedFix, Unlinked};
 use crate::report::{FileChange, ProofRecord};
 use crate::rules;
 use crate::source::{FileId, LineMap, Loc, Name, Span};
-use crate::trace::{Custody, Reason, Verdict};
+use crate::trace::{Custody, PinTrace, Reason, Use, UseKind, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -37,6 +38,40 @@ pub struct HandedPlan {
     pub proof: Option<ProofRecord>,
     /// Bugs that are fixed before it: it was proved on the fixed text.
     pub fixes: Vec<HandedFix>,
+    /// Calls that a build without an MMU may not link, if nothing brings the functions there.
+    pub unlinked: Vec<Unlinked>,
+    /// What decided the case of its sites.
+    pub evidence: Vec<Evidence>,
+}
+
+/// What shows that the data of pages is used (the cases of `pin_user_pages.rst`).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Evidence {
+    /// This function gives the data to a device.
+    Device(String),
+    /// The processor gets at it by this function.
+    Processor(String),
+    /// The physical address, which this function gives, goes to somebody while the page is held.
+    Address(String),
+    /// Something else.
+    Other,
+}
+
+impl Evidence {
+    /// Of a trace.
+    fn of(trace: &PinTrace) -> Self {
+        let used = |kinds: &[UseKind]| {
+            let told = |u: &&Use| kinds.contains(&u.kind) && trace.case_why == format!("{}()", u.callee);
+            trace.uses.iter().find(told).map(|u| u.callee.to_string())
+        };
+        if trace.case_why == classify::GIVEN_AWAY {
+            let number = trace.uses.iter().find(|u| u.kind == UseKind::Address);
+            return number.map_or(Evidence::Other, |u| Evidence::Address(u.callee.to_string()));
+        }
+        let device = used(&[UseKind::Io]).map(Evidence::Device);
+        let cpu = || used(&[UseKind::Read, UseKind::Write, UseKind::Map]).map(Evidence::Processor);
+        device.or_else(cpu).unwrap_or(Evidence::Other)
+    }
 }
 
 /// A fix that stands before a plan.
@@ -101,8 +136,21 @@ pub struct Leading {
     pub subject: String,
     /// Paragraphs of the body. They are wrapped; a paragraph whose lines start with a blank is kept as it is.
     pub body: Vec<String>,
+    /// Paragraphs for the person who sends it, below `---`.
+    pub below: Vec<String>,
+    /// Which plans cannot do without it.
+    pub needed: Needed,
     /// The files before and after, by path. A file that conversions change as well must be changed in other lines.
     pub changes: Vec<FileChange>,
+}
+
+/// Which plans cannot do without a leading patch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Needed {
+    /// Each: it brings the functions.
+    ByAll,
+    /// Those that have [`HandedPlan::unlinked`] calls: it brings the functions where there is no MMU.
+    ByUnlinked,
 }
 
 impl HandedPlan {
@@ -155,6 +203,8 @@ impl HandedPlan {
             cautions: outcome.plan.iter().flat_map(|p| p.cautions.iter().cloned()).collect(),
             proof: outcome.proof.clone(),
             fixes: outcome.fixes.iter().map(|f| HandedFix::new(program, f)).collect(),
+            unlinked: outcome.unlinked.clone(),
+            evidence: Vec::new(),
         }
     }
 }
@@ -282,7 +332,7 @@ pub(super) fn hand_out(config: &Config, program: &dyn Program, custody: &Custody
     let mut known: BTreeMap<&[Edit], usize> = BTreeMap::new();
     // Number of the next site among those that are reported.
     let mut next = 0;
-    for (site, outcome) in custody.sites.iter().zip(outcomes) {
+    for ((site, trace), outcome) in custody.sites.iter().zip(&custody.traces).zip(outcomes) {
         let path = program.path(site.at.file);
         let number = next;
         next += usize::from(config.reports(path));
@@ -318,6 +368,7 @@ pub(super) fn hand_out(config: &Config, program: &dyn Program, custody: &Custody
                     handed.plans.len() - 1
                 });
                 handed.plans[at].sites.push(number);
+                handed.plans[at].evidence.push(Evidence::of(trace));
             }
             None => left_out("the rewrite overlaps that of another site; convert that one first".into()),
         }
@@ -343,6 +394,15 @@ pub(super) fn merged(have: &BTreeMap<FileId, Vec<Edit>>, new: &[Edit]) -> Option
         file.insert(at, edit.clone());
     }
     Some(all)
+}
+
+/// Edits by their files.
+pub(super) fn by_file(edits: &[Edit]) -> BTreeMap<FileId, Vec<Edit>> {
+    let mut all: BTreeMap<FileId, Vec<Edit>> = BTreeMap::new();
+    for edit in edits {
+        all.entry(edit.file).or_default().push(edit.clone());
+    }
+    all
 }
 
 /// The files before and after, by path (numbers ascend with paths).

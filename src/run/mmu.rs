@@ -1,92 +1,116 @@
 //! Rewrites that would not link without an MMU: the array functions are built with one only, and the file is not shown
-//! to be.
+//! to be. Where the tree has a file for builds without one, they are added to it first.
 
+use super::handed::HandedPlan;
 use crate::config::Config;
+use crate::edit::Edit;
 use crate::index::Index;
 use crate::kbuild::{Build, Kbuild};
 use crate::kernel::dialect::Dialect;
 use crate::plan::Plan;
+use crate::prerequisite;
 use crate::program::Program;
-use crate::report::build::Outcome;
+use crate::report::build::{Outcome, Unlinked};
 use crate::rules::style::identifiers;
 use crate::source::{FileId, Loc, Span};
-use crate::trace::Verdict;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Files that may be built without an MMU and would call a function that is not there.
+/// What to do about such rewrites.
 #[derive(Clone, Debug, Default)]
 pub struct Nommu {
-    /// By file: its path, and the symbol that switches its object.
-    files: BTreeMap<FileId, (String, Option<String>)>,
-    /// By outcome: what to say of its plan.
-    cautions: BTreeMap<usize, Vec<String>>,
-    /// They are added first.
-    pub added: bool,
+    /// The edits that bring the functions; none where there is no file for them.
+    edits: Vec<Edit>,
+    /// They are handed out: their file is among the paths that were asked for, or does not have to be.
+    handed: bool,
 }
 
 impl Nommu {
-    /// The functions come first, in a patch of their own.
-    pub fn added() -> Self {
-        Self { added: true, ..Self::default() }
-    }
-    /// Every rewrite links in every configuration.
-    pub fn is_empty(&self) -> bool {
-        self.files.is_empty()
-    }
-    /// Puts the cautions into the plans.
-    pub fn tell(&self, outcomes: &mut [Outcome]) {
-        for (i, cautions) in &self.cautions {
-            let Some(outcome) = outcomes.get_mut(*i) else { continue };
-            if let Some(plan) = &mut outcome.plan {
-                plan.cautions.extend(cautions.iter().cloned());
-            }
-            if let Some(proof) = &mut outcome.proof {
-                proof.assumed.extend(cautions.iter().cloned());
-            }
+    /// Looks at all rewrites, and says of each what it calls that may not be there.
+    pub fn look(config: &Config, index: &Index, dialect: &Dialect, outcomes: &mut [Outcome]) -> Self {
+        if !dialect.batch_needs_mmu || prerequisite::nommu_has(index, dialect) {
+            return Self::default();
         }
+        unlinked(&Kbuild::new(&config.root), index, dialect, outcomes);
+        if outcomes.iter().all(|o| o.unlinked.is_empty()) {
+            return Self::default();
+        }
+        let edits = prerequisite::nommu_edits(index, dialect);
+        let handed = !edits.is_empty() && (config.leads || config.reports(prerequisite::NOMMU));
+        if !handed {
+            outcomes.iter_mut().for_each(warn);
+        }
+        Self { edits, handed }
     }
-    /// What to say of the whole run.
-    pub fn note(&self) -> Option<String> {
-        let n = self.files.len();
-        let one = self.files.values().next()?;
-        let like = one.1.as_ref().map_or_else(String::new, |s| format!(", CONFIG_{s}"));
-        let files = match n {
-            1 => format!("1 file that may be built without it gets them ({}{like})", one.0),
-            _ => format!("{n} files that may be built without it get them (such as {}{like})", one.0),
+    /// The edits to hand out before these plans.
+    pub fn edits(&self, plans: &[HandedPlan]) -> &[Edit] {
+        if self.handed && plans.iter().any(|p| !p.unlinked.is_empty()) { &self.edits } else { &[] }
+    }
+    /// What to say of a run with these plans.
+    pub fn note(&self, plans: &[HandedPlan]) -> Option<String> {
+        let files = files(plans);
+        let (path, one) = files.first_key_value()?;
+        let like = one.symbol.as_ref().map_or_else(String::new, |s| format!(", CONFIG_{s}"));
+        let (are, them) = match files.len() {
+            1 => (format!("1 file that may be built without it gets them ({path}{like})"), "it is"),
+            n => (format!("{n} files that may be built without it get them (such as {path}{like})"), "they are"),
         };
-        Some(format!(
-            "put_user_pages*() are linked only with CONFIG_MMU in this tree, and {files}: --with-prerequisite adds them to \
-             mm/nommu.c"
-        ))
+        let nommu = prerequisite::NOMMU;
+        let remedy = match (self.handed, self.edits.is_empty()) {
+            (true, _) => format!("they are added to {nommu} first"),
+            (false, true) => format!("there is no {nommu} to add them to, so look whether {them} ever"),
+            (false, false) => {
+                format!("name {nommu} among the paths, or give --with-prerequisite, and they are added to it")
+            }
+        };
+        Some(format!("put_user_pages*() are linked only with CONFIG_MMU in this tree, and {are}: {remedy}"))
     }
 }
 
-/// The rewrites that need array functions in files that are not shown to need an MMU. Reads Makefiles and Kconfig only
-/// when there is one with such a function.
-pub fn unlinked(config: &Config, index: &Index, dialect: &Dialect, outcomes: &[Outcome]) -> Nommu {
-    let kbuild = Kbuild::new(&config.root);
+/// The files that may be built without an MMU and call what is not there then: by path, one reason each.
+pub fn files(plans: &[HandedPlan]) -> BTreeMap<&str, &Unlinked> {
+    plans.iter().flat_map(|p| &p.unlinked).map(|u| (u.path.as_str(), u)).collect()
+}
+
+/// Finds the calls of array functions in files that are not shown to need an MMU. Reads Makefiles and Kconfig only when
+/// there is a file with such a call.
+fn unlinked(kbuild: &Kbuild, index: &Index, dialect: &Dialect, outcomes: &mut [Outcome]) {
     let mut known: BTreeMap<FileId, Build> = BTreeMap::new();
-    let mut out = Nommu::default();
     let arrays = dialect.arrays();
-    for (i, outcome) in outcomes.iter().enumerate() {
+    for outcome in outcomes {
         let Some(plan) = &outcome.plan else { continue };
         for ((file, function), called) in calls(index, &arrays, plan) {
             let path = index.path(file);
             let build = known.entry(file).or_insert_with(|| kbuild.build(path));
             let Build::NotShown(symbol) = build else { continue };
-            if outcome.verdict == Verdict::Convert && config.reports(path) {
-                out.files.insert(file, (path.to_string(), symbol.clone()));
-            }
-            let by = symbol.as_ref().map_or_else(|| "its object".to_string(), |s| format!("its object (CONFIG_{s})"));
-            let called: Vec<String> = called.iter().map(|f| format!("{f}()")).collect();
-            out.cautions.entry(i).or_default().push(format!(
-                "{function}() in {path} calls {}, which this tree links only with CONFIG_MMU, and {by} is not shown to need \
-                 that: a build without an MMU would fail.",
-                called.join(" and ")
-            ));
+            outcome.unlinked.push(Unlinked {
+                path: path.to_string(),
+                function,
+                symbol: symbol.clone(),
+                called: called.iter().map(|f| f.to_string()).collect(),
+            });
         }
     }
-    out
+}
+
+/// Puts what is not there into the cautions of a plan.
+fn warn(outcome: &mut Outcome) {
+    for u in &outcome.unlinked {
+        let by = u.symbol.as_ref().map_or_else(|| "its object".to_string(), |s| format!("its object (CONFIG_{s})"));
+        let called: Vec<String> = u.called.iter().map(|f| format!("{f}()")).collect();
+        let caution = format!(
+            "{}() in {} calls {}, which this tree links only with CONFIG_MMU, and {by} is not shown to need that: a build \
+             without an MMU would fail.",
+            u.function,
+            u.path,
+            called.join(" and ")
+        );
+        if let Some(plan) = &mut outcome.plan {
+            plan.cautions.push(caution.clone());
+        }
+        if let Some(proof) = &mut outcome.proof {
+            proof.assumed.push(caution);
+        }
+    }
 }
 
 /// The array functions that a plan calls, by file and function.

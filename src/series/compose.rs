@@ -96,11 +96,12 @@ fn line_edits(before: &[u8], after: &[u8]) -> Vec<Edit> {
 mod tests {
     use super::*;
     use crate::report::FileChange;
+    use crate::run::Needed;
 
     fn leading(before: &str, after: &str) -> Leading {
         let change =
             FileChange { path: "a.h".into(), before: before.as_bytes().into(), after: after.as_bytes().to_vec() };
-        Leading { subject: "s".into(), body: vec![], changes: vec![change] }
+        Leading { subject: "s".into(), body: vec![], below: vec![], needed: Needed::ByAll, changes: vec![change] }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Counts are counted here from the records; nothing is typed in twice. The diffstat comes from whoever writes files.
 
 use super::Patch;
+use super::effects;
 use super::facts::{self, Facts};
 use super::message::{self, Frame};
 use super::text::{self, SUBJECT, count, list};
@@ -25,19 +26,27 @@ pub fn subject(facts: &Facts<'_>) -> String {
 
 /// Body of the letter, wrapped, with a final newline.
 pub fn body(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &Frame) -> String {
-    let leading = patches.iter().filter(|p| p.plans.is_empty() && !p.fix).count();
     let each: Vec<Facts<'_>> = patches.iter().map(|p| facts_of(analysis, p)).collect();
     let mut paragraphs = why(facts, frame);
-    paragraphs.push(first(facts, patches, leading));
-    paragraphs.extend(without_mmu(&each));
-    paragraphs.extend([proofs(facts), repeat(frame)]);
+    paragraphs.push(first(facts, patches, &each, frame));
+    paragraphs.extend(without_mmu(&each, frame));
+    paragraphs.push(proofs(facts));
+    if !facts.new_acquires.is_empty() {
+        paragraphs.push("What a pin changes at run time; each patch says which of these concern it:".into());
+        paragraphs.extend(effects::pinned(facts, frame).into_iter().map(|e| format!("- {e}")));
+    }
+    paragraphs.extend(frame.base.iter().cloned());
+    paragraphs.push(repeat(frame));
     let mut out = text::body(&paragraphs);
     let calm = match facts.new_acquires.is_empty() {
         true => {
             "These patches only rename calls, or put one call in the place of a loop or a test; nothing is different at \
              run time:"
         }
-        false => "These patches take pins where references were taken, and change nothing else at run time:",
+        false => {
+            "These patches take pins where references were taken; nothing is different at run time but what follows from \
+             that, as above:"
+        }
     };
     let other = "These patches also change how pages are marked dirty or released, and say so:";
     for (title, wanted) in [(calm, true), (other, false)] {
@@ -112,43 +121,68 @@ fn why(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
 }
 
 /// What the series does.
-fn first(facts: &Facts<'_>, patches: &[Patch], leading: usize) -> String {
+fn first(facts: &Facts<'_>, patches: &[Patch], each: &[Facts<'_>], frame: &Frame) -> String {
     let releases: BTreeSet<(&str, u32)> =
         facts.sites.iter().flat_map(|s| &s.releases).map(|r| (r.path.as_str(), r.line)).collect();
-    let own = "each of them may go through its own tree, in any order";
-    let fixes: Vec<String> =
-        (1..).zip(patches).filter(|(_, p)| p.fix).map(|(n, _): (usize, _)| n.to_string()).collect();
-    let but = match fixes.as_slice() {
-        [] => String::new(),
-        [one] => format!(
-            " The exception is patch {one}: it fixes a bug that the conversion behind it needs fixed, and goes \
-             before it."
-        ),
-        many => format!(
-            " The exceptions are patches {}: each fixes a bug that the conversion behind it needs fixed, and goes \
-             before it.",
-            list(many)
-        ),
-    };
-    let order = match leading {
-        0 => format!("No patch depends on another one: {own}."),
-        1 => format!("The first patch adds what the others need; after it, {own}."),
-        n => format!("The first {n} patches add what the others need; after them, {own}."),
-    };
+    let converting = patches.iter().filter(|p| !p.plans.is_empty()).count();
     format!(
-        "This series converts {} and {}, in {} and {}. A call site and all of its releases are in one patch. \
-         {order}{but}",
+        "This series converts {} and {}, in {} and {}. A call site and all of its releases are in one patch. {}",
         count(facts.sites.len(), "call site"),
         count(releases.len(), "release"),
         count(facts.paths.len(), "file"),
-        count(patches.len() - leading - fixes.len(), "patch")
+        count(converting, "patch"),
+        order(patches, each, frame)
     )
 }
 
+/// Which patches need another one before them.
+fn order(patches: &[Patch], each: &[Facts<'_>], frame: &Frame) -> String {
+    let numbers = |pick: &dyn Fn(&Patch, &Facts<'_>) -> bool| -> Vec<String> {
+        let picked = (1..).zip(patches.iter().zip(each)).filter(|(_, (p, f))| pick(p, f));
+        picked.map(|(n, _): (usize, _)| n.to_string()).collect()
+    };
+    let mut needs = Vec::new();
+    if frame.brings_functions {
+        needs.push("Patch 1 adds the functions that the others call, and goes first.".to_string());
+    }
+    if let Some(subject) = &frame.nommu {
+        let bringer = patches.iter().position(|p| p.subject == *subject).map_or(1, |i| i + 1);
+        let callers = numbers(&|_, f| !f.unlinked.is_empty());
+        let calls = match callers.as_slice() {
+            [one] => format!("Patch {one} calls them in a file that may be built without an MMU, and goes behind it."),
+            many => {
+                format!("Patches {} call them in files that may be built without an MMU, and go behind it.", list(many))
+            }
+        };
+        needs.push(format!(
+            "Patch {bringer} adds put_user_pages*() to builds without an MMU, for which this tree does not link them. \
+             {calls}"
+        ));
+    }
+    match numbers(&|p, _| p.fix).as_slice() {
+        [] => {}
+        [one] => {
+            needs.push(format!(
+                "Patch {one} fixes a bug that the conversion behind it needs fixed, and goes before that."
+            ));
+        }
+        many => needs.push(format!(
+            "Patches {} each fix a bug that the conversion behind them needs fixed, and go before that.",
+            list(many)
+        )),
+    }
+    let free = "may go through its own tree, in any order";
+    match needs.is_empty() {
+        true => format!("No patch depends on another one: each of them {free}."),
+        false => format!("{} No patch depends on another one beyond that: each {free}.", needs.join(" ")),
+    }
+}
+
 /// Which patches may break a build without an MMU.
-fn without_mmu(each: &[Facts<'_>]) -> Option<String> {
+fn without_mmu(each: &[Facts<'_>], frame: &Frame) -> Option<String> {
+    let breaks = |f: &Facts<'_>| frame.nommu.is_none() && !f.unlinked.is_empty();
     let numbers: Vec<String> =
-        (1..).zip(each).filter(|(_, f)| !f.needs_mmu().is_empty()).map(|(n, _): (usize, _)| n.to_string()).collect();
+        (1..).zip(each).filter(|(_, f)| breaks(f)).map(|(n, _): (usize, _)| n.to_string()).collect();
     if numbers.is_empty() {
         return None;
     }
@@ -212,28 +246,32 @@ fn repeat(frame: &Frame) -> String {
 fn left(analysis: &Analysis) -> String {
     let taken: BTreeSet<usize> = analysis.plans.iter().flat_map(|p| p.sites.iter().copied()).collect();
     let mut by_reason: BTreeMap<(&str, &str), Vec<&SiteRecord>> = BTreeMap::new();
-    let mut by_api: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut by_api: BTreeMap<String, usize> = BTreeMap::new();
+    let mut pins: BTreeSet<String> = BTreeSet::new();
     for (i, site) in analysis.run.sites.iter().enumerate() {
         if !taken.contains(&i) {
             by_reason.entry((site.verdict, site.reason_code)).or_default().push(site);
             *by_api.entry(group_of(&site.api)).or_default() += 1;
+            if Api::get().acquire(&site.api).is_some_and(|a| a.kind == AcquireKind::Pin) {
+                pins.insert(group_of(&site.api));
+            }
         }
     }
     if by_reason.is_empty() {
         return "No other place takes references to user pages.\n".into();
     }
     let total: usize = by_reason.values().map(Vec::len).sum();
-    let mut apis: Vec<(&str, usize)> = by_api.into_iter().collect();
-    apis.sort_by_key(|(name, n)| (Reverse(*n), *name));
+    let mut apis: Vec<(String, usize)> = by_api.into_iter().collect();
+    apis.sort_by(|a, b| (Reverse(a.1), &a.0).cmp(&(Reverse(b.1), &b.0)));
+    let pins: Vec<String> = pins.into_iter().collect();
     let apis: Vec<String> = apis.into_iter().map(|(name, n)| format!("{n} by {name}")).collect();
-    let pins = apis.iter().any(|a| a.ends_with("pin_user_pages*()"));
     let mut out = text::wrap(
         &format!(
             "Not in this series: {} that {} references to pages, {}.{}",
             count(total, "other place"),
             if total == 1 { "takes" } else { "take" },
             list(&apis),
-            if pins { " Those by pin_user_pages*() pin already." } else { "" }
+            if pins.is_empty() { String::new() } else { format!(" Those by {} pin already.", list(&pins)) }
         ),
         text::BODY,
         "",
@@ -261,13 +299,14 @@ fn left(analysis: &Analysis) -> String {
 }
 
 /// Functions that belong together, in a word.
-fn group_of(api: &str) -> &'static str {
+fn group_of(api: &str) -> String {
     let kind = Api::get().acquire(api).map(|a| a.kind);
-    match kind {
-        Some(AcquireKind::Gup) => "get_user_pages*()",
-        Some(AcquireKind::Pin) => "pin_user_pages*()",
-        Some(AcquireKind::Iter) => "an iov_iter",
-        Some(AcquireKind::Follow) => "follow_page()",
-        _ => "other functions",
+    let stem = ["get_user_pages", "pin_user_pages"].into_iter().find(|s| api.starts_with(s));
+    match (kind, stem) {
+        (Some(AcquireKind::Gup | AcquireKind::Pin), Some(stem)) => format!("{stem}*()"),
+        (Some(AcquireKind::Pin), None) => format!("{api}()"),
+        (Some(AcquireKind::Iter), _) => "an iov_iter".into(),
+        (Some(AcquireKind::Follow), _) => "follow_page()".into(),
+        _ => "other functions".into(),
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::kernel::Api;
 use crate::report::SiteRecord;
-use crate::run::{Analysis, FunctionChange, HandedPlan};
+use crate::run::{Analysis, Evidence, FunctionChange, HandedPlan, Unlinked};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Facts about the plans of one patch.
@@ -44,8 +44,12 @@ pub struct Facts<'a> {
     pub comments: Vec<String>,
     /// Rules that were used.
     pub rules: BTreeSet<&'static str>,
+    /// What decided the cases of its sites.
+    pub evidence: BTreeSet<&'a Evidence>,
     /// Paths of the files that change, ascending.
     pub paths: Vec<String>,
+    /// Calls that a build without an MMU may not link, unless a patch before brings the functions there.
+    pub unlinked: Vec<&'a Unlinked>,
 }
 
 impl<'a> Facts<'a> {
@@ -59,6 +63,8 @@ impl<'a> Facts<'a> {
                 facts.add(change);
             }
             facts.rules.extend(plan.rules.iter().copied());
+            facts.unlinked.extend(&plan.unlinked);
+            facts.evidence.extend(&plan.evidence);
             facts.paths.extend(plan.files.iter().map(|f| f.path.clone()));
             for e in plan.files.iter().flat_map(|f| f.edits.iter().map(|e| (e, &f.before))) {
                 let (old, new) = (flags(e.0.span.of(e.1)), flags(&e.0.with));
@@ -147,20 +153,14 @@ impl<'a> Facts<'a> {
         ["R1", "R3", "R8"].iter().any(|r| self.refinements.contains(*r))
     }
 
-    /// The files in which an array function is used that the tree links only with CONFIG_MMU, where nothing shows that
-    /// this suffices; ascending.
-    pub fn needs_mmu(&self) -> Vec<&str> {
-        let mut files = BTreeSet::new();
-        for caution in self.cautions.iter().filter(|c| is_mmu(c)) {
-            let name = caution.split("()").next().unwrap_or_default();
-            let named = self.functions.iter().filter(|f| f.name == name).map(|f| f.path.as_str());
-            let before = files.len();
-            files.extend(named);
-            if files.len() == before {
-                files.extend(self.paths.iter().map(String::as_str).filter(|p| caution.contains(p)));
-            }
-        }
-        files.into_iter().collect()
+    /// The files that call what the tree links only with CONFIG_MMU and may be built without, ascending.
+    pub fn unlinked_files(&self) -> Vec<&str> {
+        self.unlinked.iter().map(|u| u.path.as_str()).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// What these files call, as names, ascending.
+    pub fn unlinked_calls(&self) -> Vec<String> {
+        self.unlinked.iter().flat_map(|u| u.called.iter().cloned()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// How much there is to think about, for `--easy-first`: 0 only the release changes its name, 1 loops become calls,

@@ -25,6 +25,8 @@ pub struct Repo {
     pub detached: bool,
     /// The history is cut off.
     pub shallow: bool,
+    /// The base commit has no parent: nobody else has it.
+    pub alone: bool,
 }
 
 /// Settings of a user or repository that would change the patches.
@@ -92,6 +94,7 @@ impl Repo {
             date: 0,
             detached: false,
             shallow: false,
+            alone: false,
         };
         let broken = |cause: String| {
             UserError::new(
@@ -113,7 +116,21 @@ impl Repo {
         repo.date = date.trim().parse().map_err(|_| broken(format!("HEAD has no date: {date}")))?;
         repo.detached = repo.text(&["symbolic-ref", "--quiet", "HEAD"]).is_err();
         repo.shallow = repo.text(&["rev-parse", "--is-shallow-repository"]).is_ok_and(|t| t == "true");
+        let parents = repo.text(&["rev-list", "--parents", "--max-count=1", &repo.base]).map_err(broken)?;
+        repo.alone = !repo.shallow && !parents.contains(' ');
         Ok(Some(repo))
+    }
+
+    /// For the cover letter, where the name of the base commit would say nothing to others.
+    pub fn base_in_words(&self) -> Option<String> {
+        if !self.alone {
+            return None;
+        }
+        let title = self.text(&["show", "-s", "--no-show-signature", "--format=%s", &self.base]).unwrap_or_default();
+        Some(format!(
+            "The series is based on a local commit, \"{title}\", which has no history. [ To be filled in before sending: \
+             the release or commit of a public repository that it stands for. ]"
+        ))
     }
 
     /// A git command on this repository that never writes to it on its own.
@@ -310,7 +327,7 @@ impl Commits<'_> {
         let out = self.dir.path().join("out");
         let mut git = self.git();
         git.arg("format-patch").args(SHAPE);
-        git.arg(format!("--base={}", self.repo.base))
+        git.arg(if self.repo.alone { "--no-base".into() } else { format!("--base={}", self.repo.base) })
             .arg(format!("--subject-prefix={subject_prefix}"))
             .arg(format!("--signature=gupconv {}", env!("CARGO_PKG_VERSION")))
             .arg("-o")

@@ -83,8 +83,9 @@ fn joined(plans: &[HandedPlan], groups: Vec<Group>) -> Vec<Group> {
 }
 
 /// How the subject of a patch of these files starts, by MAINTAINERS and path: `net/xdp`, `mm`, with `--group file`
-/// `mm/memory`. A loose file of a folder that holds many things is named: `exec`, `scsi: st`.
-pub fn prefix(paths: &[String], grouping: Grouping, maintainers: &Maintainers) -> String {
+/// `mm/memory`. A loose file of a folder that holds many things is named: `exec`, `scsi: st`; so is one that is a driver
+/// of its own among others (`alone`).
+pub fn prefix(paths: &[String], grouping: Grouping, maintainers: &Maintainers, alone: &dyn Fn(&str) -> bool) -> String {
     let homes: Vec<Home> = paths.iter().map(|p| maintainers.home(p)).collect();
     let folder = homes.iter().map(|h| h.folder.clone()).reduce(|a, b| common(&a, &b)).unwrap_or_default();
     let roof = homes.iter().map(|h| h.roof.clone()).reduce(|a, b| common(&a, &b)).unwrap_or_default();
@@ -98,6 +99,7 @@ pub fn prefix(paths: &[String], grouping: Grouping, maintainers: &Maintainers) -
     if loose && !homes.iter().any(|h| h.named) {
         return stem;
     }
+    let loose = loose || stem != last(&folder) && matches!(paths, [one] if alone(one));
     let mut words: Vec<String> = Vec::new();
     if !roof.is_empty() && folder.starts_with(&format!("{roof}/")) {
         words.push(last(&roof));
@@ -137,6 +139,8 @@ mod tests {
             cautions: vec![],
             proof: None,
             fixes: vec![],
+            unlinked: vec![],
+            evidence: vec![],
         }
     }
 
@@ -175,7 +179,9 @@ mod tests {
     #[test]
     fn prefixes() {
         let m = maintainers();
-        let prefix = |paths: &[&str], g| prefix(&paths.iter().map(|p| p.to_string()).collect::<Vec<_>>(), g, &m);
+        let alone = |p: &str| p.ends_with("alone.c");
+        let prefix =
+            |paths: &[&str], g| super::prefix(&paths.iter().map(|p| p.to_string()).collect::<Vec<_>>(), g, &m, &alone);
         assert_eq!(prefix(&["drivers/elm/oak/deep/a.c"], Grouping::Driver), "elm/oak");
         assert_eq!(prefix(&["drivers/elm/x/a.c", "drivers/elm/x/b.c"], Grouping::Driver), "elm/x");
         assert_eq!(prefix(&["drivers/elm/x/a.c", "drivers/elm/y/b.c"], Grouping::Subsystem), "elm");
@@ -183,6 +189,10 @@ mod tests {
         assert_eq!(prefix(&["fs/a.c"], Grouping::Driver), "a");
         assert_eq!(prefix(&["fs/a.c", "fs/b.c"], Grouping::Driver), "fs");
         assert_eq!(prefix(&["drivers/elm/oak/tape.c"], Grouping::Driver), "elm/oak: tape");
+        assert_eq!(prefix(&["drivers/elm/x/alone.c"], Grouping::Driver), "elm/x: alone");
+        assert_eq!(prefix(&["drivers/elm/x/alone.c", "drivers/elm/x/b.c"], Grouping::Driver), "elm/x");
+        assert_eq!(prefix(&["drivers/virt/alone.c"], Grouping::Driver), "virt: alone");
+        assert_eq!(prefix(&["drivers/alone/alone.c"], Grouping::Driver), "alone");
         assert_eq!(prefix(&["mm/a.c"], Grouping::File), "mm/a");
         assert_eq!(prefix(&["a.c"], Grouping::Driver), "a");
         assert_eq!(prefix(&["mm/a.c", "drivers/elm/a.c"], Grouping::Driver), "treewide");

@@ -4,11 +4,13 @@
 //! `pin_user_pages*()` with `unpin_user_page*()` where the acquiring call changes, too. It knows nothing of git.
 //! It never writes a Signed-off-by or any other tag in the name of a person.
 
+use super::effects::{differences, dirties};
 use super::facts::{self, Facts};
-use super::text::{self, SUBJECT, count, list, short_list};
+use super::known::Known;
+use super::text::{self, SUBJECT, count, list, named, short_list};
 use crate::kernel::Api;
 use crate::report::SiteRecord;
-use crate::run::FunctionChange;
+use crate::run::{Evidence, FunctionChange, Leading};
 
 /// What all messages of a series have in common.
 #[derive(Clone, Debug, Default)]
@@ -19,16 +21,16 @@ pub struct Frame {
     pub introduced: Option<String>,
     /// The series brings the functions itself.
     pub brings_functions: bool,
+    /// Subject of the patch that brings the array functions where there is no MMU.
+    pub nommu: Option<String>,
     /// The tree has Documentation/core-api/pin_user_pages.rst.
     pub has_pin_document: bool,
     /// What the header says of put_user_page().
     pub header: Header,
-    /// A pin of the zero page is not counted.
-    pub zero_uncounted: bool,
-    /// A pin for reading ends the sharing of an anonymous page first.
-    pub unshares: bool,
-    /// fork() gives the child a copy of a pinned page.
-    pub copies_at_fork: bool,
+    /// What the tree says of its functions.
+    pub known: Known,
+    /// On what the series is based, where that says something to others only in words.
+    pub base: Option<String>,
 }
 
 /// What include/linux/mm.h says of put_user_page().
@@ -102,24 +104,47 @@ pub fn body(facts: &Facts<'_>, frame: &Frame) -> String {
     text::body(&out)
 }
 
+/// The body of a patch that comes before all conversions.
+pub fn leading_body(patch: &Leading, frame: &Frame) -> String {
+    let mut out = patch.body.clone();
+    out.push(format!("{} It compiled nothing and ran nothing on a machine.", generated(frame)));
+    text::body(&out)
+}
+
+/// What stands below its `---`.
+pub fn leading_below(patch: &Leading) -> String {
+    let mut out = vec![NOT_TESTED.to_string()];
+    out.extend(patch.below.iter().cloned());
+    text::body(&out)
+}
+
+/// The gap for the sender.
+const NOT_TESTED: &str = "[ Not tested at run time. Before sending: say here or above how this was built and tested, and \
+                          sign it off. ]";
+
 /// What stands below `---`: for the person who sends the patch and for reviewers, and gone once it is applied.
-pub fn below(facts: &Facts<'_>) -> String {
-    let mut out = vec![
-        "[ Not tested at run time. Before sending: say here or above how this was built and tested, and sign it off. ]"
-            .into(),
-    ];
-    let files = facts.needs_mmu();
+pub fn below(facts: &Facts<'_>, frame: &Frame) -> String {
+    let mut out = vec![NOT_TESTED.to_string()];
+    let files = facts.unlinked_files();
     if !files.is_empty() {
-        let is_batch = |n: &&String| Api::get().release(n).is_some_and(|r| r.batch);
-        let names: Vec<String> = facts.new_releases.iter().filter(is_batch).cloned().collect();
-        out.push(format!(
-            "[ To be checked before sending: this tree links {} only with CONFIG_MMU. A build of {} without it would not \
-             link any more. ]",
-            named(&names, "and"),
-            list(&files)
-        ));
+        let names = named(&facts.unlinked_calls(), "and");
+        let may = if files.len() == 1 { "may" } else { "may all" };
+        let these = list(&files);
+        out.push(match &frame.nommu {
+            Some(subject) => format!(
+                "[ Depends on \"{subject}\" of this series: this tree links {names} only with CONFIG_MMU, and {these} {may} \
+                 be built without it. ]"
+            ),
+            None => format!(
+                "[ To be checked before sending: this tree links {names} only with CONFIG_MMU. A build of {these} without \
+                 it would not link any more. ]"
+            ),
+        });
     }
-    for caution in facts.cautions.iter().filter(|c| !facts::is_mmu(c)) {
+    // That nobody dirties the pages is told once, by what is kept as it is, with the condition.
+    let told = |c: &str| facts.sites.iter().any(|s| never_dirtied(s) && c.contains(&format!("{}()", s.function)));
+    let repeated = |c: &&String| c.contains("no release dirties") && told(c);
+    for caution in facts.cautions.iter().filter(|c| !facts::is_mmu(c) && !repeated(c)) {
         let caution = caution.strip_prefix("The ").map_or_else(|| caution.clone(), |rest| format!("the {rest}"));
         out.push(format!("[ To be checked before sending: {caution} ]"));
     }
@@ -143,23 +168,18 @@ fn kept(facts: &Facts<'_>) -> Vec<String> {
     let mut out = Vec::new();
     let mut never: Vec<String> = Vec::new();
     for s in &facts.sites {
-        if s.write == "always" && !s.releases.is_empty() && s.releases.iter().all(|r| r.dirty == "none") {
+        if s.write == "always" && never_dirtied(s) {
             never.push(format!("{}()", s.function));
         }
     }
     never.dedup();
-    let sometimes = |s: &&&SiteRecord| {
-        s.write == "conditional" && !s.releases.is_empty() && s.releases.iter().all(|r| r.dirty == "none")
-    };
-    for s in facts.sites.iter().filter(sometimes) {
+    for s in facts.sites.iter().filter(|s| s.write == "conditional" && never_dirtied(s)) {
         out.push(format!(
             "[ Not changed here: {}() asks for pages to write to if `{}`, and no release of the pages it gets marks them \
              dirty, before or after. ]",
             s.function, s.write_expr
         ));
     }
-    // Where pins are counted, a caution says so already.
-    never.retain(|f| !facts.cautions.iter().any(|c| c.contains(f.as_str()) && c.contains("no release dirties")));
     if !never.is_empty() {
         let (asks, which) = if never.len() == 1 { ("asks", "it gets") } else { ("ask", "they get") };
         out.push(format!(
@@ -183,6 +203,12 @@ fn kept(facts: &Facts<'_>) -> Vec<String> {
         ));
     }
     out
+}
+
+/// Pages of the site may be written, and no release marks them dirty.
+fn never_dirtied(s: &SiteRecord) -> bool {
+    let asks = matches!(s.write, "always" | "conditional");
+    asks && !s.releases.is_empty() && s.releases.iter().all(|r| r.dirty == "none")
 }
 
 /// Why the patch is made, and which calls change where.
@@ -286,12 +312,33 @@ fn case(facts: &Facts<'_>, frame: &Frame, one: bool) -> String {
     let mut cases: Vec<String> = facts.sites.iter().map(|s| format!("CASE {}", s.case)).collect();
     cases.sort();
     cases.dedup();
-    let of = match frame.has_pin_document {
-        true => format!(" ({} of Documentation/core-api/pin_user_pages.rst)", list(&cases)),
+    // What the document is about is named: a case may fit by its reason, and not by its words.
+    let of = |case: &str| {
+        let about = match case {
+            "CASE 1" => "direct I/O",
+            "CASE 2" => "RDMA",
+            _ => "writing to the data",
+        };
+        format!("{case} ({about})")
+    };
+    let as_in = match frame.has_pin_document {
+        true => {
+            let named: Vec<String> = cases.iter().map(|c| of(c)).collect();
+            format!(", as in {} of Documentation/core-api/pin_user_pages.rst", list(&named))
+        }
         false => String::new(),
     };
     let pages = if one { "this page" } else { "these pages" };
-    format!(" The data of {pages} is accessed, which calls for a pin{of}.")
+    let evidence: Vec<&Evidence> = facts.evidence.iter().copied().collect();
+    let how = match evidence.as_slice() {
+        [Evidence::Device(f)] => format!("A device gets at the data of {pages} ({f}())"),
+        [Evidence::Processor(f)] => format!("The processor gets at the data of {pages} ({f}())"),
+        [Evidence::Address(f)] => {
+            format!("The data of {pages} is reached by the physical address ({f}()), past the page tables")
+        }
+        _ => format!("The data of {pages} is accessed"),
+    };
+    format!(" {how}, which calls for a pin{as_in}.")
 }
 
 /// What becomes of the calls of a function.
@@ -377,137 +424,15 @@ fn forms(facts: &Facts<'_>) -> Vec<String> {
     out
 }
 
-/// A releasing function that marks the pages dirty.
-fn dirties(name: &str) -> bool {
-    name.ends_with("_dirty_lock") || name.ends_with("_dirty")
-}
-
-/// One sentence or two for each refinement that the proofs used, with the functions it is about.
-fn differences(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
-    let api = Api::get();
-    let mut out: Vec<String> = Vec::new();
-    let is_dirty_release = |n: &&String| api.release(n).is_some() && dirties(n);
-    let dirtying = facts.functions_where(|f| f.new.iter().any(|n| is_dirty_release(&n)));
-    let has = |r: &str| facts.refinements.contains(r);
-    let mut noted = facts.notes.clone();
-    for n in &mut noted {
-        // The reason why the page lock may be taken belongs to the sentence that says that it is.
-        if n.contains("set_page_dirty_lock()") {
-            n.push_str(
-                " No caller was found that is in atomic context or holds the page lock; lock order was not checked.",
-            );
-        }
-    }
-    let told = |what: &str| facts.notes.iter().any(|n| n.contains(what));
-    let (told_r1, told_r3) = (told("called set_page_dirty()"), told("called SetPageDirty()"));
-    out.extend(noted);
-    if has("R1") && !told_r1 {
-        out.push("Pages are dirtied under the page lock, which set_page_dirty() needs against truncation.".into());
-    }
-    if has("R2") {
-        // v5.2 fs/buffer.c __set_page_dirty_buffers() dirties all buffers, also those of a page that is dirty already.
-        let again = |f: &FunctionChange| {
-            let old = |n: &String| n == "set_page_dirty" || n == "set_page_dirty_lock";
-            f.gone.iter().any(old) && f.new.iter().any(|n| is_dirty_release(&n))
-        };
-        let mut places = facts.functions_with("R2", again);
-        if places.is_empty() {
-            places.clone_from(&dirtying);
-        }
-        let helpers: Vec<String> = facts.new_releases.iter().filter(is_dirty_release).cloned().collect();
-        out.push(format!(
-            "{} {} a page that is dirty already. In {} it was dirtied again, with all of its buffers. If it is dirty \
-             because of some of its buffers only, the others now stay clean, and what was written to them \
-             through the pin \
-             may not reach the disk.",
-            named(&helpers, "and"),
-            if helpers.len() == 1 { "passes over" } else { "pass over" },
-            list(&places)
-        ));
-    }
-    if has("R3") && !told_r3 {
-        out.push("A page that only had its dirty flag set is marked dirty in its mapping as well.".into());
-    }
-    if has("R4") {
-        out.push(format!(
-            "In {} the head of a compound page is marked dirty, whichever of its pages is given; the flag of a compound \
-             page lives in its head.",
-            list(&dirtying)
-        ));
-    }
-    if has("R5") {
-        let tested = facts.functions_where(|f| f.gone.iter().any(|n| n == "PageReserved"));
-        out.push(format!(
-            "The PageReserved() test of {} goes. The pin always asks for write access, so neither the zero page nor a page \
-             of the kernel is among the pages.",
-            list(&tested)
-        ));
-    }
-    if has("R7") {
-        let changed: Vec<&FunctionChange> =
-            facts.functions.iter().filter(|f| f.gone.iter().any(|n| n == "release_pages")).collect();
-        let old: Vec<String> = changed.iter().map(|f| format!("{}()", f.name)).collect();
-        let mut new: Vec<String> = changed.iter().flat_map(|f| f.new.iter().cloned()).collect();
-        new.retain(|n| api.release(n).is_some());
-        new.sort();
-        new.dedup();
-        out.push(format!(
-            "In {}, release_pages() passed over the huge zero page; {} drops the reference of every page.",
-            list(&old),
-            named(&new, "or")
-        ));
-    }
-    if has("R8") {
-        out.push(format!(
-            "{} dropped the reference before the page was marked dirty, when it may have belonged to somebody else. The \
-             order is right now; this is a bug fix.",
-            list(&dirtying)
-        ));
-    }
-    if has("R9") {
-        // The zero page is only handed out to who does not ask for write access.
-        let zero = frame.zero_uncounted && facts.sites.iter().any(|s| s.write != "always");
-        out.push(format!(
-            "Each page{} gets a pin where it got a plain reference, from {} until {}.",
-            if zero { " but the zero page" } else { "" },
-            named(&facts.new_acquires, "or"),
-            named(&facts.new_releases, "or")
-        ));
-        if frame.unshares && facts.sites.iter().any(|s| s.write != "always") {
-            out.push(
-                "Where no write access is asked for, an anonymous page that the process shares, with a child or through \
-                 KSM, is copied for it first, and the copy is pinned. A reference took the shared page."
-                    .into(),
-            );
-        }
-        if frame.copies_at_fork {
-            out.push(
-                "While an anonymous page is pinned, fork() copies it for the child at once instead of sharing it."
-                    .into(),
-            );
-        }
-    }
-    if !facts.old_flags.is_empty() {
-        let all: Vec<&String> = facts.old_flags.iter().collect();
-        let (go, them) = if all.len() == 1 { ("goes", "it") } else { ("go", "them") };
-        let callees = named(&facts.new_acquires, "and");
-        out.push(format!("{} {go} from the flags: {callees} must not be given {them}.", list(&all)));
-    }
-    let unsaid = |f: &&String| !facts.notes.iter().any(|n| n.contains(f.as_str()));
-    let added: Vec<&String> = facts.new_flags.iter().filter(unsaid).collect();
-    if !added.is_empty() {
-        out.push(format!("{} is added to the flags.", list(&added)));
-    }
-    out
+/// By what a patch was made: version and command.
+fn generated(frame: &Frame) -> String {
+    let command = text::unbroken(&format!("`{}`", frame.command));
+    format!("Generated by gupconv {} with {command}.", env!("CARGO_PKG_VERSION"))
 }
 
 /// What the kernel's rules for generated content ask for.
 fn disclosure(facts: &Facts<'_>, frame: &Frame) -> String {
-    let mut out = format!(
-        "Generated by gupconv {} with {}.",
-        env!("CARGO_PKG_VERSION"),
-        text::unbroken(&format!("`{}`", frame.command))
-    );
+    let mut out = generated(frame);
     if facts.proved {
         out.push_str(" The tool ran the old and the new code on a model of the kernel's page functions and found no ");
         out.push_str(if differences(facts, frame).is_empty() { "difference." } else { "other difference." });
@@ -545,12 +470,6 @@ pub fn grouped(assumed: &[String]) -> Vec<String> {
             ),
         })
         .collect()
-}
-
-/// `a()` and `b()` in a sentence.
-fn named(names: &[String], word: &str) -> String {
-    let all: Vec<String> = names.iter().map(|n| format!("{n}()")).collect();
-    text::joined(&all, word)
 }
 
 fn calls(names: &[String]) -> String {

@@ -10,11 +10,13 @@
 
 mod compose;
 mod cover;
+mod effects;
 mod facts;
 mod fixes;
 mod git;
 mod group;
 mod history;
+mod known;
 mod letters;
 mod maintainers;
 mod mbox;
@@ -25,9 +27,11 @@ mod text;
 
 use crate::config::Config;
 use crate::error::UserError;
-use crate::run::{Analysis, HandedFix, HandedPlan};
+use crate::kbuild::Kbuild;
+use crate::run::{Analysis, HandedFix, HandedPlan, Needed};
 use compose::State;
 use facts::Facts;
+use known::Known;
 use letters::Series;
 use maintainers::Maintainers;
 use message::{Frame, Header};
@@ -234,22 +238,17 @@ pub fn make(config: &Config, options: &Options, prepared: Prepared, analysis: &A
     if analysis.plans.is_empty() {
         return Ok(Made { notes, ..Made::default() });
     }
-    let names = |files: &[&str], functions: &[&str]| {
-        let texts = files.iter().filter_map(|f| std::fs::read(config.root.join(f)).ok());
-        texts.into_iter().any(|t| functions.iter().any(|n| memchr::memmem::find(&t, n.as_bytes()).is_some()))
-    };
     let frame = Frame {
         command: options.command.clone(),
         introduced: repo.as_ref().and_then(|r| r.cite(INTRODUCED)),
-        brings_functions: !analysis.leading.is_empty(),
+        brings_functions: analysis.leading.iter().any(|l| l.needed == Needed::ByAll),
+        nommu: analysis.leading.iter().find(|l| l.needed == Needed::ByUnlinked).map(|l| l.subject.clone()),
         has_pin_document: config.root.join("Documentation/core-api/pin_user_pages.rst").is_file(),
         header: std::fs::read(config.root.join(HEADER)).map(|text| Header::read(&text)).unwrap_or_default(),
-        zero_uncounted: names(&["mm/gup.c"], &["is_zero_page(", "is_zero_folio("]),
-        // v6.1 include/linux/mm.h, v6.12 mm/internal.h; v5.10 and later, then with a folio.
-        unshares: names(&[HEADER, "mm/internal.h"], &["gup_must_unshare("]),
-        copies_at_fork: names(&[HEADER], &["page_needs_cow_for_dma(", "folio_needs_cow_for_dma("]),
+        base: repo.as_ref().and_then(Repo::base_in_words),
+        known: Known::of(&config.root, &analysis.run.sites),
     };
-    let mut patches = patches(options, analysis, &frame, &maintainers, repo.as_ref())?;
+    let mut patches = patches(config, options, analysis, &frame, &maintainers, repo.as_ref())?;
     if let Some(repo) = &repo {
         check_files(repo, analysis, &mut notes)?;
     }
@@ -335,6 +334,7 @@ fn check_files(repo: &Repo, analysis: &Analysis, notes: &mut Vec<String>) -> Res
 
 /// The patches with their messages, in order.
 fn patches(
+    config: &Config,
     options: &Options,
     analysis: &Analysis,
     frame: &Frame,
@@ -345,8 +345,7 @@ fn patches(
     let mut out = Vec::new();
     for l in &analysis.leading {
         let files = state.leading(l)?;
-        let body = text::body(&l.body);
-        let (subject, below) = (l.subject.clone(), String::new());
+        let (subject, body, below) = (l.subject.clone(), message::leading_body(l, frame), message::leading_below(l));
         let (plans, recipients) = (Vec::new(), Recipients::default());
         out.push(Patch { subject, body, below, plans, fix: false, files, recipients });
     }
@@ -369,15 +368,18 @@ fn patches(
         let paths: BTreeSet<&str> = facts.iter().flat_map(|f| f.paths.iter().map(String::as_str)).collect();
         r.history(&paths.into_iter().collect::<Vec<_>>(), MOST_COMMITS)
     });
+    let kbuild = Kbuild::new(&config.root);
+    let by_path =
+        |paths: &[String]| group::prefix(paths, options.grouping, maintainers, &|path| kbuild.stands_alone(path));
     let custom = |f: &Facts<'_>| history.as_ref().and_then(|h| history::prefix(&f.paths, h));
-    let subjects = subjects(&facts, &custom, options.grouping, maintainers);
+    let subjects = subjects(&facts, &|f| custom(f).unwrap_or_else(|| by_path(&f.paths)));
     for ((group, facts), subject) in groups.into_iter().zip(&facts).zip(subjects) {
         let fixes: Vec<&HandedFix> =
             group.iter().filter_map(|&i| analysis.plans.get(i)).flat_map(|p| &p.fixes).collect();
         for fix in fixes {
             let paths = [fix.file.path.clone()];
             let prefix = history.as_ref().and_then(|h| history::prefix(&paths, h));
-            let prefix = prefix.unwrap_or_else(|| group::prefix(&paths, options.grouping, maintainers));
+            let prefix = prefix.unwrap_or_else(|| by_path(&paths));
             let first = fixes::subject(&prefix, fix);
             let taken = |s: &String| out.iter().any(|p: &Patch| p.subject == *s);
             let cut: String = first.chars().take(text::SUBJECT - 4).collect();
@@ -390,7 +392,7 @@ fn patches(
             out.push(Patch { subject, body, below, plans, fix: true, files, recipients });
         }
         let files = state.plans(group.iter().filter_map(|&i| analysis.plans.get(i)))?;
-        let (body, below) = (message::body(facts, frame), message::below(facts));
+        let (body, below) = (message::body(facts, frame), message::below(facts, frame));
         let recipients = Recipients::default();
         out.push(Patch { subject, body, below, plans: group, fix: false, files, recipients });
     }
@@ -398,14 +400,8 @@ fn patches(
 }
 
 /// Subjects, each unique in the series.
-fn subjects(
-    facts: &[Facts<'_>],
-    custom: &dyn Fn(&Facts<'_>) -> Option<String>,
-    grouping: Grouping,
-    maintainers: &Maintainers,
-) -> Vec<String> {
-    let prefixes: Vec<String> =
-        facts.iter().map(|f| custom(f).unwrap_or_else(|| group::prefix(&f.paths, grouping, maintainers))).collect();
+fn subjects(facts: &[Facts<'_>], prefix: &dyn Fn(&Facts<'_>) -> String) -> Vec<String> {
+    let prefixes: Vec<String> = facts.iter().map(prefix).collect();
     let plain: Vec<String> = prefixes.iter().zip(facts).map(|(p, f)| message::subject(p, f)).collect();
     let mut out: Vec<String> = Vec::new();
     for ((subject, prefix), f) in plain.iter().zip(&prefixes).zip(facts) {

@@ -25,6 +25,12 @@ pub fn joined<S: AsRef<str>>(items: &[S], word: &str) -> String {
     }
 }
 
+/// `a()` and `b()` in a sentence.
+pub fn named(names: &[String], word: &str) -> String {
+    let all: Vec<String> = names.iter().map(|n| format!("{n}()")).collect();
+    joined(&all, word)
+}
+
 /// A list that stays readable: the first `most` of them, then how many more there are.
 pub fn short_list<S: AsRef<str>>(items: &[S], most: usize, what: &str) -> String {
     if items.len() <= most {

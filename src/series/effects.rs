@@ -1,0 +1,178 @@
+//! What a patch changes at run time: a sentence or two for each refinement that the proofs used, with the functions it is
+//! about, and for what a pin does beside them.
+//!
+//! Reasons and precedents come from the tree at hand. It knows nothing of how a message is put together.
+
+use super::facts::Facts;
+use super::message::Frame;
+use super::text::{self, list, named};
+use crate::kernel::Api;
+use crate::run::FunctionChange;
+
+/// A releasing function that marks the pages dirty.
+pub fn dirties(name: &str) -> bool {
+    name.ends_with("_dirty_lock") || name.ends_with("_dirty")
+}
+
+/// One sentence or two for each refinement that the proofs used, with the functions it is about.
+pub fn differences(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
+    let api = Api::get();
+    let mut out: Vec<String> = Vec::new();
+    let is_dirty_release = |n: &&String| api.release(n).is_some() && dirties(n);
+    let dirtying = facts.functions_where(|f| f.new.iter().any(|n| is_dirty_release(&n)));
+    let has = |r: &str| facts.refinements.contains(r);
+    let mut noted = facts.notes.clone();
+    for n in &mut noted {
+        // The reason why the page lock may be taken belongs to the sentence that says that it is.
+        if n.contains("set_page_dirty_lock()") {
+            n.push_str(
+                " No caller was found that is in atomic context or holds the page lock; lock order was not checked.",
+            );
+        }
+    }
+    let told = |what: &str| facts.notes.iter().any(|n| n.contains(what));
+    let (told_r1, told_r3) = (told("called set_page_dirty()"), told("called SetPageDirty()"));
+    out.extend(noted);
+    if has("R1") && !told_r1 {
+        out.push("Pages are dirtied under the page lock, which set_page_dirty() needs against truncation.".into());
+    }
+    if has("R2") {
+        // v5.2 fs/buffer.c __set_page_dirty_buffers() dirties all buffers, also those of a page that is dirty already.
+        let again = |f: &FunctionChange| {
+            let old = |n: &String| n == "set_page_dirty" || n == "set_page_dirty_lock";
+            f.gone.iter().any(old) && f.new.iter().any(|n| is_dirty_release(&n))
+        };
+        let mut places = facts.functions_with("R2", again);
+        if places.is_empty() {
+            places.clone_from(&dirtying);
+        }
+        let helpers: Vec<String> = facts.new_releases.iter().filter(is_dirty_release).cloned().collect();
+        out.push(passed_over(facts, frame, &helpers, &list(&places)));
+    }
+    if has("R3") && !told_r3 {
+        out.push("A page that only had its dirty flag set is marked dirty in its mapping as well.".into());
+    }
+    if has("R4") {
+        out.push(format!(
+            "In {} the head of a compound page is marked dirty, whichever of its pages is given; the flag of a compound \
+             page lives in its head.",
+            list(&dirtying)
+        ));
+    }
+    if has("R5") {
+        let tested = facts.functions_where(|f| f.gone.iter().any(|n| n == "PageReserved"));
+        out.push(format!(
+            "The PageReserved() test of {} goes. The pin always asks for write access, so neither the zero page nor a page \
+             of the kernel is among the pages.",
+            list(&tested)
+        ));
+    }
+    if has("R7") {
+        let changed: Vec<&FunctionChange> =
+            facts.functions.iter().filter(|f| f.gone.iter().any(|n| n == "release_pages")).collect();
+        let old: Vec<String> = changed.iter().map(|f| format!("{}()", f.name)).collect();
+        let mut new: Vec<String> = changed.iter().flat_map(|f| f.new.iter().cloned()).collect();
+        new.retain(|n| api.release(n).is_some());
+        new.sort();
+        new.dedup();
+        out.push(format!(
+            "In {}, release_pages() passed over the huge zero page; {} drops the reference of every page.",
+            list(&old),
+            named(&new, "or")
+        ));
+    }
+    if has("R8") {
+        out.push(format!(
+            "{} dropped the reference before the page was marked dirty, when it may have belonged to somebody else. The \
+             order is right now; this is a bug fix.",
+            list(&dirtying)
+        ));
+    }
+    if has("R9") {
+        out.extend(pinned(facts, frame));
+    }
+    if !facts.old_flags.is_empty() {
+        let all: Vec<&String> = facts.old_flags.iter().collect();
+        let (go, them) = if all.len() == 1 { ("goes", "it") } else { ("go", "them") };
+        let callees = named(&facts.new_acquires, "and");
+        out.push(format!("{} {go} from the flags: {callees} must not be given {them}.", list(&all)));
+    }
+    let unsaid = |f: &&String| !facts.notes.iter().any(|n| n.contains(f.as_str()));
+    let added: Vec<&String> = facts.new_flags.iter().filter(unsaid).collect();
+    if !added.is_empty() {
+        out.push(format!("{} is added to the flags.", list(&added)));
+    }
+    out
+}
+
+/// That dirty pages are passed over, why this may be, and who does it already.
+fn passed_over(facts: &Facts<'_>, frame: &Frame, helpers: &[String], places: &str) -> String {
+    let known = &frame.known;
+    let verb = if helpers.len() == 1 { "passes over" } else { "pass over" };
+    let mut out = format!(
+        "{} {verb} a page that is dirty already, which {places} dirtied again. Such a page is written back in any case",
+        named(helpers, "and")
+    );
+    out.push_str(&match &known.passed_over {
+        Some(place) => format!("; the comment at {place} says why a writeback that runs meanwhile is no exception."),
+        None => ".".into(),
+    });
+    // The precedents that are nobody's work in this patch, the nearest form first.
+    let ours = |path: &str| facts.paths.iter().any(|p| p == path);
+    let others = |by: &dyn Fn(Option<&String>) -> bool| -> Vec<String> {
+        let fitting = known.precedents.iter().filter(|p| !ours(&p.path) && by(p.by.as_ref()));
+        fitting.map(|p| format!("{}:{}", p.path, p.line)).collect()
+    };
+    let same = others(&|by| by.is_some_and(|b| helpers.contains(b)));
+    let tested = others(&|by| by.is_none());
+    if !same.is_empty() {
+        let release = if same.len() == 1 { "releases" } else { "release" };
+        out.push_str(&format!(" {} {release} their pages in this way.", text::short_list(&same, 2, "place")));
+    } else if !tested.is_empty() {
+        let test = if tested.len() == 1 { "tests" } else { "test" };
+        out.push_str(&format!(" {} {test} PageDirty() for the same effect.", text::short_list(&tested, 2, "place")));
+    }
+    // v5.2 fs/buffer.c __set_page_dirty_buffers() dirties all buffers; mm/memory.c fault_dirty_shared_page() did so when
+    // the page was mapped for writing, and page_mkclean() takes that mapping away before they are written.
+    if facts.sites.iter().any(|s| s.write != "never") {
+        out.push_str(
+            " The one difference: dirtying again marked all buffers of a page of a file. They were marked when the page \
+             was mapped for writing, so it can be told only where the page was written back while it was pinned, and a \
+             part of it was written to by other means after that.",
+        );
+    }
+    out
+}
+
+/// What a pin does that a reference does not.
+pub fn pinned(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
+    let known = &frame.known;
+    let reads = facts.sites.iter().any(|s| s.write != "always");
+    // The zero page is only handed out to who does not ask for write access.
+    let zero = if known.zero_uncounted && reads { " but the zero page" } else { "" };
+    let mut out = vec![format!(
+        "Each page{zero} gets a pin where it got a plain reference, from {} until {}.",
+        named(&facts.new_acquires, "or"),
+        named(&facts.new_releases, "or")
+    )];
+    if known.unshares && reads {
+        out.push(
+            "Where no write access is asked for, an anonymous page that is shared with another process, or through KSM, is \
+             copied for this one first, and the copy is pinned; if the copy cannot be made, the page is not pinned. A \
+             reference took the shared page."
+                .into(),
+        );
+    }
+    if known.copies_at_fork {
+        out.push(
+            "While an anonymous page is pinned, fork() copies it for the child at once instead of sharing it.".into(),
+        );
+    }
+    if let Some(place) = &known.marks_mm {
+        out.push(format!(
+            "The first pin marks the address space for the rest of its life (MMF_HAS_PINNED, {place}): later, too, fork() \
+             asks of each anonymous page whether it may be pinned, and copies one with so many references that it looks so."
+        ));
+    }
+    out
+}
