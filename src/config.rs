@@ -70,8 +70,8 @@ pub struct Config {
     pub dirty_policy: DirtyPolicy,
     /// Where the tree has no function to convert to: add the placeholders, and convert on top of them.
     pub with_prerequisite: bool,
-    /// What the rewrites need first is handed out wherever it lies, `paths` or not: a series makes a patch of its own of
-    /// it, and nobody's files are written.
+    /// What the rewrites need first is handed out wherever it lies, `paths` or not: a series makes a patch of its own
+    /// of it, and nobody's files are written.
     pub leads: bool,
     /// Hand out plans that have no proof as well.
     pub unproved: bool,

@@ -79,8 +79,8 @@ impl Kbuild {
         self.cond(path).and_then(|cond| missing(&cond, set))
     }
 
-    /// Whether the C file is a driver of its own among others of its folder: a symbol switches its object alone, which is
-    /// made of nothing else, and others stand beside it.
+    /// Whether the C file is a driver of its own among others of its folder: a symbol switches its object alone, which
+    /// is made of nothing else, and others stand beside it.
     pub fn stands_alone(&self, path: &str) -> bool {
         let Some((folder, object)) = path.strip_suffix(".c").and_then(|p| p.rsplit_once('/')) else { return false };
         let Some(make) = self.makefile(folder) else { return false };
@@ -90,7 +90,7 @@ impl Kbuild {
         let Some(own) = make.lines.iter().filter(switches).find(|l| l.values.contains(&object)) else { return false };
         let with = |l: &&makefile::Line| l.list == own.list;
         make.lines.iter().filter(with).flat_map(|l| &l.values).all(|v| *v == object)
-            && make.lines.iter().filter(switches).any(|l| l.list != own.list)
+            && make.lines.iter().any(|l| l.list.starts_with("obj-") && l.list != own.list && !l.values.is_empty())
             && !make.lines.iter().any(|l| parts.contains(&l.list))
     }
 

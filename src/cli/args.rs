@@ -158,8 +158,8 @@ pub struct Common {
     /// Convert the sites whose case calls for a pin, or every site whose releases are known.
     #[arg(long, value_enum, default_value_t, global = true)]
     pub policy: PolicyArg,
-    /// Where the tree has no put_user_page(), or no put_user_pages*() without an MMU: add them in front, wherever the PATHs
-    /// lie, and convert on top of it.
+    /// Where the tree has no put_user_page(), or no put_user_pages*() without an MMU: add them in front, wherever the
+    /// PATHs lie, and convert on top of it.
     #[arg(long, global = true)]
     pub with_prerequisite: bool,
     /// Threads; one a core if not given.

@@ -36,7 +36,8 @@ pub struct Outcome {
     pub unlinked: Vec<Unlinked>,
 }
 
-/// A function that a plan lets call what the tree links only with `CONFIG_MMU`, in a file that is not shown to need that.
+/// A function that a plan lets call what the tree links only with `CONFIG_MMU`, in a file that is not shown to need
+/// that.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unlinked {
     /// Path of the file.

@@ -49,6 +49,8 @@ pub struct HandedPlan {
 pub enum Evidence {
     /// This function gives the data to a device.
     Device(String),
+    /// A device has the data until this function takes it back.
+    DeviceUntil(String),
     /// The processor gets at it by this function.
     Processor(String),
     /// The physical address, which this function gives, goes to somebody while the page is held.
@@ -68,7 +70,15 @@ impl Evidence {
             let number = trace.uses.iter().find(|u| u.kind == UseKind::Address);
             return number.map_or(Evidence::Other, |u| Evidence::Address(u.callee.to_string()));
         }
-        let device = used(&[UseKind::Io]).map(Evidence::Device);
+        let device = used(&[UseKind::Io]).map(|by| {
+            // The call that begins it says more than the one that ends it.
+            let begins = |u: &&Use| u.kind == UseKind::Io && !u.callee.contains("unmap");
+            match trace.uses.iter().find(begins) {
+                Some(u) => Evidence::Device(u.callee.to_string()),
+                None if by.contains("unmap") => Evidence::DeviceUntil(by),
+                None => Evidence::Device(by),
+            }
+        });
         let cpu = || used(&[UseKind::Read, UseKind::Write, UseKind::Map]).map(Evidence::Processor);
         device.or_else(cpu).unwrap_or(Evidence::Other)
     }

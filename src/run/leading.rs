@@ -34,20 +34,20 @@ pub(super) fn without_mmu(changes: Vec<FileChange>, files: &BTreeMap<&str, &Unli
     // The shortest path says the most at a glance.
     let one = files.iter().min_by_key(|(path, _)| (path.len(), **path)).map(named).unwrap_or_default();
     let these = match all.len() {
-        1 => format!("A patch behind this one makes {one} call them, which may be built without an MMU"),
-        _ => format!("Patches behind this one make files call them that may be built without an MMU, such as {one}"),
+        1 => format!("A patch that follows calls them in {one}, which may be built without an MMU"),
+        _ => format!("The patches that follow call them in files, such as {one}, that may be built without an MMU"),
     };
     Leading {
         subject: "mm/nommu: add put_user_pages*()".into(),
         body: vec![
             format!(
                 "put_user_page() is an inline function, but the functions that release an array of pages are in \
-                 mm/gup.c, which is built only with CONFIG_MMU. {NOMMU} has get_user_pages() for all other builds: code \
-                 that is built for both gets pages that it cannot release in this way."
+                 mm/gup.c, which is built only with CONFIG_MMU. {NOMMU} has get_user_pages() for all other builds: \
+                 code that is built for both gets pages that it cannot release in this way."
             ),
             format!(
-                "{these}: neither the Makefiles nor Kconfig show that they need one. Without the functions such a build \
-                 would no longer link."
+                "{these}, as far as the Makefiles and Kconfig tell. Without the functions such a build would no longer \
+                 link."
             ),
             format!(
                 "Add them to {NOMMU}. They do the same as those of mm/gup.c. There is no user yet, and no change at run \

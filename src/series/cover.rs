@@ -174,7 +174,7 @@ fn order(patches: &[Patch], each: &[Facts<'_>], frame: &Frame) -> String {
     let free = "may go through its own tree, in any order";
     match needs.is_empty() {
         true => format!("No patch depends on another one: each of them {free}."),
-        false => format!("{} No patch depends on another one beyond that: each {free}.", needs.join(" ")),
+        false => format!("{} No other patch depends on another one: each of the others {free}.", needs.join(" ")),
     }
 }
 
@@ -301,7 +301,7 @@ fn left(analysis: &Analysis) -> String {
 /// Functions that belong together, in a word.
 fn group_of(api: &str) -> String {
     let kind = Api::get().acquire(api).map(|a| a.kind);
-    let stem = ["get_user_pages", "pin_user_pages"].into_iter().find(|s| api.starts_with(s));
+    let stem = ["get_user_pages", "pin_user_pages"].into_iter().find(|s| api.trim_start_matches('_').starts_with(s));
     match (kind, stem) {
         (Some(AcquireKind::Gup | AcquireKind::Pin), Some(stem)) => format!("{stem}*()"),
         (Some(AcquireKind::Pin), None) => format!("{api}()"),

@@ -1,5 +1,5 @@
-//! What a patch changes at run time: a sentence or two for each refinement that the proofs used, with the functions it is
-//! about, and for what a pin does beside them.
+//! What a patch changes at run time: a sentence or two for each refinement that the proofs used, with the functions it
+//! is about, and for what a pin does beside them.
 //!
 //! Reasons and precedents come from the tree at hand. It knows nothing of how a message is put together.
 
@@ -126,14 +126,16 @@ fn passed_over(facts: &Facts<'_>, frame: &Frame, helpers: &[String], places: &st
     let same = others(&|by| by.is_some_and(|b| helpers.contains(b)));
     let tested = others(&|by| by.is_none());
     if !same.is_empty() {
-        let release = if same.len() == 1 { "releases" } else { "release" };
-        out.push_str(&format!(" {} {release} their pages in this way.", text::short_list(&same, 2, "place")));
+        let (release, pass) = if same.len() == 1 { ("release", "passes") } else { ("releases", "pass") };
+        let places = text::short_list(&same, 2, "place");
+        out.push_str(&format!(" The {release} at {places} {pass} over such pages in this way already."));
     } else if !tested.is_empty() {
-        let test = if tested.len() == 1 { "tests" } else { "test" };
-        out.push_str(&format!(" {} {test} PageDirty() for the same effect.", text::short_list(&tested, 2, "place")));
+        let (code, tests) = if tested.len() == 1 { ("release", "tests") } else { ("releases", "test") };
+        let places = text::short_list(&tested, 2, "place");
+        out.push_str(&format!(" The {code} at {places} {tests} PageDirty() to the same effect."));
     }
-    // v5.2 fs/buffer.c __set_page_dirty_buffers() dirties all buffers; mm/memory.c fault_dirty_shared_page() did so when
-    // the page was mapped for writing, and page_mkclean() takes that mapping away before they are written.
+    // v5.2 fs/buffer.c __set_page_dirty_buffers() dirties all buffers; mm/memory.c fault_dirty_shared_page() did so
+    // when the page was mapped for writing, and page_mkclean() takes that mapping away before they are written.
     if facts.sites.iter().any(|s| s.write != "never") {
         out.push_str(
             " The one difference: dirtying again marked all buffers of a page of a file. They were marked when the page \
@@ -158,7 +160,7 @@ pub fn pinned(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     if known.unshares && reads {
         out.push(
             "Where no write access is asked for, an anonymous page that is shared with another process, or through KSM, is \
-             copied for this one first, and the copy is pinned; if the copy cannot be made, the page is not pinned. A \
+             copied for this one first, and the copy is pinned; if the copy cannot be made, the pin fails. A \
              reference took the shared page."
                 .into(),
         );
@@ -171,7 +173,8 @@ pub fn pinned(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     if let Some(place) = &known.marks_mm {
         out.push(format!(
             "The first pin marks the address space for the rest of its life (MMF_HAS_PINNED, {place}): later, too, fork() \
-             asks of each anonymous page whether it may be pinned, and copies one with so many references that it looks so."
+             asks of each anonymous page whether it may be pinned, and copies one with so many references that it \
+             looks so."
         ));
     }
     out

@@ -83,8 +83,8 @@ fn joined(plans: &[HandedPlan], groups: Vec<Group>) -> Vec<Group> {
 }
 
 /// How the subject of a patch of these files starts, by MAINTAINERS and path: `net/xdp`, `mm`, with `--group file`
-/// `mm/memory`. A loose file of a folder that holds many things is named: `exec`, `scsi: st`; so is one that is a driver
-/// of its own among others (`alone`).
+/// `mm/memory`. A loose file of a folder that holds many things is named: `exec`, `scsi: st`; so is one that is a
+/// driver of its own among others (`alone`).
 pub fn prefix(paths: &[String], grouping: Grouping, maintainers: &Maintainers, alone: &dyn Fn(&str) -> bool) -> String {
     let homes: Vec<Home> = paths.iter().map(|p| maintainers.home(p)).collect();
     let folder = homes.iter().map(|h| h.folder.clone()).reduce(|a, b| common(&a, &b)).unwrap_or_default();

@@ -332,6 +332,7 @@ fn case(facts: &Facts<'_>, frame: &Frame, one: bool) -> String {
     let evidence: Vec<&Evidence> = facts.evidence.iter().copied().collect();
     let how = match evidence.as_slice() {
         [Evidence::Device(f)] => format!("A device gets at the data of {pages} ({f}())"),
+        [Evidence::DeviceUntil(f)] => format!("A device gets at the data of {pages}, until {f}()"),
         [Evidence::Processor(f)] => format!("The processor gets at the data of {pages} ({f}())"),
         [Evidence::Address(f)] => {
             format!("The data of {pages} is reached by the physical address ({f}()), past the page tables")
