@@ -231,8 +231,8 @@ impl Engine<'_> {
         self.named(file, name, || self.index.items(file)?.function(name))
     }
 
-    /// Calls by name of a loaded function, in the order of the functions that make them. Asked for behind the last round
-    /// only: a function that is loaded later is not among them.
+    /// Calls by name of a loaded function, in the order of the functions that make them. Asked for behind the last
+    /// round only: a function that is loaded later is not among them.
     pub fn callers_of(&self, f: FnId) -> &[(FnId, Span)] {
         let called = self.called.get_or_init(|| {
             let calls = |i: usize| {

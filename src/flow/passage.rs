@@ -1,9 +1,9 @@
 //! Ways through one place that no run takes, although the places join them.
 //!
-//! A place is what is in it, whenever. Pages that came to an array in one branch of a function do not go on from another
-//! branch of the same call, and a loop that fills an array piece by piece, each call behind what the last one filled,
-//! hands none of the pages on to its next call. Asked only on the way forward from one pin; what is reached otherwise as
-//! well stays reached.
+//! A place is what is in it, whenever. Pages that came to an array in one branch of a function do not go on from
+//! another branch of the same call, and a loop that fills an array piece by piece, each call behind what the last one
+//! filled, hands none of the pages on to its next call. Asked only on the way forward from one pin; what is reached
+//! otherwise as well stays reached.
 
 use super::FnId;
 use super::apart::after;
@@ -56,8 +56,8 @@ fn exclusive(func: &Function, a: Span, b: Span) -> bool {
     !follows(a, b) && !follows(b, a)
 }
 
-/// The call gets `&array[i]` or `array + i`, where `i` starts at 0 before the loop around it, and only grows, by as much
-/// as the call was asked for or gave.
+/// The call gets `&array[i]` or `array + i`, where `i` starts at 0 before the loop around it, and only grows, by as
+/// much as the call was asked for or gave.
 fn piece_by_piece(func: &Function, call: Span) -> bool {
     let mut found = None;
     func.body.walk_exprs(&mut |e| {

@@ -343,8 +343,8 @@ impl Index {
         files.par_iter().flat_map_iter(|f| self.touching(*f, field)).collect()
     }
 
-    /// Of functions that touch a field of some struct, those that may touch the one of this struct. A tag that is not in
-    /// the source excludes nobody.
+    /// Of functions that touch a field of some struct, those that may touch the one of this struct. A tag that is not
+    /// in the source excludes nobody.
     pub fn touching_of(&self, functions: Vec<FnRef>, tag: &str, field: &str) -> Vec<FnRef> {
         let tag = outer_tag(tag);
         if !tag.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {

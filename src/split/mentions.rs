@@ -87,8 +87,9 @@ pub fn may_touch(text: &[u8], item: Span, body: Span, field: &[u8], tag: &[u8]) 
     false
 }
 
-/// Whether the text of a function declares the variable as a struct, and never as one with this tag or of a type that is
-/// not spelled out. Only the first of several declarators is seen; a variable of which no other is seen is not known.
+/// Whether the text of a function declares the variable as a struct, and never as one with this tag or of a type that
+/// is not spelled out. Only the first of several declarators is seen; a variable of which no other is seen is not
+/// known.
 fn is_declared_as_other(function: &[u8], name: &[u8], tag: &[u8]) -> bool {
     let mut declared = false;
     // What stands in front of the name, stars and qualifiers left out.

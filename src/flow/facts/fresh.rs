@@ -61,8 +61,8 @@ impl Extract<'_> {
         }
     }
 
-    /// Whether the request, `&local`, is given to nobody but to functions that copy the data of one, and leave the pages
-    /// to whoever set it up.
+    /// Whether the request, `&local`, is given to nobody but to functions that copy the data of one, and leave the
+    /// pages to whoever set it up.
     pub(super) fn only_copied(&self, request: &Expr, setter: Span) -> bool {
         let ExprKind::Unary(UnOp::AddrOf, local) = &request.kind else { return false };
         let Some(name) = local.ident() else { return false };
