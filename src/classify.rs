@@ -18,10 +18,10 @@ use crate::kernel::{AcquireKind, Api};
 use crate::program::Program;
 use crate::sites;
 use crate::source::{Loc, Name, Span};
-use crate::trace::{Custody, Gap, GapCode, PinSite, PinTrace, Reason, ReleaseId, Use, UseKind, Verdict, Writes};
-use access::{Access, cpu_access, given_away};
+use crate::trace::{Custody, GapCode, PinSite, PinTrace, Reason, ReleaseId, Use, UseKind, Verdict, Writes};
+use access::{Access, cpu_access, given_away, only_flushes, transfer};
 use iterator::{made_over_kernel, not_user_iter};
-use notifier::{invalidates, notifier};
+use notifier::{gives_up, invalidates, notifier};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 
@@ -96,7 +96,10 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, entri
     let api = Api::get();
     let kind = api_kind(site);
     let say = |v, r, s: String| (v, r, s, 0, String::new());
-    let direct = |v, r, s: String| (v, r, s, 1, "an iterator over the memory of one request".into());
+    let direct = |v, r, s: String| match copied_only(c, t, index, site) {
+        Some(name) => (v, r, s, 5, format!("{name}() copies by the CPU")),
+        None => (v, r, s, 1, "an iterator over the memory of one request".into()),
+    };
     if site.pages.as_ref().is_some_and(|p| p.0 == "NULL" || p.0 == "0") {
         let s = match dialect.fast_without_array && &*site.api == "get_user_pages_fast" {
             true => {
@@ -130,6 +133,15 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, entri
                     if u.kind == UseKind::Address { "makes an address or a number of it" } else { "gets the data" };
                 let s = format!(
                     "{}() takes a plain reference and has no form that pins; {}() then {how}.",
+                    site.api, u.callee
+                );
+                return say(Verdict::Leave, Reason::ShortRead, s);
+            }
+            // What an architecture does to a page is not read here.
+            let hook = |u: &&Use| u.kind == UseKind::Followed && u.callee.starts_with("arch_");
+            if let Some(u) = t.uses.iter().find(hook) {
+                let s = format!(
+                    "{}() takes a plain reference and has no form that pins; {}() then gets the page.",
                     site.api, u.callee
                 );
                 return say(Verdict::Leave, Reason::ShortRead, s);
@@ -184,7 +196,8 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, entri
     // Whoever pins has decided that the data is for him. Left to be asked is whether he drops it as a pin.
     if kind == AcquireKind::Pin {
         let (verdict, reason, text) = convertible(c, t, index);
-        let (case, why) = match watched.filter(|(name, _)| !invalidates(name) && !asks_long_term(index, site)) {
+        let given_up = |name: &Name| !invalidates(name) && gives_up(c, t, index);
+        let (case, why) = match watched.filter(|(name, _)| given_up(name) && !asks_long_term(index, site)) {
             Some((name, _)) => (3, name.to_string()),
             None => case_of(c, t, site, index, entries),
         };
@@ -245,7 +258,7 @@ fn data_access(c: &Custody, t: &PinTrace, index: &Index, site: &PinSite) -> Opti
     if keeps || !t.local || !one_function {
         return None;
     }
-    if t.gaps.iter().any(|g| !matches!(g.code, GapCode::NoRelease)) {
+    if !t.by_number.is_empty() || t.gaps.iter().any(|g| g.code != GapCode::NoRelease) {
         return None;
     }
     if given_away(c, t, index, site) {
@@ -344,9 +357,15 @@ fn case_of(c: &Custody, t: &PinTrace, site: &PinSite, index: &Index, entries: &E
     }
     let cpu = |u: &&Use| match u.kind {
         UseKind::Write | UseKind::Read => true,
-        UseKind::Map => !only_number(index, u),
+        UseKind::Map => !only_number(index, u) && !index.function_at(u.at).is_some_and(|f| only_flushes(&f)),
         _ => false,
     };
+    let here = index.function_at(site.at);
+    if t.local
+        && let Some(name) = here.as_deref().and_then(transfer)
+    {
+        return (1, format!("{name}()"));
+    }
     // CASE 5 is for data that is written.
     if site.writes == Writes::Never
         && t.local
@@ -364,10 +383,24 @@ fn case_of(c: &Custody, t: &PinTrace, site: &PinSite, index: &Index, entries: &E
     // Whoever keeps the number has the page for as long; it comes back to be dropped where nothing is pinned.
     let apart = |r: &ReleaseId| c.releases.get(r.0 as usize).is_some_and(|r| r.function != site.function);
     let number = t.uses.iter().any(|u| matches!(u.kind, UseKind::Address | UseKind::Map));
-    if number && t.gaps.iter().any(|g| g.code == GapCode::AddressOnly) && t.releases.iter().all(apart) {
+    let by_number = || !t.by_number.is_empty() || t.gaps.iter().any(|g| g.code == GapCode::AddressOnly);
+    if number && by_number() && t.releases.iter().all(apart) {
         return (2, NUMBER_KEPT.into());
     }
     if long() { (2, "pages are kept in an object".into()) } else { (1, "pages stay with the call".into()) }
+}
+
+/// The function that copies between the pages of an iterator and other memory, where that is all that becomes of them.
+fn copied_only(c: &Custody, t: &PinTrace, index: &Index, site: &PinSite) -> Option<Name> {
+    let beside = |r: &ReleaseId| c.releases[r.0 as usize].at.file == site.at.file;
+    if t.gaps.iter().any(|g| g.code != GapCode::IterOrigin) || t.releases.is_empty() || !t.releases.iter().all(beside) {
+        return None;
+    }
+    if t.uses.iter().any(|u| u.kind == UseKind::Io) {
+        return None;
+    }
+    let functions = t.functions.iter().filter(|l| l.file == site.at.file).filter_map(|l| index.function_at(*l));
+    functions.into_iter().find(|f| cpu_access(f, false) == Access::Write).map(|f| f.name.clone())
 }
 
 /// Whether the flags of a pin name `FOLL_LONGTERM`, or a variable or a field that is set from it.
@@ -422,10 +455,15 @@ fn convertible(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, St
     if pinned && all_converted {
         return (Verdict::Leave, Reason::AlreadyConverted, "A pin, and every release is the one for pins.".into());
     }
-    // A gap that is a release of the trace tells more than one that may be.
-    let ours = |g: &&Gap| t.releases.iter().any(|r| c.releases[r.0 as usize].at == g.at);
-    let gaps = || t.gaps.iter().filter(|g| g.code != GapCode::NoRelease);
-    if let Some(g) = gaps().find(ours).or_else(|| gaps().next()) {
+    if let Some(r) = t.by_number.first().map(|r| &c.releases[r.0 as usize]) {
+        let s = format!(
+            "The page becomes a number; {}() drops the page of one, and whose numbers come there is not counted. {}",
+            r.function,
+            place(index, r.at)
+        );
+        return (Verdict::Assist, Reason::ByNumber, s);
+    }
+    if let Some(g) = t.gaps.iter().find(|g| g.code != GapCode::NoRelease) {
         let s = match g.code {
             GapCode::UnknownCallee => format!("The pages go to {}(), which was not found.", g.detail),
             GapCode::IndirectCall => format!("The pages go through a function pointer: {}.", g.detail),

@@ -43,6 +43,9 @@ pub struct SiteRecord {
     pub write_expr: String,
     /// `pin_user_pages.rst` case, 0 if none.
     pub case: u8,
+    /// What decided it; for people only.
+    #[serde(skip)]
+    pub case_why: String,
     /// `convert`, `assist`, `leave`.
     pub verdict: &'static str,
     /// Stable code.

@@ -295,6 +295,8 @@ pub enum Reason {
     MixedOrigin,
     /// The trace is lost.
     Gap,
+    /// A release gets the page by way of a number of it.
+    ByNumber,
     /// No release was found.
     NoRelease,
     /// A function of the trace could not be parsed.
@@ -354,6 +356,7 @@ impl Reason {
         Reason::HandedOn,
         Reason::MixedOrigin,
         Reason::Gap,
+        Reason::ByNumber,
         Reason::NoRelease,
         Reason::Damaged,
         Reason::SharedRelease,
@@ -387,6 +390,7 @@ impl Reason {
             Reason::HandedOn => "handed-on",
             Reason::MixedOrigin => "mixed-origin",
             Reason::Gap => "gap",
+            Reason::ByNumber => "by-number",
             Reason::NoRelease => "no-release",
             Reason::Damaged => "damaged",
             Reason::SharedRelease => "shared-release",
@@ -454,6 +458,8 @@ pub struct PinTrace {
     pub holders: Vec<Holder>,
     /// Releases that the pages reach, ascending by place.
     pub releases: Vec<ReleaseId>,
+    /// Those among them that get a page by way of a number of it (`put_page(pfn_to_page(n))`).
+    pub by_number: Vec<ReleaseId>,
     /// Where it is lost, ascending by place.
     pub gaps: Vec<Gap>,
     /// Step by step.

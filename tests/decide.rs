@@ -117,6 +117,7 @@ fn custody() -> Custody {
         site: SiteId(n),
         holders: Vec::new(),
         releases: vec![ReleaseId(0)],
+        by_number: Vec::new(),
         gaps: Vec::new(),
         steps: Vec::new(),
         uses: Vec::new(),

@@ -48,72 +48,117 @@ pub(super) fn given_away(c: &Custody, t: &PinTrace, index: &Index, site: &PinSit
     called
 }
 
+/// Addresses that a function makes of pages, with the variables that hold one.
+struct Addresses {
+    tainted: BTreeSet<Name>,
+}
+
+/// Whether an address is made of a page here.
+fn makes(e: &Expr) -> bool {
+    let mut hit = false;
+    e.walk(&mut |x| {
+        hit |= x.call().is_some_and(|(n, _)| Api::get().borrow(n) == Some(Borrow::Map) && !n.starts_with("kunmap"));
+    });
+    hit
+}
+
+impl Addresses {
+    fn of(f: &Function) -> Self {
+        let mut all = Self { tainted: BTreeSet::new() };
+        // To a fixpoint.
+        loop {
+            let before = all.tainted.len();
+            f.body.walk(&mut |s| {
+                if let StmtKind::Decl(vars) = &s.kind {
+                    for v in vars.iter().filter(|v| v.ty.depth() > 0 || makes(v.init.as_ref().unwrap_or(&EMPTY))) {
+                        if v.init.as_ref().is_some_and(|i| all.carries(i)) {
+                            all.tainted.insert(v.name.clone());
+                        }
+                    }
+                }
+            });
+            f.body.walk_exprs(&mut |e| {
+                if let ExprKind::Assign(_, lhs, rhs) = &e.kind
+                    && let Some(n) = lhs.ident()
+                    && !matches!(rhs.kind, ExprKind::Unary(UnOp::Deref, _) | ExprKind::Index(..))
+                    && all.carries(rhs)
+                {
+                    all.tainted.insert(n.clone());
+                }
+            });
+            if all.tainted.len() == before {
+                return all;
+            }
+        }
+    }
+
+    fn carries(&self, e: &Expr) -> bool {
+        let mut hit = makes(e);
+        e.walk(&mut |x| hit |= x.ident().is_some_and(|n| self.tainted.contains(n)));
+        hit
+    }
+}
+
+/// The call by which a function gives the address of a page to a DMA engine.
+pub(super) fn transfer(f: &Function) -> Option<Name> {
+    let addresses = Addresses::of(f);
+    let mut found = None;
+    f.body.walk_exprs(&mut |e| {
+        if let Some((name, args)) = e.call()
+            && Api::get().is_transfer(name)
+            && args.iter().any(|a| addresses.carries(a))
+        {
+            found.get_or_insert_with(|| name.clone());
+        }
+    });
+    found
+}
+
+/// Whether all that a function does through such addresses is to clean the caches.
+pub(super) fn only_flushes(f: &Function) -> bool {
+    let addresses = Addresses::of(f);
+    let mut flushes = false;
+    f.body.walk_exprs(&mut |e| {
+        flushes |=
+            e.call().is_some_and(|(n, args)| Api::get().is_flush(n) && args.iter().any(|a| addresses.carries(a)));
+    });
+    let mut returned = false;
+    f.body.walk(&mut |s| {
+        returned |= matches!(&s.kind, StmtKind::Return(Some(e)) if addresses.carries(e));
+    });
+    flushes && !returned && cpu_access(f, false) == Access::None
+}
+
 /// What a function does through addresses that it makes of pages; `read_only`: no page may be written.
 pub(super) fn cpu_access(f: &Function, read_only: bool) -> Access {
     let api = Api::get();
-    let makes = |e: &Expr| {
-        let mut hit = false;
-        e.walk(&mut |x| {
-            hit |= x.call().is_some_and(|(n, _)| api.borrow(n) == Some(Borrow::Map) && !n.starts_with("kunmap"));
-        });
-        hit
-    };
-    // Variables that hold such an address, to a fixpoint.
-    let mut tainted: BTreeSet<Name> = BTreeSet::new();
-    let carries = |e: &Expr, t: &BTreeSet<Name>| {
-        let mut hit = makes(e);
-        e.walk(&mut |x| hit |= x.ident().is_some_and(|n| t.contains(n)));
-        hit
-    };
-    loop {
-        let before = tainted.len();
-        f.body.walk(&mut |s| {
-            if let StmtKind::Decl(vars) = &s.kind {
-                for v in vars.iter().filter(|v| v.ty.depth() > 0 || makes(v.init.as_ref().unwrap_or(&EMPTY))) {
-                    if v.init.as_ref().is_some_and(|i| carries(i, &tainted)) {
-                        tainted.insert(v.name.clone());
-                    }
-                }
-            }
-        });
-        f.body.walk_exprs(&mut |e| {
-            if let ExprKind::Assign(_, lhs, rhs) = &e.kind
-                && let Some(n) = lhs.ident()
-                && !matches!(rhs.kind, ExprKind::Unary(UnOp::Deref, _) | ExprKind::Index(..))
-                && carries(rhs, &tainted)
-            {
-                tainted.insert(n.clone());
-            }
-        });
-        if tainted.len() == before {
-            break;
-        }
-    }
+    let addresses = Addresses::of(f);
+    let carries = |e: &Expr| addresses.carries(e);
     let mut access = Access::None;
     f.body.walk_exprs(&mut |e| match &e.kind {
         ExprKind::Assign(_, lhs, rhs) => {
-            if !matches!(lhs.kind, ExprKind::Ident(_)) && root_carries(lhs, &tainted, &makes) {
+            if !matches!(lhs.kind, ExprKind::Ident(_)) && root_carries(lhs, &addresses.tainted) {
                 access = Access::Write;
             } else if !matches!(lhs.kind, ExprKind::Ident(_))
                 && matches!(rhs.kind, ExprKind::Ident(_) | ExprKind::Cast(..))
-                && carries(rhs, &tainted)
+                && carries(rhs)
             {
                 // The address is stored somewhere: who uses it is not seen here.
                 access = access.max(if read_only { Access::Read } else { Access::Write });
             }
         }
         ExprKind::IncDec { operand, .. }
-            if !matches!(operand.kind, ExprKind::Ident(_)) && root_carries(operand, &tainted, &makes) =>
+            if !matches!(operand.kind, ExprKind::Ident(_)) && root_carries(operand, &addresses.tainted) =>
         {
             access = Access::Write;
         }
-        ExprKind::Unary(UnOp::Deref, a) if carries(a, &tainted) => {
+        ExprKind::Unary(UnOp::Deref, a) if carries(a) => {
             access = access.max(Access::Read);
         }
         ExprKind::Call { .. } => {
             let Some((name, args)) = e.call() else { return };
             for (i, a) in args.iter().enumerate() {
-                if !carries(a, &tainted) {
+                if !carries(a) {
                     continue;
                 }
                 let what = if api.is_copy(name) {
@@ -122,7 +167,7 @@ pub(super) fn cpu_access(f: &Function, read_only: bool) -> Access {
                     } else {
                         Access::Read
                     }
-                } else if api.borrow(name).is_some() || api.same(name).is_some() {
+                } else if api.borrow(name).is_some() || api.same(name).is_some() || api.is_flush(name) {
                     Access::None
                 } else {
                     Access::Write
@@ -138,14 +183,14 @@ pub(super) fn cpu_access(f: &Function, read_only: bool) -> Access {
 static EMPTY: Expr = Expr { span: Span { start: 0, end: 0 }, kind: ExprKind::Opaque };
 
 /// Whether the object written to lies behind a tainted address.
-fn root_carries(e: &Expr, tainted: &BTreeSet<Name>, makes: &dyn Fn(&Expr) -> bool) -> bool {
+fn root_carries(e: &Expr, tainted: &BTreeSet<Name>) -> bool {
     match &e.kind {
         ExprKind::Ident(n) => tainted.contains(n),
         ExprKind::Index(a, _) | ExprKind::Unary(_, a) | ExprKind::Cast(_, a) | ExprKind::Field { base: a, .. } => {
-            root_carries(a, tainted, makes)
+            root_carries(a, tainted)
         }
-        ExprKind::IncDec { operand, .. } => root_carries(operand, tainted, makes),
-        ExprKind::Binary(_, a, b) => root_carries(a, tainted, makes) || root_carries(b, tainted, makes),
+        ExprKind::IncDec { operand, .. } => root_carries(operand, tainted),
+        ExprKind::Binary(_, a, b) => root_carries(a, tainted) || root_carries(b, tainted),
         _ => makes(e),
     }
 }

@@ -3,11 +3,13 @@
 //! It says what the evidence is, and not what follows from it.
 
 use crate::ast::{Expr, ExprKind, Function};
-use crate::index::Index;
+use crate::index::{FnRef, Index};
 use crate::kernel::{Api, Borrow};
 use crate::program::Program;
 use crate::source::{FileId, Loc, Name, Span};
-use crate::trace::{GapCode, HolderKind, PinSite, PinTrace, Use, UseKind};
+use crate::split::ItemKind;
+use crate::trace::{Custody, GapCode, HolderKind, PinSite, PinTrace, Use, UseKind};
+use std::collections::BTreeSet;
 
 /// Evidence that the mapping is watched: a function of the trace asks the notifier, the struct that keeps the pages has
 /// one, or the file has one and the pages become bare page numbers.
@@ -54,7 +56,8 @@ pub(super) fn notifier(t: &PinTrace, index: &Index, site: &PinSite) -> Option<(N
             && u.at.file == site.at.file
             && here.is_some_and(|f| f.contains(u.at.span))
     };
-    let comes_back = !t.releases.is_empty() && t.gaps.iter().any(|g| g.code == GapCode::AddressOnly);
+    let comes_back =
+        !t.releases.is_empty() && (!t.by_number.is_empty() || t.gaps.iter().any(|g| g.code == GapCode::AddressOnly));
     let kept = |u: &Use| comes_back && number(u) && api.borrow(&u.callee) == Some(Borrow::Map);
     let cpu = t.uses.iter().any(|u| touches(u) || kept(u));
     let numbers = t.local && !cpu && t.uses.iter().any(number);
@@ -63,6 +66,36 @@ pub(super) fn notifier(t: &PinTrace, index: &Index, site: &PinSite) -> Option<(N
         return words(site.at.file, Span::new(0, items.text.len()), false);
     }
     None
+}
+
+/// Whether a callback of a notifier gives the pages up: it reaches a release of the trace by calls in its file.
+pub(super) fn gives_up(c: &Custody, t: &PinTrace, index: &Index) -> bool {
+    let releases: Vec<Loc> = t.releases.iter().filter_map(|r| c.releases.get(r.0 as usize)).map(|r| r.at).collect();
+    let files: BTreeSet<FileId> = releases.iter().map(|at| at.file).collect();
+    files.into_iter().any(|file| {
+        let Some(items) = index.items(file) else { return false };
+        let is_told = |i: &u32| {
+            let item = &items.items[*i as usize];
+            let Some(body) = item.body.filter(|_| item.kind == ItemKind::Function) else { return false };
+            let head = Span { start: item.span.start, end: body.start }.of(&items.text);
+            memchr::memmem::find(head, b"notifier").is_some()
+                && crate::lex::code(head)
+                    .any(|t| std::str::from_utf8(t.span.of(head)).is_ok_and(|w| Api::get().is_notifier(w)))
+        };
+        let mut reached: Vec<u32> = (0..items.items.len() as u32).filter(is_told).collect();
+        let mut seen: BTreeSet<u32> = reached.iter().copied().collect();
+        while let Some(item) = reached.pop() {
+            let Some(f) = index.parsed(FnRef { file, item }) else { continue };
+            if releases.iter().any(|at| at.file == file && f.span.contains(at.span)) {
+                return true;
+            }
+            f.body.walk_exprs(&mut |e| {
+                let callee = e.call().and_then(|(n, _)| items.function(n));
+                reached.extend(callee.filter(|i| seen.insert(*i)));
+            });
+        }
+        false
+    })
 }
 
 /// Functions of the file that a function names without calling them.

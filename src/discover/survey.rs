@@ -111,6 +111,15 @@ impl SourceTree {
         self.survey.get().map_or(0, |s| s.texts.len())
     }
 
+    /// Includes of C files (`#include "part.c"`): the file that has one, and the text between the quotes, ascending; none
+    /// before a survey.
+    pub fn source_includes(&self) -> Vec<(FileId, &str)> {
+        let Some(s) = self.survey.get() else { return Vec::new() };
+        let sources: Vec<bool> = s.texts.iter().map(|t| t.ends_with(".c\"")).collect();
+        let part = |i: &u32| sources[*i as usize].then(|| s.texts[*i as usize].trim_matches('"'));
+        self.files().flat_map(|f| s.of(f).iter().filter_map(part).map(move |t| (f, t))).collect()
+    }
+
     /// Files with an include whose text names the end of the path `header`, ascending; none before a survey.
     pub fn including(&self, header: &str) -> Vec<FileId> {
         let Some(s) = self.survey.get() else { return Vec::new() };

@@ -59,9 +59,8 @@ What you can do: search for the readers of that place.
         "\
 The page was turned into a kernel address, a page frame number or a bus
 address, and it is released by way of that number: put_page(pfn_to_page(x)),
-or by a call that takes an address. Where a release stands at this place, the
-way was followed to it; nothing is rewritten by way of a number. Otherwise the
-way back to the page is not followed.
+or by a call that takes an address. The way back to the page was not followed;
+where it is, the release is listed and no gap stands there.
 
 What you can do: search for pfn_to_page() and virt_to_page() of that value.
 ",

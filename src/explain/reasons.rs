@@ -100,6 +100,19 @@ listed with the site; `gupconv explain` has a page for each of their codes.
 ",
     ),
     page(
+        "by-number",
+        "a release gets the page by way of a number",
+        "\
+The page is kept as a frame number or an address, and the release makes the
+page of it again: put_page(pfn_to_page(n)). The trace is whole. But numbers
+carry no type, and what else is kept as one and comes to the same release is
+not counted, so nothing is rewritten.
+
+What you can do: see whether each number that comes there is one of a pinned
+page.
+",
+    ),
+    page(
         "no-release",
         "no release was found",
         "\

@@ -109,7 +109,7 @@ pub fn never_dirtied(program: &dyn Program, c: &Custody, t: &PinTrace, site: &Pi
     let api = Api::get();
     // What may not be written, or belongs to an iterator over whatever, is no matter of this site.
     let own = api.acquire(&site.api).is_some_and(|a| matches!(a.kind, AcquireKind::Gup | AcquireKind::Pin));
-    if !own || site.writes != Writes::Always || !t.gaps.is_empty() || t.releases.is_empty() {
+    if !own || site.writes != Writes::Always || !t.gaps.is_empty() || !t.by_number.is_empty() || t.releases.is_empty() {
         return false;
     }
     let written = t.uses.iter().any(|u| u.kind == UseKind::Write);

@@ -193,9 +193,11 @@ pub(super) fn when(func: &Function, text: &[u8], call: Span, result: Option<&str
             }
         }
         if counted(cond) && single {
-            return if taken.is_some_and(|s| fails(func, s)) { When::Error } else { When::Normal };
+            let error = taken.is_some_and(|t| fails(func, t) || first && returns_negative(cond, t));
+            return if error { When::Error } else { When::Normal };
         }
-        if taken.is_some_and(|s| fails(func, s)) || error(&plain(cond, text)) {
+        let named = error(&plain(cond, text)) && !says_no_error(cond, first, els.as_deref(), &around);
+        if taken.is_some_and(|t| fails(func, t)) || named || first && none_allocated(&around, s, cond) {
             return When::Error;
         }
     }
@@ -239,6 +241,58 @@ pub(super) fn when(func: &Function, text: &[u8], call: Span, result: Option<&str
         }
     }
     path
+}
+
+/// `if (ret < 0) { …; return ret; }`
+fn returns_negative(cond: &Expr, taken: &Stmt) -> bool {
+    let (Some((BinOp::Lt, name)), StmtKind::Block(list)) = (against_zero(cond), &taken.kind) else { return false };
+    let last = list.last().map(|s| &s.kind);
+    matches!(last, Some(StmtKind::Return(Some(value))) if value.ident() == Some(name))
+}
+
+/// A test of a variable against zero.
+fn against_zero(cond: &Expr) -> Option<(BinOp, &Name)> {
+    match &cond.kind {
+        ExprKind::Binary(op, a, b) if matches!(b.kind, ExprKind::Int { value: 0, .. }) => Some((*op, a.ident()?)),
+        _ => None,
+    }
+}
+
+/// Whether this branch of a test of an error code is no error: the other one of `ret < 0`, `ret > 0`, or either where
+/// both are asked, as after a comparison that gives an order.
+fn says_no_error(cond: &Expr, first: bool, els: Option<&Stmt>, around: &[&Stmt]) -> bool {
+    let Some((op, name)) = against_zero(cond) else { return false };
+    let opposite = |s: &Stmt| match &s.kind {
+        StmtKind::If { cond, .. } => against_zero(cond) == Some((BinOp::Gt, name)),
+        _ => false,
+    };
+    match op {
+        BinOp::Lt => !first || els.is_some_and(opposite),
+        BinOp::Gt => {
+            let less = |s: &&Stmt| match &s.kind {
+                StmtKind::If { cond, els: Some(_), .. } => against_zero(cond) == Some((BinOp::Lt, name)),
+                _ => false,
+            };
+            first || around.iter().any(less)
+        }
+        _ => false,
+    }
+}
+
+/// `x = kmalloc(…); if (!x)`: what the branch is for is an allocation that failed.
+fn none_allocated(around: &[&Stmt], branch: &Stmt, cond: &Expr) -> bool {
+    let ExprKind::Unary(UnOp::Not, name) = &cond.kind else { return false };
+    let before = around.iter().find_map(|s| match &s.kind {
+        StmtKind::Block(list) => list.iter().position(|s| s.span == branch.span)?.checked_sub(1).map(|i| &list[i]),
+        _ => None,
+    });
+    let Some(StmtKind::Expr(e)) = before.map(|s| &s.kind) else { return false };
+    match &e.kind {
+        ExprKind::Assign(None, to, from) => {
+            to.ident().is_some() && to.ident() == name.ident() && from.call().is_some_and(|(n, _)| n.contains("alloc"))
+        }
+        _ => false,
+    }
 }
 
 /// The innermost loop around a release, or else the call, on one line.

@@ -43,7 +43,7 @@ impl Engine<'_> {
             match &d {
                 Demand::Callers(f, wide) => match self.index.reach(*f) {
                     Reach::File => {
-                        let found = self.callers_in(&[f.file], *f);
+                        let found = self.callers_in(&self.index.unit(f.file), *f);
                         self.take_callers(*f, found, &mut wanted);
                     }
                     Reach::Folder => {
@@ -107,7 +107,7 @@ impl Engine<'_> {
                 Demand::Member(file, tag, name) => members.push((*file, tag.clone(), name.clone())),
                 Demand::Global(owner, from, name) => {
                     let files = match owner {
-                        Some(f) => vec![*f],
+                        Some(f) => self.index.unit(*f),
                         None => self.naming_files(&self.index.folder_files(*from), name),
                     };
                     let found: Vec<FnRef> = files.iter().flat_map(|f| self.index.naming(*f, name)).collect();
@@ -489,7 +489,10 @@ impl Engine<'_> {
     ) {
         let (home, reach) = self.struct_home(file, tag);
         match reach {
-            Reach::File => wanted.extend(self.index.touching_of(self.index.touching(home, field), tag, field)),
+            Reach::File => {
+                let files = self.index.unit(home);
+                wanted.extend(self.index.touching_of(self.index.touching_in(&files, field), tag, field));
+            }
             Reach::Folder => {
                 let mut files = self.naming_files(&self.index.folder_files(home), field);
                 files.extend(self.naming_files(&self.index.folder_files(file), field));

@@ -370,6 +370,7 @@ fn trace(
         site: id,
         holders: Vec::new(),
         releases: Vec::new(),
+        by_number: Vec::new(),
         gaps: Vec::new(),
         uses: Vec::new(),
         functions: Vec::new(),
@@ -399,7 +400,6 @@ fn trace(
         return t;
     };
     let late = funcs[s.fn_id.0 as usize].as_ref().map(|f| apart::after(f, s.what.call, &[])).unwrap_or_default();
-    let mut by_number = Vec::new();
     for (i, rel) in releases.iter().enumerate() {
         if rel.pins.contains(&id) {
             t.releases.push(ReleaseId(i as u32));
@@ -407,7 +407,7 @@ fn trace(
             if let Some(n) = from.and_then(|d| d.nodes.iter().find(|n| r.has(**n))) {
                 steps(e, g, r, *n, rel, (s.fn_id, &late), &mut t.steps);
                 if r.by_number(*n) {
-                    by_number.push(Gap { at: rel.at, code: GapCode::AddressOnly, detail: rel.function.to_string() });
+                    t.by_number.push(ReleaseId(i as u32));
                 }
             }
         }
@@ -427,7 +427,6 @@ fn trace(
     }));
     let lost = t.releases.is_empty() && t.gaps.is_empty();
     t.gaps.extend(without_caller(e, g, r, lost));
-    t.gaps.extend(by_number);
     let known: Vec<Loc> = t.releases.iter().map(|r| releases[r.0 as usize].at).collect();
     t.gaps.extend(numbers_come_back(e, g, &here, r, &known, apart::pins(&s.what)));
     uses(e, g, funcs, nodes, &here, r, &mut t);

@@ -175,6 +175,8 @@ pub struct Index {
     includes: Vec<OnceLock<Box<[FileId]>>>,
     /// What `<…>` means in any file, by number of the text: a header of `include/`.
     angles: Vec<OnceLock<Option<FileId>>>,
+    /// C files that include C files, when somebody asked.
+    units: OnceLock<seen::Units>,
     /// Includes turned round, when somebody asked.
     seen: OnceLock<seen::Seen>,
     seen_by: Mutex<FxHashMap<FileId, Option<Arc<Vec<FileId>>>>>,
@@ -199,6 +201,7 @@ impl Index {
             structs: Mutex::default(),
             defined_in: Mutex::default(),
             unreadable: Mutex::default(),
+            units: OnceLock::new(),
             seen: OnceLock::new(),
             seen_by: Mutex::default(),
             in_headers: Mutex::default(),

@@ -31,6 +31,28 @@ impl Seen {
     }
 }
 
+/// C files that include C files.
+#[derive(Default)]
+pub(super) struct Units {
+    /// Who includes it, by file.
+    hosts: FxHashMap<FileId, Vec<FileId>>,
+    /// What it includes, by file.
+    parts: FxHashMap<FileId, Vec<FileId>>,
+}
+
+impl Units {
+    fn of(index: &Index) -> Self {
+        let mut units = Self::default();
+        for (host, text) in index.tree.source_includes() {
+            if let Some(part) = index.tree.lookup(&join(index.folder(host), text)).filter(|p| *p != host) {
+                units.hosts.entry(part).or_default().push(host);
+                units.parts.entry(host).or_default().push(part);
+            }
+        }
+        units
+    }
+}
+
 impl Index {
     /// The files that include the header, directly or not, and the header itself, ascending; `None` when they are too
     /// many, or nothing is known of the includes.
@@ -58,6 +80,21 @@ impl Index {
         });
         super::lock(&self.seen_by).insert(header, answer.clone());
         answer
+    }
+
+    /// C files that include `file` itself (`#include "part.c"`), ascending.
+    pub fn hosts(&self, file: FileId) -> &[FileId] {
+        let units = self.units.get_or_init(|| Units::of(self));
+        units.hosts.get(&file).map_or(&[], Vec::as_slice)
+    }
+
+    /// C files that are compiled as one with `file`: itself, those that include it, and those that it includes.
+    pub fn unit(&self, file: FileId) -> Vec<FileId> {
+        let units = self.units.get_or_init(|| Units::of(self));
+        let mut unit = vec![file];
+        unit.extend(self.hosts(file));
+        unit.extend(units.parts.get(&file).into_iter().flatten());
+        unit
     }
 
     /// Prepares the answers of [`Index::seen_by`]: half of their cost is the same for all.

@@ -208,6 +208,8 @@ pub struct Api {
     /// Of what makes an iterator: whether it is one over memory of the kernel.
     iter_makers: FxHashMap<String, bool>,
     copies: FxHashMap<String, ()>,
+    transfers: FxHashMap<String, ()>,
+    flushes: FxHashMap<String, ()>,
     context: FxHashMap<String, ContextFn>,
     atomic_fields: FxHashMap<String, ()>,
     acquire_names: Vec<String>,
@@ -317,6 +319,8 @@ impl Api {
                 .chain(raw.case.user_iter.into_iter().map(|n| (n, false)))
                 .collect(),
             copies: set(raw.case.copies),
+            transfers: set(raw.case.transfers),
+            flushes: set(raw.case.flushes),
             context,
             atomic_fields: set(raw.context.fields.atomic),
             acquire_names,
@@ -465,6 +469,14 @@ impl Api {
     /// The CPU writes through its first argument and reads the others.
     pub fn is_copy(&self, name: &str) -> bool {
         self.copies.contains_key(name)
+    }
+    /// A DMA engine gets at what lies at a kernel address.
+    pub fn is_transfer(&self, name: &str) -> bool {
+        self.transfers.contains_key(name)
+    }
+    /// Cleans the caches of what lies at a kernel address.
+    pub fn is_flush(&self, name: &str) -> bool {
+        self.flushes.contains_key(name)
     }
     /// Role in the context analysis.
     pub fn context(&self, name: &str) -> Option<ContextFn> {

@@ -210,7 +210,7 @@ fn row(
 }
 
 /// A row without a line number, wrapped under its own text.
-fn note(role: &str, text: &str, style: &Style, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn note(role: &str, text: &str, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let mut role = role;
     for part in wrap(text, style.width.saturating_sub(LEAD)) {
         writeln!(out, "{}  {part}", style.paint(Paint::Dim, &format!("{role:>15}")))?;

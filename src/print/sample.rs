@@ -21,6 +21,7 @@ pub(crate) fn site(path: &str, line: u32, verdict: &'static str, code: &'static 
         write: "always",
         write_expr: String::new(),
         case: 1,
+        case_why: "dma_map_sg()".into(),
         verdict,
         reason_code: code,
         reason: "one sentence".into(),

@@ -16,6 +16,9 @@ pub fn print(run: &Run, chosen: &[usize], style: &Style, out: &mut dyn Write) ->
         }
         writeln!(out, "{}", style.paint(Paint::Bold, &site.path))?;
         human::site(site, style, out)?;
+        if site.case > 0 {
+            human::note("case", &format!("{} of pin_user_pages.rst: {}", site.case, site.case_why), style, out)?;
+        }
         let steps = run.steps.get(i).map(Vec::as_slice).unwrap_or_default();
         if steps.is_empty() {
             continue;

@@ -221,6 +221,8 @@ fn site_record(
             detail: g.detail.clone(),
         })
         .collect();
+    // A short read is no case, also where the dialect decides that it is one, nor is what nothing shows.
+    let shown = !matches!(outcome.reason, Reason::ShortRead | Reason::CaseUnknown);
     SiteRecord {
         schema: SCHEMA,
         kind: "site",
@@ -240,8 +242,8 @@ fn site_record(
             Writes::Unknown => "unknown",
         },
         write_expr: site.write_expr.clone(),
-        // A short read is no case, also where the dialect decides that it is one.
-        case: if outcome.reason == Reason::ShortRead { 0 } else { trace.case },
+        case: if shown { trace.case } else { 0 },
+        case_why: if shown { trace.case_why.clone() } else { String::new() },
         verdict: match outcome.verdict {
             Verdict::Convert => "convert",
             Verdict::Assist => "assist",
@@ -387,6 +389,7 @@ mod tests {
             site: SiteId(site),
             holders: vec![Holder { text: "p".into(), kind: HolderKind::Local }],
             releases: vec![ReleaseId(0)],
+            by_number: Vec::new(),
             gaps: vec![Gap { at: loc(1, 14), code: GapCode::Cast, detail: "(long)p".into() }],
             steps: vec![Step { at: loc(0, 6), what: "pinned".into(), because: String::new() }],
             uses: Vec::new(),
