@@ -99,13 +99,15 @@ impl Addresses {
     }
 }
 
-/// The call by which a function gives the address of a page to a DMA engine.
+/// The call by which a function gives the address of a page to a DMA engine: also where an architecture has calls of its
+/// own, they are named `dma_…()`.
 pub(super) fn transfer(f: &Function) -> Option<Name> {
     let addresses = Addresses::of(f);
     let mut found = None;
     f.body.walk_exprs(&mut |e| {
         if let Some((name, args)) = e.call()
-            && Api::get().is_transfer(name)
+            && name.starts_with("dma_")
+            && Api::get().borrow(name) != Some(Borrow::None)
             && args.iter().any(|a| addresses.carries(a))
         {
             found.get_or_insert_with(|| name.clone());

@@ -208,7 +208,6 @@ pub struct Api {
     /// Of what makes an iterator: whether it is one over memory of the kernel.
     iter_makers: FxHashMap<String, bool>,
     copies: FxHashMap<String, ()>,
-    transfers: FxHashMap<String, ()>,
     flushes: FxHashMap<String, ()>,
     context: FxHashMap<String, ContextFn>,
     atomic_fields: FxHashMap<String, ()>,
@@ -319,7 +318,6 @@ impl Api {
                 .chain(raw.case.user_iter.into_iter().map(|n| (n, false)))
                 .collect(),
             copies: set(raw.case.copies),
-            transfers: set(raw.case.transfers),
             flushes: set(raw.case.flushes),
             context,
             atomic_fields: set(raw.context.fields.atomic),
@@ -469,10 +467,6 @@ impl Api {
     /// The CPU writes through its first argument and reads the others.
     pub fn is_copy(&self, name: &str) -> bool {
         self.copies.contains_key(name)
-    }
-    /// A DMA engine gets at what lies at a kernel address.
-    pub fn is_transfer(&self, name: &str) -> bool {
-        self.transfers.contains_key(name)
     }
     /// Cleans the caches of what lies at a kernel address.
     pub fn is_flush(&self, name: &str) -> bool {

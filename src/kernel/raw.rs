@@ -120,7 +120,6 @@ pub(super) struct RawCase {
     pub kernel_iter: Vec<String>,
     pub user_iter: Vec<String>,
     pub copies: Vec<String>,
-    pub transfers: Vec<String>,
     pub flushes: Vec<String>,
 }
 #[derive(Deserialize)]
