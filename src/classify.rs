@@ -53,7 +53,7 @@ pub fn classify(c: &mut Custody, index: &Index, dialect: &Dialect, policy: Polic
 fn takes_nothing(t: &PinTrace, site: Option<&PinSite>) -> bool {
     let extracts = || site.and_then(|s| Api::get().acquire(&s.api)).is_some_and(|a| a.extracts);
     match t.reason {
-        Reason::NoPages | Reason::HandedOn => true,
+        Reason::NoPages | Reason::HandedOn | Reason::ForCallers | Reason::Extracts => true,
         Reason::NotUserPages => extracts(),
         _ => false,
     }
@@ -199,7 +199,10 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, entri
         let given_up = |name: &Name| !invalidates(name) && gives_up(c, t, index);
         let (case, why) = match watched.filter(|(name, _)| given_up(name) && !asks_long_term(index, site)) {
             Some((name, _)) => (3, name.to_string()),
-            None => case_of(c, t, site, index, entries),
+            None => match data_access(c, t, index, site).filter(|_| only_looks(t) && !asks_long_term(index, site)) {
+                Some((_, Reason::StructPageOnly, _, case, why)) => (case, why),
+                _ => case_of(c, t, site, index, entries),
+            },
         };
         return (verdict, reason, text, case, why);
     }
@@ -243,6 +246,12 @@ fn by_the_letter(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, en
     (verdict, reason, text, first.3, first.4)
 }
 
+/// Something looks at `struct page`, and nothing else is done with the pages.
+fn only_looks(t: &PinTrace) -> bool {
+    let looks = |u: &Use| u.kind == UseKind::Meta;
+    t.uses.iter().any(looks) && t.uses.iter().all(|u| looks(u) || u.kind == UseKind::Followed)
+}
+
 fn place(index: &Index, at: Loc) -> String {
     format!("{}:{}", index.path(at.file), index.line(at))
 }
@@ -251,10 +260,11 @@ fn place(index: &Index, at: Loc) -> String {
 fn data_access(c: &Custody, t: &PinTrace, index: &Index, site: &PinSite) -> Option<Decided> {
     let keeps = t.uses.iter().any(|u| matches!(u.kind, UseKind::Io | UseKind::Write));
     // Or in a helper of the file that it calls itself.
-    let pinning = api_kind(site) == AcquireKind::Pin;
-    let one_function = t.releases.iter().map(|r| &c.releases[r.0 as usize]).all(|r| {
-        r.function == site.function || !pinning && r.at.file == site.at.file && calls(index, site.at, &r.function)
-    });
+    let one_function = t
+        .releases
+        .iter()
+        .map(|r| &c.releases[r.0 as usize])
+        .all(|r| r.function == site.function || r.at.file == site.at.file && calls(index, site.at, &r.function));
     if keeps || !t.local || !one_function {
         return None;
     }

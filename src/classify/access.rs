@@ -99,8 +99,8 @@ impl Addresses {
     }
 }
 
-/// The call by which a function gives the address of a page to a DMA engine: also where an architecture has calls of its
-/// own, they are named `dma_…()`.
+/// The call by which a function gives the address of a page to a DMA engine: where an architecture has its own calls,
+/// they are named `dma_…()` too.
 pub(super) fn transfer(f: &Function) -> Option<Name> {
     let addresses = Addresses::of(f);
     let mut found = None;

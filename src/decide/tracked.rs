@@ -231,10 +231,19 @@ fn callers_decide(
     Some((Reason::CallersDecide, text))
 }
 
-/// Pages of another origin at a release. A guard in the code is not enough here: were it wrong, the count would be.
+/// Pages of another origin at a release. A guard in the code is not enough here: were it wrong, the count would be. It
+/// is named, with the first of the origins that it keeps out.
 fn foreign(program: &dyn Program, custody: &Custody, trace: &PinTrace) -> Option<(Reason, String)> {
-    let release = releases(custody, trace).find(|r| !r.foreign.is_empty())?;
-    let text = format!("Other pages reach the release at {}.", place(program, release.at));
+    let (release, other) = releases(custody, trace).find_map(|r| Some((r, r.foreign.first()?)))?;
+    let (callee, at) = (&release.callee, place(program, release.at));
+    let other = format!("{} ({})", other.what, place(program, other.at));
+    let text = match &release.guarded_by {
+        Some(guard) => format!(
+            "`{guard}` keeps pages of {other} away from {callee}() at {at}. A pin is many references in one count: a guard \
+             that is wrong for one page only would make the count wrong, so this is for a person to judge."
+        ),
+        None => format!("{callee}() at {at} also drops pages of {other}."),
+    };
     Some((Reason::MixedOrigin, text))
 }
 

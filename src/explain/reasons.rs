@@ -87,7 +87,9 @@ vmalloc_to_page(), the page cache or callers that were not seen. They are
 not pinned, so releasing them as pins is wrong.
 
 When a flag in the code tells the origins apart, keep both branches and
-convert one of them. Never invert the flag.
+convert one of them. Never invert the flag. In a tree that counts pins apart
+the reason names the flag and the other origin: see whether every function
+that fills the array leaves the flag as it should be.
 ",
     ),
     page(

@@ -40,7 +40,8 @@ pub(super) fn callee(e: &Engine, file: FileId, name: &Name) -> Callee {
 fn definition(e: &Engine, file: FileId, name: &Name) -> Option<FnRef> {
     let by_header = || {
         let (header, _) = e.index.visible_item(file, name, &[ItemKind::Prototype])?;
-        e.index.definition_near(header, name).filter(|f| f.file != header)
+        let near = e.index.definition_near(header, name).filter(|f| f.file != header);
+        near.or_else(|| e.index.definition_by_header(header, name))
     };
     // Called in an inline function of a header: where its users are.
     let loaded = || {

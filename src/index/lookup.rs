@@ -183,6 +183,15 @@ impl Index {
         self.visible_item(from, name, &[ItemKind::Function]).map(|(file, item)| FnRef { file, item })
     }
 
+    /// The function of this name in a C file that is called like the header: `lib/radix-tree.c` for
+    /// `linux/radix-tree.h`.
+    pub fn definition_by_header(&self, header: FileId, name: &str) -> Option<FnRef> {
+        let name_of = |file| self.tree.path(file).rsplit('/').next().unwrap_or_default();
+        let source = name_of(header).strip_suffix(".h")?.to_string() + ".c";
+        let files: Vec<FileId> = self.tree.files().filter(|f| name_of(*f) == source).collect();
+        self.first_exported(&files, name)
+    }
+
     /// The function of this name that other files of the folder can call.
     fn exported_in(&self, folder: &str, name: &str) -> Option<FnRef> {
         let files = self.same_folder(folder);
