@@ -18,8 +18,9 @@ use crate::plan::{self, ObligationKind, Obstacle, Plan, Request, Target};
 use crate::program::Program;
 use crate::report::ProofRecord;
 use crate::report::build::{Outcome, ProvedFix};
-use crate::source::{FileId, LineMap, Loc, Span};
-use crate::split::{self, ItemKind};
+use crate::rules::style::identifiers;
+use crate::source::{FileId, LineMap, Loc, Name, Span};
+use crate::split::{self, Item, ItemKind};
 use crate::trace::{Custody, PinSite, Reason, Release, ReleaseId, Verdict};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +42,15 @@ pub struct Changed {
     pub after_text: Arc<[u8]>,
 }
 
+/// The functions that a plan touches.
+#[derive(Clone, Debug, Default)]
+pub struct Touched {
+    /// Those that are there before and after.
+    pub changed: Vec<Changed>,
+    /// Those that are gone after it; nothing names them then.
+    pub removed: Vec<(FileId, Arc<Function>)>,
+}
+
 /// What a proof is asked.
 pub struct Question<'a> {
     /// The tree.
@@ -53,13 +63,15 @@ pub struct Question<'a> {
     pub releases: &'a [&'a Release],
     /// The plan.
     pub plan: &'a Plan,
-    /// Every function that it changes, ascending.
-    pub changed: &'a [Changed],
-    /// The plan stands on these edits: `program`, `plan` and `changed` are of the tree with them, sites and releases
+    /// Every function that it changes or removes.
+    pub touched: &'a Touched,
+    /// The plan stands on these edits: `program`, `plan` and `touched` are of the tree with them, sites and releases
     /// are where they lie on disk.
     pub on: Option<&'a Mended<'a>>,
     /// The plan is this fix alone: what is asked is whether it takes the defect away and changes nothing else.
     pub fix: Option<&'a Fix>,
+    /// The rest of the plan is done: what is asked is whether the calls in place of helpers do the same as these.
+    pub inlining: bool,
 }
 
 impl Question<'_> {
@@ -292,10 +304,61 @@ impl Group<'_> {
     /// Asks for the proof of a plan, which is one of the tree as it lies on disk, or of one with edits.
     fn ask(&self, plan: &Plan, on: Option<&Mended<'_>>, fix: Option<&Fix>) -> Result<ProofRecord, String> {
         let program = on.map_or(self.program, |m| m as &dyn Program);
-        let changed = reparse(program, plan)?;
+        let touched = reparse(program, plan)?;
         let (dialect, sites, releases) = (self.dialect, self.sites, self.releases);
-        Ok((self.prover)(&Question { program, dialect, sites, releases, plan, changed: &changed, on, fix }))
+        let inlining = false;
+        Ok((self.prover)(&Question { program, dialect, sites, releases, plan, touched: &touched, on, fix, inlining }))
     }
+
+    /// The plan in which the helpers that it leaves with one call go, if that is proved as well: the functions after the
+    /// plan are run against those that make the calls themselves.
+    fn inlined(&self, plan: Plan, proof: ProofRecord) -> (Plan, ProofRecord) {
+        let second = |better: &Plan| {
+            let done = Mended::new(self.program, plan.edits.clone())?;
+            let touched = since(self.program, &done, &plan, better)?;
+            let asked = Question {
+                program: &done,
+                dialect: self.dialect,
+                sites: self.sites,
+                releases: &[],
+                plan: better,
+                touched: &touched,
+                on: Some(&done),
+                fix: None,
+                inlining: true,
+            };
+            Some((self.prover)(&asked)).filter(|p| p.outcome == "equal")
+        };
+        let better = plan.inlined.as_ref().and_then(|better| Some((better, second(better)?)));
+        match better {
+            None => (plan, proof),
+            Some((better, second)) => {
+                let mut assumed: BTreeSet<String> = second.assumed.into_iter().collect();
+                assumed.extend(proof.assumed);
+                let proof = ProofRecord { runs: proof.runs + second.runs, assumed: assumed.into_iter().collect(), ..proof };
+                ((**better).clone(), proof)
+            }
+        }
+    }
+}
+
+/// What the better plan does to the functions as the plan leaves them; `None` when it does not do all that the plan does.
+fn since(program: &dyn Program, done: &Mended<'_>, plan: &Plan, better: &Plan) -> Option<Touched> {
+    let (first, whole) = (reparse(program, plan).ok()?, reparse(program, better).ok()?);
+    let mut touched = Touched::default();
+    let mut names: BTreeSet<(FileId, Name)> = whole.removed.iter().map(|(at, f)| (*at, f.name.clone())).collect();
+    for c in whole.changed {
+        names.insert((c.file, c.before.name.clone()));
+        let (file, before) = done.function(c.file, &c.before.name).filter(|(file, _)| *file == c.file)?;
+        if before.span.of(&done.text(file)) != c.after.span.of(&c.after_text) {
+            touched.changed.push(Changed { before, ..c });
+        }
+    }
+    for (at, f) in whole.removed {
+        touched.removed.push(done.function(at, &f.name).filter(|(file, _)| *file == at)?);
+    }
+    // A function that only the first plan changes would be as it was.
+    first.changed.iter().all(|c| names.contains(&(c.file, c.before.name.clone()))).then_some(touched)
 }
 
 fn holds(proof: &ProofRecord) -> bool {
@@ -327,6 +390,7 @@ fn choose(group: &Group<'_>, plans: Vec<Plan>) -> Decision {
         };
         match proof.outcome {
             _ if holds(&proof) => {
+                let (plan, mut proof) = group.inlined(plan, proof);
                 proof.assumed.extend(plan.cautions.iter().cloned());
                 let (verdict, plan) = (Verdict::Convert, Some((plan, proof)));
                 return Decision { verdict, why: None, plan, fixes: Vec::new() };
@@ -365,11 +429,12 @@ fn choose(group: &Group<'_>, plans: Vec<Plan>) -> Decision {
 /// Applies the plan and parses every function that it changes.
 ///
 /// # Errors
-/// An edit that lies in no function, or a function that is not whole any more: the plan must not be used.
-pub fn reparse(program: &dyn Program, plan: &Plan) -> Result<Vec<Changed>, String> {
+/// An edit that lies in no function, a function that is not whole any more, or one that is gone and still named: the
+/// plan must not be used.
+pub fn reparse(program: &dyn Program, plan: &Plan) -> Result<Touched, String> {
     let edits = EditSet::new(plan.edits.clone()).map_err(|e| format!("The edits do not fit together: {e}."))?;
     let mut parser = Parser::new();
-    let mut out = Vec::new();
+    let mut out = Touched::default();
     for file in edits.files() {
         let text = program.text(file);
         let lost = || format!("An edit lies outside of {}.", program.path(file));
@@ -380,6 +445,12 @@ pub fn reparse(program: &dyn Program, plan: &Plan) -> Result<Vec<Changed>, Strin
             let at = Loc { file, span: edit.span };
             if in_comment(&text, edit.span) {
                 // A comment above a function that names the old call: nothing to run.
+                continue;
+            }
+            if edit.with.is_empty()
+                && let Some(gone) = whole_items(program, file, &text, edit.span)
+            {
+                out.removed.extend(gone.into_iter().map(|f| (file, f)));
                 continue;
             }
             let outside = || format!("An edit of {} lies in no function.", place(program, at));
@@ -393,10 +464,27 @@ pub fn reparse(program: &dyn Program, plan: &Plan) -> Result<Vec<Changed>, Strin
                 .find(|i| i.kind == ItemKind::Function && i.name_span.start == name_at && i.name == before.name);
             let after = item.and_then(|i| parser.function(&after_text, i)).filter(|f| f.damage.is_empty());
             let after = after.ok_or_else(|| format!("{}() does not parse after the rewrite.", before.name))?;
-            out.push(Changed { file, before, after: Arc::new(after), after_text: after_text.clone() });
+            out.changed.push(Changed { file, before, after: Arc::new(after), after_text: after_text.clone() });
+        }
+        let names = identifiers(&after_text, Span::new(0, after_text.len()));
+        let gone = out.removed.iter().filter(|(f, _)| *f == file).map(|(_, g)| &g.name);
+        if let Some(name) = gone.into_iter().find(|n| names.iter().any(|s| s.of(&after_text) == n.as_bytes())) {
+            return Err(format!("{name}() is named in {} where it is no more.", program.path(file)));
         }
     }
     Ok(out)
+}
+
+/// The functions that go with a span that covers whole functions, with their declarations, and nothing else.
+fn whole_items(program: &dyn Program, file: FileId, text: &[u8], span: Span) -> Option<Vec<Arc<Function>>> {
+    let touched = |i: &Item| i.span.start < span.end && span.start < i.span.end;
+    let items: Vec<Item> = split::split(text).into_iter().filter(touched).collect();
+    let whole = |i: &Item| span.contains(i.span) && matches!(i.kind, ItemKind::Function | ItemKind::Prototype);
+    if items.is_empty() || !items.iter().all(whole) {
+        return None;
+    }
+    let functions = items.iter().filter(|i| i.kind == ItemKind::Function);
+    functions.map(|i| program.function_at(Loc { file, span: i.span })).collect()
 }
 
 /// Whether the bytes lie inside one comment.

@@ -9,7 +9,7 @@ use crate::ast::Function;
 use crate::edit::{Edit, EditSet, Rewritten};
 use crate::parse::Parser;
 use crate::program::Program;
-use crate::rules::{self, Rewrite, RuleId, Scene};
+use crate::rules::{self, Inlined, Rewrite, RuleId, Scene};
 use crate::source::{FileId, Loc, Name};
 use crate::split::{ItemKind, split};
 use crate::trace::{PinSite, Release};
@@ -144,9 +144,15 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// Sentences for the report only: what a person should look at before the patch is sent.
     pub cautions: Vec<String>,
+    /// The same without the helpers that this one leaves with one call: their callers make it.
+    pub inlined: Option<Box<Plan>>,
 }
 
 impl Plan {
+    /// A plan of these edits, of which nothing else is known.
+    pub fn of(edits: Vec<Edit>) -> Self {
+        Self { edits, rules: vec![], obligations: vec![], notes: vec![], cautions: vec![], inlined: None }
+    }
     /// Whether the functions themselves show all obligations, so that the plan is right without a proof.
     pub fn statically_safe(&self) -> bool {
         self.obligations.iter().all(|o| o.discharged.is_some())
@@ -252,9 +258,10 @@ pub fn plan(req: &Request) -> Result<Vec<Plan>, Obstacle> {
     }
     let mut plans: Vec<Plan> = Vec::new();
     for choice in choices(&ladders) {
-        if let Some(p) = assemble(&scenes, &ladders, &choice)
+        if let Some(mut p) = assemble(&scenes, &ladders, &choice, Helpers::Stay)
             && !plans.iter().any(|old| old.edits == p.edits)
         {
+            p.inlined = assemble(&scenes, &ladders, &choice, Helpers::Go).map(Box::new);
             plans.push(p);
         }
     }
@@ -264,23 +271,71 @@ pub fn plan(req: &Request) -> Result<Vec<Plan>, Obstacle> {
     }
 }
 
-/// One plan: the edits of the chosen form of every release. `None` when they do not fit together.
-fn assemble(scenes: &[Scene], ladders: &[(usize, Vec<Rewrite>)], choice: &[usize]) -> Option<Plan> {
-    let mut plan = Plan { edits: vec![], rules: vec![], obligations: vec![], notes: vec![], cautions: vec![] };
+/// What happens to helpers that are left with one call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Helpers {
+    /// Their callers make the call.
+    Go,
+    /// They stay, and the report says so.
+    Stay,
+}
+
+/// One plan: the edits of the chosen form of every release. `None` when they do not fit together, or when no helper can
+/// go that should.
+fn assemble(scenes: &[Scene], ladders: &[(usize, Vec<Rewrite>)], choice: &[usize], helpers: Helpers) -> Option<Plan> {
+    let mut plan = Plan::of(vec![]);
+    let mut chosen: Vec<Vec<&Rewrite>> = vec![Vec::new(); scenes.len()];
+    choice.iter().zip(ladders).for_each(|(c, (number, ladder))| chosen[*number].push(&ladder[*c]));
+    let mut gone: Vec<(usize, Inlined)> = Vec::new();
     for (number, scene) in scenes.iter().enumerate() {
-        let chosen: Vec<&Rewrite> =
-            choice.iter().zip(ladders).filter(|(_, l)| l.0 == number).map(|(c, l)| &l.1[*c]).collect();
-        let made = rules::assemble(scene, &chosen)?;
-        plan.edits.extend(made.edits);
-        plan.rules.extend(made.used);
-        plan.cautions.extend(rules::one_call_left(scene, &chosen));
-        for r in chosen {
+        let edits = rules::assemble(scene, &chosen[number])?.edits;
+        match (rules::inlined(scene, &edits), helpers) {
+            (Some(Ok(helper)), Helpers::Go) => gone.push((number, helper)),
+            (Some(Ok(_)), Helpers::Stay) => plan.cautions.push(one_call_left(scene, "its callers could make it")),
+            (Some(Err(why)), _) => plan.cautions.push(one_call_left(scene, &why)),
+            (None, _) => {}
+        }
+    }
+    if helpers == Helpers::Go && gone.is_empty() {
+        return None;
+    }
+    // A caller is one of the functions, or one that changes for this alone. One that goes itself must not call another.
+    let mut others: BTreeMap<Loc, (Arc<Function>, Vec<&Rewrite>)> = BTreeMap::new();
+    for (number, helper) in &gone {
+        let file = scenes[*number].file;
+        for (caller, rewrite) in &helper.callers {
+            let at = |s: &Scene| s.file == file && s.function.span == caller.span;
+            match scenes.iter().position(at) {
+                Some(own) if gone.iter().any(|(n, _)| *n == own) => return None,
+                Some(own) => chosen[own].push(rewrite),
+                None => {
+                    let place = Loc { file, span: caller.span };
+                    others.entry(place).or_insert_with(|| (caller.clone(), Vec::new())).1.push(rewrite);
+                }
+            }
+        }
+        plan.edits.extend(helper.gone.iter().cloned());
+    }
+    for (number, scene) in scenes.iter().enumerate() {
+        let made = rules::assemble(scene, &chosen[number])?;
+        for r in &chosen[number] {
             plan.rules.extend(&r.rules);
             plan.obligations.extend(r.obligations.iter().cloned());
             plan.notes.extend(r.notes.iter().cloned());
             plan.cautions.extend(r.cautions.iter().cloned());
         }
+        if gone.iter().all(|(n, _)| *n != number) {
+            plan.edits.extend(made.edits);
+        }
+        plan.rules.extend(made.used);
         plan.notes.extend(made.notes);
+    }
+    for (at, (caller, rewrites)) in &others {
+        let like = scenes.iter().find(|s| s.file == at.file)?;
+        let made = rules::assemble(&Scene::new(like.program, at.file, caller, like.text, like.target), rewrites)?;
+        plan.rules.extend(rewrites.iter().flat_map(|r| &r.rules));
+        plan.rules.extend(made.used);
+        plan.edits.extend(made.edits);
     }
     let files: BTreeSet<FileId> = scenes.iter().map(|s| s.file).collect();
     for file in files {
@@ -300,6 +355,11 @@ fn assemble(scenes: &[Scene], ladders: &[(usize, Vec<Rewrite>)], choice: &[usize
         sentences.retain(|s| seen.insert(s.clone()));
     }
     Some(plan)
+}
+
+/// The sentence about a helper that stays.
+fn one_call_left(scene: &Scene, why: &str) -> String {
+    format!("{}() is left with one call and stays: {why}.", scene.function.name)
 }
 
 /// The files after the edits of a plan, ascending. Every function that was touched is parsed again.

@@ -65,6 +65,7 @@ fn fixed(q: &Question<'_>, variable: &Name, task: &Task<'_>, proof: Proof) -> Pr
 /// The question as the prover takes it.
 pub fn task<'q>(config: &Config, custody: &Custody, q: &Question<'q>) -> Task<'q> {
     let changed: Vec<ChangedFunction> = q
+        .touched
         .changed
         .iter()
         .map(|c| ChangedFunction {
@@ -82,6 +83,8 @@ pub fn task<'q>(config: &Config, custody: &Custody, q: &Question<'q>) -> Task<'q
         contexts: q.releases.iter().map(|r| (q.at(r.at), r.context)).collect(),
         always_write: q.sites.iter().all(|s| s.writes == Writes::Always),
         held_by: match q.dialect.kind {
+            // The pages are pinned by now.
+            DialectKind::PinUserPages if q.inlining => HeldBy::Pin,
             // A fix leaves the references as they are.
             DialectKind::PinUserPages if q.fix.is_none() => HeldBy::GetToPin,
             _ => HeldBy::Get,
@@ -95,6 +98,7 @@ pub fn task<'q>(config: &Config, custody: &Custody, q: &Question<'q>) -> Task<'q
         // The largest proofs that hold take 2720 runs (v5.2.1) and 254 000 operations (v6.1), some 0.3 s.
         budget: Budget { runs: 3000, total: 3500, steps: 4000, all_steps: 260_000 },
         changed,
+        removed: q.touched.removed.clone(),
     }
 }
 

@@ -158,7 +158,7 @@ fn dialect(mm_h: &str) -> Detected {
 fn answer(outcome: &'static str) -> impl Fn(&Question<'_>) -> ProofRecord {
     move |q| {
         assert_eq!((q.sites.len(), q.releases.len()), (2, 1), "the whole group is asked about");
-        assert_eq!(q.changed.iter().map(|c| &*c.after.name).collect::<Vec<_>>(), ["done"]);
+        assert_eq!(q.touched.changed.iter().map(|c| &*c.after.name).collect::<Vec<_>>(), ["done"]);
         ProofRecord { outcome, ..unproved(q) }
     }
 }
@@ -209,7 +209,7 @@ fn a_dialect_that_cannot_be_written_is_not() {
 /// The first site's verdict in a tree that counts pins.
 fn tracked(custody: &Custody, mm_h: &str) -> (Verdict, Reason, usize, Vec<String>) {
     let prover = |q: &Question<'_>| {
-        let names: Vec<_> = q.changed.iter().map(|c| c.after.name.to_string()).collect();
+        let names: Vec<_> = q.touched.changed.iter().map(|c| c.after.name.to_string()).collect();
         assert_eq!(names, ["first", "second", "done"], "acquires and releases change together");
         ProofRecord { outcome: "refined", ..unproved(q) }
     };

@@ -69,13 +69,7 @@ pub(super) fn decide(group: &Group<'_>, decision: Decision, plans: Vec<Plan>) ->
 
 /// Asks whether the fix takes the defect away and changes nothing else.
 fn proved(group: &Group<'_>, fix: &Fix) -> Result<crate::report::ProofRecord, String> {
-    let plan = Plan {
-        edits: fix.edits.clone(),
-        rules: Vec::new(),
-        obligations: Vec::new(),
-        notes: Vec::new(),
-        cautions: Vec::new(),
-    };
+    let plan = Plan::of(fix.edits.clone());
     let proof = group.ask(&plan, None, Some(fix))?;
     match proof.outcome {
         "equal" => Ok(proof),

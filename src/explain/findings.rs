@@ -73,15 +73,16 @@ get_user_pages*() returns a negative number when it fails. Here that number is
 kept in an unsigned variable, or reaches an unsigned parameter, and bounds a
 release; nothing looks at its sign before.
 
-release_pages() takes an int and does nothing with it, so the code may work by
-luck, and run off the array once its release takes an unsigned count. Where
-that keeps a rewrite from being right, and the unsigned variable is a local one
-that keeps nothing but the result, the tool declares it as what the function
-returns, first: `scan` shows it as `fix`, `convert` makes both changes, and
-`series` makes a patch of its own of it, directly before the conversion. The
-model has to show three things for that: for results that are not negative
-nothing changes; a negative one gets to a release in the old code; and to none
-in the new one. Where the declaration cannot be changed, the reason of the site
+release_pages() takes an int and does nothing with a negative one: code that
+hands it such a number works by luck and is no finding. It would run off the
+array once its release takes an unsigned count. Where that keeps a rewrite from
+being right, and the unsigned variable is a local one that keeps nothing but the
+result, the tool declares it as what the function returns, first: `scan` shows
+it as `fix`, `convert` makes both changes, and `series` makes a patch of its own
+of it, directly before the conversion. The model has to show three things for
+that: for results that are not negative nothing changes; a negative one gets to
+a release in the old code; and to none in the new one. Where the declaration
+cannot be changed, the reason of the site
 says why: the variable is printed, shifted, changed, or its address is taken.
 ",
         ),

@@ -45,6 +45,9 @@ pub struct Acquire {
     /// What is user memory is pinned by it already, and nothing is taken of other pages.
     #[serde(default)]
     pub extracts: bool,
+    /// Count and result are an `int`; those of the others are longer.
+    #[serde(default)]
+    pub int: bool,
     /// Parameter lists that kernels have had.
     pub signatures: Vec<String>,
 }

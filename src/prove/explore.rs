@@ -161,7 +161,11 @@ pub(super) fn compile_regions(m: &mut Machine<'_>, c: &ChangedFunction, pairs: &
             whole.after(&p.after, &Way::Fall).is_some_and(|pc| matches!(whole.ops.get(pc), Some(Op::Return(None))));
         let mut releases = false;
         for s in p.before.stmts() {
-            s.walk_exprs(&mut |e| releases |= e.call().is_some_and(|(n, _)| m.task.api.release(n).is_some()));
+            s.walk_exprs(&mut |e| {
+                releases |= e.call().is_some_and(|(n, _)| {
+                    m.task.api.release(n).is_some() || m.task.removed(c.file, n).is_some()
+                });
+            });
         }
         let mut calls = must_pass(m, c, &p.before, false);
         calls.extend(must_pass(m, c, &p.after, true));
@@ -186,6 +190,7 @@ fn must_pass(m: &Machine<'_>, c: &ChangedFunction, range: &super::code::Range<'_
         s.walk_exprs(&mut |e| {
             if let Some((n, _)) = e.call()
                 && (super::pages::PAGE_FUNCTIONS.contains(&&**n)
+                    || m.task.removed(c.file, n).is_some()
                     || m.task.changed.iter().any(|o| o.file == c.file && o.before.name == *n))
             {
                 out.push(At { file: c.file, span: e.span, after });

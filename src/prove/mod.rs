@@ -112,6 +112,7 @@ fn prepare(m: &mut exec::Machine<'_>) {
             names.extend(explore::callees(f));
         }
     }
+    names.extend(task.removed.iter().flat_map(|(_, f)| explore::callees(f)));
     let has = |f: &dyn Fn(&str) -> bool| names.iter().any(|n| f(n));
     let dirtying = has(&|n| task.api.dirty(n).is_some() || n.ends_with("_dirty_lock") || n.ends_with("_pages_dirty"));
     let zero = !task.always_write;

@@ -375,8 +375,9 @@ impl Machine<'_> {
         args: &[Expr],
         span: Span,
     ) -> Result<(V, CType), Stop> {
+        let int = self.task.api.acquire(name).is_some_and(|a| a.int);
         let long = CType {
-            base: crate::ast::Base::Int { signed: true, bits: if name.contains("_fast") { 32 } else { 64 } },
+            base: crate::ast::Base::Int { signed: true, bits: if int { 32 } else { 64 } },
             ptr: 0,
             dims: Vec::new(),
             function: false,
@@ -389,8 +390,7 @@ impl Machine<'_> {
         self.st.acquires += 1;
         let count = roles.count.and_then(|i| v.get(i)).map_or(V::int(1), |x| x.0);
         let n = self.number(count, span)?;
-        // The parameter of the fast functions is an int, in every kernel.
-        let n = if name.contains("_fast") { ITy::INT.wrap(n) } else { n };
+        let n = if int { ITy::INT.wrap(n) } else { n };
         let key = |m: &mut Self, i: i128| {
             let tag = m.w.name("pinned by call");
             let a = m.w.operand(V::int(i128::from(number)));
@@ -408,7 +408,7 @@ impl Machine<'_> {
                     options.push(most);
                     options.push(-14);
                 }
-                if n < 0 && name.contains("_fast") {
+                if n < 0 && int {
                     // Nothing is pinned, but what is said of it changed.
                     options.push(i128::from(self.st.mems[0].fast_negative()));
                 } else {

@@ -69,6 +69,8 @@ pub struct Task<'a> {
     pub program: &'a dyn Program,
     /// Every function that the plan changes, in any order.
     pub changed: Vec<ChangedFunction>,
+    /// Functions that the plan removes. What called one of them is changed, and runs it in the old version only.
+    pub removed: Vec<(FileId, Arc<Function>)>,
     /// Functions of the trace, from the pin to the releases: file and name. Starting points of the second tier.
     pub functions: Vec<(FileId, Name)>,
     /// Every call of the trace that takes pages, by the place of its callee. Asked for where get becomes pin.
@@ -89,6 +91,13 @@ pub struct Task<'a> {
     pub policy: Policy,
     /// Limits.
     pub budget: Budget,
+}
+
+impl Task<'_> {
+    /// The function that the plan removes, as a call of this name in the file means it.
+    pub fn removed(&self, file: FileId, name: &str) -> Option<&Arc<Function>> {
+        self.removed.iter().find(|(f, g)| *f == file && *g.name == *name).map(|(_, g)| g)
+    }
 }
 
 /// A permitted difference, SEMANTICS 3.

@@ -19,6 +19,7 @@ mod adjacent_loops;
 mod countdown_loop;
 mod drop_braces;
 mod guarded_loop;
+mod inline_helper;
 mod loop_dirty_put;
 mod loop_put;
 mod null_test;
@@ -39,6 +40,7 @@ use crate::trace::{PinSite, Release};
 use analysis::Types;
 use cfg::Cfg;
 
+pub use inline_helper::{Inlined, inlined};
 pub use pin_call::twin;
 
 /// Stable name of a rule.
@@ -100,6 +102,7 @@ pub const RULES: &[Rule] = &[
     rule!(countdown_loop, Kind::Part),
     rule!(unused_locals, Kind::Cleanup),
     rule!(drop_braces, Kind::Cleanup),
+    rule!(inline_helper, Kind::Cleanup),
     rule!(old_name, Kind::Cleanup),
 ];
 
@@ -321,19 +324,6 @@ pub fn acquires(scene: &Scene, sites: &[&PinSite]) -> Result<Rewrite, Obstacle> 
         r.changes.extend(pin_call::rewrite(scene, site).map_err(|text| Obstacle { at: site.at, text })?);
     }
     Ok(r)
-}
-
-/// A `static` function of which nothing is left but one call: its callers may as well make that call.
-pub fn one_call_left(scene: &Scene, chosen: &[&Rewrite]) -> Option<String> {
-    let f = scene.function;
-    let StmtKind::Block(all) = &f.body.kind else { return None };
-    let code = |s: &&Stmt| !matches!(s.kind, StmtKind::Decl(_) | StmtKind::Empty);
-    // What it is given and nothing else is passed on.
-    let given = |c: &Change| !c.with.contains("->") && !c.with.replace("&&", "").contains(['.', '[', '&']);
-    let folded =
-        |c: &Change| c.form == Form::Single && given(c) && all.iter().filter(code).all(|s| c.span.contains(s.span));
-    let left = f.is_static && chosen.iter().any(|r| r.changes.iter().any(folded));
-    left.then(|| format!("{}() is left with one call: callers could make that call themselves.", f.name))
 }
 
 /// What the rewrites of one function come to.

@@ -2,8 +2,9 @@
 //!
 //! # What it does
 //! Changes the name of the acquiring function to its twin in the same plan as all releases, and takes `FOLL_GET` and
-//! `FOLL_TOUCH` out of the flags. White space behind a cast on that line goes, as checkpatch wants it. The argument
-//! list of the twin is the same in every tree that has it; a tree in which it is not has no twin for this rule.
+//! `FOLL_TOUCH` out of the flags. White space behind a cast on that line goes, as checkpatch wants it; for the same
+//! reason arguments on the lines below come to stand under the first one, where they still fit. The argument list of the
+//! twin is the same in every tree that has it; a tree in which it is not has no twin for this rule.
 //!
 //! # Why
 //! Where `unpin_user_page()` exists, it drops a pin and not a reference: acquire and release must change together, or
@@ -23,7 +24,7 @@
 //! hold a flag that the twin refuses. `get_user_pages()` sets `FOLL_TOUCH`, which dirties a page that is pinned for
 //! writing, and `pin_user_pages()` does not; without a release that dirties there is no plan.
 
-use super::style::{bare, identifiers, line_end};
+use super::style::{bare, comments, fits, identifiers, indent_to, line_end, line_start, width};
 use super::{Change, Form, Scene};
 use crate::ast::{Base, ExprKind};
 use crate::plan::Target;
@@ -54,7 +55,48 @@ pub fn rewrite(scene: &Scene, site: &PinSite) -> Result<Vec<Change>, String> {
     changes.extend(flags(scene, site)?);
     let more: Vec<Change> = casts(scene, site).filter(|c| !changes.iter().any(|o| o.span.contains(c.span))).collect();
     changes.extend(more);
+    // Where only the name changes, the lines below are as they were.
+    if let [_] = changes.as_slice() {
+        changes.extend(aligned(scene, site));
+    }
     Ok(changes)
+}
+
+/// The white space in front of the arguments below the line of the call that do not stand under the first one. None
+/// when a line would be too long, or when anything but whole arguments begins there. The twin's name has the length of
+/// the old one.
+fn aligned(scene: &Scene, site: &PinSite) -> Vec<Change> {
+    let text = scene.text;
+    let mut arguments = Vec::new();
+    scene.function.body.walk_exprs(&mut |call| {
+        if let ExprKind::Call { callee, args } = &call.kind
+            && callee.span == site.at.span
+        {
+            arguments.extend(args.iter().map(|a| a.span));
+        }
+    });
+    let Some(first) = arguments.first() else { return Vec::new() };
+    let head = Span { start: line_start(text, site.at.span.start), end: first.start }.text(text);
+    if head.contains('\n') || !comments(text, site.call).is_empty() {
+        return Vec::new();
+    }
+    let with = indent_to(width(&head));
+    let mut out = Vec::new();
+    let mut at = line_end(text, site.at.span.start);
+    while at < site.call.end {
+        let end = line_end(text, at);
+        let line = Span { start: at, end }.text(text);
+        let code = line.trim_start();
+        let start = at + (line.len() - code.len()) as u32;
+        if !arguments.iter().any(|a| a.start == start) || !fits(&format!("{with}{}", code.trim_end())) {
+            return Vec::new();
+        }
+        if line[..line.len() - code.len()] != with {
+            out.push(Change { span: Span { start: at, end: start }, with: with.clone(), form: Form::Part });
+        }
+        at = end;
+    }
+    out
 }
 
 /// The white space behind the casts on the line of the call: the line changes, and checkpatch wants none there.

@@ -137,6 +137,8 @@ pub struct FunctionChange {
     pub loops_gone: usize,
     /// Every call that goes and releases or dirties pages stood in one of these loops.
     pub only_in_loops: bool,
+    /// The function goes: these make the one call that would be left of it (it stands in `new` of this function).
+    pub made_by: Vec<String>,
 }
 
 /// A patch that has to stand before the conversions, such as one that adds the functions that they use.
@@ -171,9 +173,9 @@ impl HandedPlan {
         for e in of_plan {
             files.entry(e.file).or_default().push(e.clone());
         }
-        let changed = outcome.plan.as_ref().and_then(|p| decide::reparse(program, p).ok()).unwrap_or_default();
+        let touched = outcome.plan.as_ref().and_then(|p| decide::reparse(program, p).ok()).unwrap_or_default();
         let mut functions: Vec<FunctionChange> = Vec::new();
-        for c in &changed {
+        for c in &touched.changed {
             let (before, after) = (calls(&c.before), calls(&c.after));
             let fewer = |a: &[Name], b: &[Name]| {
                 let count = |all: &[Name], n: &Name| all.iter().filter(|x| *x == n).count();
@@ -195,7 +197,12 @@ impl HandedPlan {
                 new: fewer(&after, &before),
                 locals_gone: fewer(&locals(&c.before), &locals(&c.after)),
                 loops_gone,
+                made_by: Vec::new(),
             });
+        }
+        for (file, f) in &touched.removed {
+            let change = removed(program.path(*file), f, &mut functions);
+            functions.push(change);
         }
         Self {
             sites: Vec::new(),
@@ -216,6 +223,34 @@ impl HandedPlan {
             unlinked: outcome.unlinked.clone(),
             evidence: Vec::new(),
         }
+    }
+}
+
+/// A function that goes, and whose callers make the one call that would be left of it: that call is told of here.
+fn removed(path: &str, f: &Function, functions: &mut [FunctionChange]) -> FunctionChange {
+    let mut gone: Vec<String> = Vec::new();
+    for n in calls(f) {
+        if !gone.iter().any(|g| **g == *n) {
+            gone.push(n.to_string());
+        }
+    }
+    let (mut new, mut made_by) = (Vec::new(), Vec::new());
+    for caller in functions.iter_mut().filter(|c| c.path == path && c.gone.iter().any(|n| **n == *f.name)) {
+        let (moved, rest) = caller.new.drain(..).partition(|n: &String| Api::get().release(n).is_some());
+        caller.new = rest;
+        new.extend(moved.into_iter().filter(|n| !new.contains(n)).collect::<Vec<String>>());
+        made_by.push(caller.name.clone());
+    }
+    let loops_gone = loops(f).len();
+    FunctionChange {
+        path: path.to_string(),
+        name: f.name.to_string(),
+        only_in_loops: loops_gone > 0 && only_in_loops(f, &gone, loops_gone),
+        gone,
+        new,
+        locals_gone: locals(f).iter().map(|n| n.to_string()).collect(),
+        loops_gone,
+        made_by,
     }
 }
 

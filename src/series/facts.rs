@@ -115,6 +115,7 @@ impl<'a> Facts<'a> {
                 once(&mut have.locals_gone, &change.locals_gone);
                 have.loops_gone += change.loops_gone;
                 have.only_in_loops &= change.only_in_loops;
+                once(&mut have.made_by, &change.made_by);
             }
         }
     }

@@ -417,6 +417,16 @@ fn forms(facts: &Facts<'_>) -> Vec<String> {
         }
         out.push(format!("The PageDirty() test of {} moves into {}.", list(&tested), named(&helpers, "and")));
     }
+    for f in facts.functions.iter().filter(|f| !f.made_by.is_empty()) {
+        let callers: Vec<String> = f.made_by.iter().map(|n| format!("{n}()")).collect();
+        let make = if callers.len() == 1 { "makes" } else { "make" };
+        out.push(format!(
+            "{}() would be left with this call alone: {} {make} it directly, and {}() goes.",
+            f.name,
+            list(&callers),
+            f.name
+        ));
+    }
     out.extend(facts.comments.iter().cloned());
     // Loops that count down, or that step in their body.
     if facts.rules.contains("countdown_loop") {

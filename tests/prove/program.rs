@@ -112,9 +112,12 @@ impl Case {
     }
     pub fn prove_against(&self, after: &[u8]) -> Proof {
         let file = FileId(0);
-        let mut changed = Vec::new();
+        let (mut changed, mut removed) = (Vec::new(), Vec::new());
         for (name, before) in &self.program.functions {
-            let Some(new) = function_from_source(after, name) else { continue };
+            let Some(new) = function_from_source(after, name) else {
+                removed.push((file, before.clone()));
+                continue;
+            };
             if before.span.text(&self.before) != new.span.text(after) {
                 changed.push(ChangedFunction {
                     file,
@@ -144,6 +147,7 @@ impl Case {
         prove(&Task {
             program: &self.program,
             changed,
+            removed,
             acquires,
             releases,
             functions: self.list("trace=").into_iter().map(|n| (file, n.into())).collect(),

@@ -137,6 +137,7 @@ fn prove_with(task: &Task<'_>, file: gupconv::source::FileId, text: &Arc<[u8]>) 
     Some(prove::prove(&Task {
         program: task.program,
         changed,
+        removed: task.removed.clone(),
         functions: task.functions.clone(),
         acquires: task.acquires.clone(),
         releases: task.releases.clone(),
