@@ -335,7 +335,8 @@ impl Group<'_> {
             Some((better, second)) => {
                 let mut assumed: BTreeSet<String> = second.assumed.into_iter().collect();
                 assumed.extend(proof.assumed);
-                let proof = ProofRecord { runs: proof.runs + second.runs, assumed: assumed.into_iter().collect(), ..proof };
+                let proof =
+                    ProofRecord { runs: proof.runs + second.runs, assumed: assumed.into_iter().collect(), ..proof };
                 ((**better).clone(), proof)
             }
         }

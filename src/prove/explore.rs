@@ -162,9 +162,9 @@ pub(super) fn compile_regions(m: &mut Machine<'_>, c: &ChangedFunction, pairs: &
         let mut releases = false;
         for s in p.before.stmts() {
             s.walk_exprs(&mut |e| {
-                releases |= e.call().is_some_and(|(n, _)| {
-                    m.task.api.release(n).is_some() || m.task.removed(c.file, n).is_some()
-                });
+                releases |= e
+                    .call()
+                    .is_some_and(|(n, _)| m.task.api.release(n).is_some() || m.task.removed(c.file, n).is_some());
             });
         }
         let mut calls = must_pass(m, c, &p.before, false);

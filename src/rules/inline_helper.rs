@@ -292,8 +292,8 @@ impl Helper<'_> {
         let written = one_line(text, argument.span);
         if slot == 0 {
             let wanted = if self.args.len() == 1 { 1 } else { 2 };
-            let fits = param.page_depth() == Some(wanted)
-                && (ty == CType::unknown() || ty.page_depth() == Some(wanted));
+            let fits =
+                param.page_depth() == Some(wanted) && (ty == CType::unknown() || ty.page_depth() == Some(wanted));
             return Ok(fits.then_some(written));
         }
         let to = if slot == 1 { Int { signed: false, bits: 64 } } else { Int::BOOL };
