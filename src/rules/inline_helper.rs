@@ -3,7 +3,9 @@
 //! # What it does
 //! When the rewrite leaves a `static void` function with one call that passes on what the function was given, the
 //! function is deleted with its declaration, and each caller makes the call with its own arguments. Literals that
-//! become `make_dirty` are written `true` and `false`.
+//! become `make_dirty` are written `true`, and with `false` it is the call that does not dirty. Where a parameter
+//! chooses between two calls and every caller gives a constant for it, each makes the one that is meant; else such a
+//! function stays as it is.
 //!
 //! # Why
 //! Reviewers ask for it: a function that only calls another one hides what happens, and the reader has to look it up.
@@ -68,7 +70,7 @@ pub struct Inlined {
 /// the function was one call before.
 pub fn inlined(scene: &Scene, edits: &[Edit]) -> Option<Result<Inlined, String>> {
     let f = scene.function;
-    if !f.is_static || f.variadic || f.ret.base != Base::Void || f.ret.ptr > 0 || sole_call(f).is_some() {
+    if !f.is_static || f.variadic || f.ret.base != Base::Void || f.ret.ptr > 0 || arms(f).is_some() {
         return None;
     }
     let own = edits.iter().filter(|e| e.file == scene.file && f.span.contains(e.span)).cloned().collect();
@@ -77,19 +79,37 @@ pub fn inlined(scene: &Scene, edits: &[Edit]) -> Option<Result<Inlined, String>>
     let at = set.moved(scene.file, f.name_span.start);
     let item = split(&after).into_iter().find(|i| i.kind == ItemKind::Function && i.name_span.start == at)?;
     let new = Parser::new().function(&after, &item).filter(|g| g.damage.is_empty())?;
-    let (name, args) = sole_call(&new)?;
-    if !scene.target.available.contains(&**name) || !args.iter().all(is_given) {
+    let (chosen_by, arms) = arms(&new)?;
+    let known = |a: &Arm| scene.target.available.contains(&**a.name) && a.args.iter().all(is_given);
+    if !arms.iter().all(known) {
         return None;
     }
-    let helper = Helper { scene, after: &after, new: &new, name, args };
-    Some(helper.inlined())
+    let helper = Helper { scene, after: &after, new: &new, chosen_by, arms };
+    // A function that chooses between two calls is worth its name where the choice is not known.
+    Some(helper.inlined()).filter(|r| chosen_by.is_none() || r.is_ok())
 }
 
-/// Name and arguments of the call that is all a function does.
-fn sole_call(f: &Function) -> Option<(&Name, &[Expr])> {
+/// One call that a helper makes.
+struct Arm<'a> {
+    name: &'a Name,
+    args: &'a [Expr],
+}
+
+/// The call that is all a function does; or the two, and the number of the parameter that chooses: the first where it is
+/// not zero.
+fn arms(f: &Function) -> Option<(Option<usize>, Vec<Arm<'_>>)> {
     let StmtKind::Block(all) = &f.body.kind else { return None };
-    match all.as_slice() {
-        [Stmt { kind: StmtKind::Expr(e), .. }] => e.call(),
+    let [only] = all.as_slice() else { return None };
+    if let StmtKind::If { cond, then, els: Some(els) } = &only.kind {
+        let chosen_by = f.params.iter().position(|p| cond.ident() == Some(&p.name))?;
+        return Some((Some(chosen_by), vec![arm(then)?, arm(els)?]));
+    }
+    Some((None, vec![arm(only)?]))
+}
+
+fn arm(s: &Stmt) -> Option<Arm<'_>> {
+    match &s.kind {
+        StmtKind::Expr(e) => e.call().map(|(name, args)| Arm { name, args }),
         _ => None,
     }
 }
@@ -115,10 +135,10 @@ struct Helper<'a> {
     after: &'a [u8],
     /// The function after them.
     new: &'a Function,
-    /// What it calls.
-    name: &'a Name,
-    /// The arguments.
-    args: &'a [Expr],
+    /// The parameter that chooses between two calls.
+    chosen_by: Option<usize>,
+    /// What it calls: one, or two.
+    arms: Vec<Arm<'a>>,
 }
 
 impl Helper<'_> {
@@ -127,7 +147,8 @@ impl Helper<'_> {
         let items = split(scene.text);
         self.stands_apart(&items)?;
         let calls = self.calls(&items)?;
-        let computed = self.args.iter().find(|a| !matches!(a.kind, ExprKind::Ident(_) | ExprKind::Int { .. }));
+        let mut all = self.arms.iter().flat_map(|a| a.args);
+        let computed = all.find(|a| !matches!(a.kind, ExprKind::Ident(_) | ExprKind::Int { .. }));
         if let Some(e) = computed.filter(|_| calls.len() > 1) {
             let text = one_line(self.after, e.span);
             return Err(format!("each of its {} callers would repeat `{text}`", calls.len()));
@@ -231,23 +252,41 @@ impl Helper<'_> {
             return Err(in_("a call has a comment, a string or a preprocessor line"));
         }
         let types = Types { program: scene.program, file: scene.file, function: caller };
-        self.names_mean_the_same(caller).map_err(|n| in_(&format!("`{n}` means something else")))?;
+        let arm = match (self.chosen_by, self.arms.as_slice()) {
+            (None, [one]) => one,
+            (Some(i), [first, second]) => match truth(&given[i]) {
+                Some(false) => second,
+                Some(true) => first,
+                None => return Err(in_(&format!("`{}` is not constant", self.new.params[i].name))),
+            },
+            _ => return Err(in_("it is not known which call is meant")),
+        };
+        self.names_mean_the_same(arm, caller).map_err(|n| in_(&format!("`{n}` means something else")))?;
         let mut args = Vec::new();
-        for (slot, e) in self.args.iter().enumerate() {
-            args.push(self.argument(slot, e, given, &types)?.ok_or_else(|| {
+        for (slot, e) in arm.args.iter().enumerate() {
+            args.push(self.argument(arm, slot, e, given, &types)?.ok_or_else(|| {
                 in_(&format!("the argument for `{}` cannot be passed on as it is", one_line(self.after, e.span)))
             })?);
         }
         for (p, argument) in self.new.params.iter().zip(given) {
             let named = |e: &Expr| super::analysis::mentions(e, &p.name);
-            let once = self.args.iter().filter(|a| named(a)).count() == 1
-                && self.args.iter().any(|a| a.ident() == Some(&p.name));
+            let once = arm.args.iter().filter(|a| named(a)).count() == 1
+                && arm.args.iter().any(|a| a.ident() == Some(&p.name));
             if !pure(argument) && !once {
                 return Err(in_("an argument with an effect would be evaluated another number of times"));
             }
         }
+        // With `false` it is the function that does not dirty.
+        let plain = arm.name.strip_suffix("_dirty_lock").filter(|n| scene.target.available.contains(*n));
+        let name = match (args.as_slice(), plain) {
+            ([_, _, dirty], Some(plain)) if dirty == "false" => {
+                args.pop();
+                plain
+            }
+            _ => arm.name,
+        };
         let indent = indent_of(text, at.start).ok_or_else(|| in_("a call does not begin its line"))?;
-        let with = call(indent, self.name, &args, ";");
+        let with = call(indent, name, &args, ";");
         let old = at.text(text).lines().count();
         let mut lines = format!("{indent}{with}").lines().map(str::to_string).collect::<Vec<_>>();
         let many = lines.len() > LINES.max(old);
@@ -259,9 +298,9 @@ impl Helper<'_> {
     }
 
     /// No variable of the caller hides a name that the call takes from the file; else that name.
-    fn names_mean_the_same(&self, caller: &Function) -> Result<(), Name> {
-        let mut free: Vec<Name> = vec![self.name.clone()];
-        for a in self.args {
+    fn names_mean_the_same(&self, arm: &Arm, caller: &Function) -> Result<(), Name> {
+        let mut free: Vec<Name> = vec![arm.name.clone()];
+        for a in arm.args {
             a.walk(&mut |e| free.extend(e.ident().filter(|n| self.parameter(n).is_none()).cloned()));
         }
         let mut declared: Vec<&Name> = caller.params.iter().map(|p| &p.name).collect();
@@ -282,7 +321,14 @@ impl Helper<'_> {
 
     /// The text of one argument of the call, with what the caller gives in place of the parameters; `None` when that
     /// would not have the same value, or not read well.
-    fn argument(&self, slot: usize, e: &Expr, given: &[Expr], types: &Types) -> Result<Option<String>, String> {
+    fn argument(
+        &self,
+        arm: &Arm,
+        slot: usize,
+        e: &Expr,
+        given: &[Expr],
+        types: &Types,
+    ) -> Result<Option<String>, String> {
         let text = self.scene.text;
         let Some(i) = e.ident().and_then(|n| self.parameter(n)) else {
             return Ok(self.computed(e, given, types));
@@ -291,7 +337,7 @@ impl Helper<'_> {
         let ty = types.of(argument);
         let written = one_line(text, argument.span);
         if slot == 0 {
-            let wanted = if self.args.len() == 1 { 1 } else { 2 };
+            let wanted = if arm.args.len() == 1 { 1 } else { 2 };
             let fits =
                 param.page_depth() == Some(wanted) && (ty == CType::unknown() || ty.page_depth() == Some(wanted));
             return Ok(fits.then_some(written));
@@ -337,6 +383,15 @@ impl Helper<'_> {
             out.replace_range(from as usize..to as usize, &one_line(self.scene.text, argument.span));
         }
         Some(out.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// Whether a constant is not zero.
+fn truth(e: &Expr) -> Option<bool> {
+    match e.ident().map(|n| &**n) {
+        Some("true") => Some(true),
+        Some("false") => Some(false),
+        _ => constant(e).map(|v| v != 0),
     }
 }
 
