@@ -310,8 +310,8 @@ impl Group<'_> {
         Ok((self.prover)(&Question { program, dialect, sites, releases, plan, touched: &touched, on, fix, inlining }))
     }
 
-    /// The plan in which the helpers that it leaves with one call go, if that is proved as well: the functions after the
-    /// plan are run against those that make the calls themselves.
+    /// The plan in which the helpers that it leaves with one call go, if that is proved as well: the functions after
+    /// the plan are run against those that make the calls themselves.
     fn inlined(&self, plan: Plan, proof: ProofRecord) -> (Plan, ProofRecord) {
         let second = |better: &Plan| {
             let done = Mended::new(self.program, plan.edits.clone())?;
@@ -343,7 +343,8 @@ impl Group<'_> {
     }
 }
 
-/// What the better plan does to the functions as the plan leaves them; `None` when it does not do all that the plan does.
+/// What the better plan does to the functions as the plan leaves them; `None` when it does not do all that the plan
+/// does.
 fn since(program: &dyn Program, done: &Mended<'_>, plan: &Plan, better: &Plan) -> Option<Touched> {
     let (first, whole) = (reparse(program, plan).ok()?, reparse(program, better).ok()?);
     let mut touched = Touched::default();

@@ -95,8 +95,8 @@ struct Arm<'a> {
     args: &'a [Expr],
 }
 
-/// The call that is all a function does; or the two, and the number of the parameter that chooses: the first where it is
-/// not zero.
+/// The call that is all a function does; or the two, and the number of the parameter that chooses: the first where it
+/// is not zero.
 fn arms(f: &Function) -> Option<(Option<usize>, Vec<Arm<'_>>)> {
     let StmtKind::Block(all) = &f.body.kind else { return None };
     let [only] = all.as_slice() else { return None };

@@ -3,8 +3,8 @@
 //! # What it does
 //! Changes the name of the acquiring function to its twin in the same plan as all releases, and takes `FOLL_GET` and
 //! `FOLL_TOUCH` out of the flags. White space behind a cast on that line goes, as checkpatch wants it; for the same
-//! reason arguments on the lines below come to stand under the first one, where they still fit. The argument list of the
-//! twin is the same in every tree that has it; a tree in which it is not has no twin for this rule.
+//! reason arguments on the lines below come to stand under the first one, where they still fit. The argument list of
+//! the twin is the same in every tree that has it; a tree in which it is not has no twin for this rule.
 //!
 //! # Why
 //! Where `unpin_user_page()` exists, it drops a pin and not a reference: acquire and release must change together, or
