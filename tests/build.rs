@@ -137,7 +137,7 @@ fn with_no_new_warning_the_files_are_written() {
     let (code, out, err) = tree.check(&["--write", "drivers/net/quill.c"]);
     assert_eq!(code, 0, "{err}");
     assert_eq!(out, "rewritten: drivers/net/quill.c\n");
-    assert!(tree.read("drivers/net/quill.c").contains("put_user_pages(pages, n)"));
+    assert!(tree.read("drivers/net/quill.c").contains("put_user_pages(region->pages, got)"));
 }
 
 #[test]

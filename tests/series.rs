@@ -645,7 +645,7 @@ fn subjects_start_as_the_history_does() {
     let series = tree.series("out", &["drivers/net/quill.c"]);
     let all = patches(&series);
     assert_eq!(all.len(), 1);
-    assert!(subject(&all[0].1).starts_with("quill: convert to put_user_pages_dirty_lock()"), "{}", all[0].1);
+    assert!(subject(&all[0].1).starts_with("quill: convert to put_user_pages()"), "{}", all[0].1);
     assert!(body(&all[0].1).contains("`gupconv series drivers/net/quill.c`"));
 }
 
