@@ -163,7 +163,7 @@ fn start(array: &str) -> String {
 }
 
 /// Whether the variable that takes the result of the pin is set by nothing else than that pin and constants.
-fn set_once(func: &Function, site: &PinSite) -> bool {
+pub(super) fn set_once(func: &Function, site: &PinSite) -> bool {
     let Some(result) = &site.result else { return false };
     let constant = |e: &Expr| matches!(e.kind, ExprKind::Int { .. } | ExprKind::Unary(..));
     let mut once = true;

@@ -197,14 +197,18 @@ pub(super) fn numbers_come_back(
     if r.numbers.is_empty() {
         return Vec::new();
     }
+    let api = Api::get();
     let mut files = BTreeSet::new();
+    // Addresses of the kernel alone: the page of a frame number is another one, unless the number is made of one.
+    let mut mapped = true;
     let mut lost = r.numbers.iter().any(|n| matches!(g.place(*n), Place::Field(..) | Place::Global(..)));
     for &i in reached {
         for fact in &e.facts[i].facts {
             let number = |p: &Place| g.node(p).is_some_and(|n| r.has_number(n));
             match fact {
-                Fact::Address { of, .. } if of.iter().any(|p| g.node(p).is_some_and(|n| r.has(n))) => {
+                Fact::Address { of, callee, .. } if of.iter().any(|p| g.node(p).is_some_and(|n| r.has(n))) => {
                     files.insert(e.fns[i].file);
+                    mapped &= api.is_mapped(callee);
                 }
                 Fact::Call { callee, member, args, .. } if args.iter().flat_map(|a| &a.places).any(number) => {
                     lost |= e.targets(FnId(i as u32), callee.as_ref(), member.as_ref()).is_empty();
@@ -216,12 +220,17 @@ pub(super) fn numbers_come_back(
     if !lost {
         return Vec::new();
     }
-    let api = Api::get();
     let mut out = Vec::new();
     for file in files {
         let Some(items) = e.index.items(file) else { continue };
         for (i, item) in items.items.iter().enumerate() {
-            let makes = || items.calls_any(i as u32, &|n| api.is_page_of_address(n));
+            let calls = |i: usize, of: &dyn Fn(&str) -> bool| items.calls_any(i as u32, of);
+            let converts = || {
+                let calls_it = |k: &usize| *k == i || calls(*k, &|n| *n == *item.name);
+                (0..items.items.len()).filter(calls_it).any(|k| calls(k, &|n| api.converts_address(n)))
+            };
+            let takes = |mapped: bool| calls(i, &|n| api.is_page_of_address(n) && (!mapped || api.is_mapped(n)));
+            let makes = || takes(mapped) || mapped && takes(false) && converts();
             let fits = |n: &str| !pinned || n.starts_with("unpin_");
             let drop = |n: &str| api.release(n).is_some_and(|r| !r.other && !r.wrapper);
             let drops = || items.calls_any(i as u32, &|n| fits(n) && drop(n));

@@ -20,6 +20,7 @@ mod mentions;
 mod origin;
 mod passage;
 pub mod place;
+mod ranges;
 mod release;
 mod search;
 mod steps;

@@ -9,7 +9,7 @@ use super::mentions::FactNodes;
 use super::origin::OriginTable;
 use super::place::Place;
 use super::steps::{holder, steps};
-use super::{FnId, apart, choice, closed, context, guard, passage, release};
+use super::{FnId, apart, choice, closed, context, guard, passage, ranges, release};
 use crate::ast::Function;
 use crate::index::{FnRef, Scope};
 use crate::kernel::{AcquireKind, Api, Borrow, Roles};
@@ -97,7 +97,10 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
                 })
             })
             .filter(|(_, s)| {
-                s.fn_id != d.fn_id || !apart::by_count(func, &text, &here_pinned(d.fn_id), &s.what, d.call)
+                let here = || here_pinned(d.fn_id);
+                s.fn_id != d.fn_id
+                    || !apart::by_count(func, &text, &here(), &s.what, d.call)
+                        && !ranges::apart(func, &text, &here(), &s.what, d.call)
             })
             .filter(|(i, s)| {
                 let r = reached[*i].as_ref();

@@ -195,6 +195,7 @@ pub struct Api {
     iterate: FxHashMap<String, IterateFn>,
     address: FxHashMap<String, ()>,
     from_address: FxHashMap<String, ()>,
+    mapped_address: FxHashMap<String, ()>,
     convert_address: FxHashMap<String, ()>,
     containers: FxHashMap<String, ()>,
     lent: FxHashMap<String, Borrow>,
@@ -286,6 +287,7 @@ impl Api {
                 .collect(),
             address: set(raw.address.of_page),
             from_address: set(raw.address.to_page),
+            mapped_address: set(raw.address.mapped),
             convert_address: set(raw.address.convert),
             containers: set(raw.containers.tags),
             lent: {
@@ -378,6 +380,10 @@ impl Api {
     /// The result is the page of a number or address.
     pub fn is_page_of_address(&self, name: &str) -> bool {
         self.from_address.contains_key(name)
+    }
+    /// The address that the call gives or takes is the one by which the kernel itself gets at the page.
+    pub fn is_mapped(&self, name: &str) -> bool {
+        self.mapped_address.contains_key(name)
     }
     /// The functions that give the page of a number or address, or hand its reference on by the number.
     pub fn pages_of_addresses(&self) -> impl Iterator<Item = &str> {

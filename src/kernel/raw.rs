@@ -78,6 +78,7 @@ pub(super) struct RawAddress {
     pub of_page: Vec<String>,
     pub to_page: Vec<String>,
     pub convert: Vec<String>,
+    pub mapped: Vec<String>,
 }
 #[derive(Deserialize)]
 pub(super) struct RawLent {

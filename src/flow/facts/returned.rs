@@ -1,8 +1,9 @@
 //! Pages that go back to the caller with a reference of their own: `get_page(page); return page;`.
 //!
 //! The caller drops that one, and keeps the one that it had. Only of a page that nobody else can have got the new
-//! reference for: behind the first `get_page()` of the function, all that happens to the page is known to keep none.
+//! reference for: all that may happen to the page behind a `get_page()` of the function is known to keep none.
 
+use super::super::apart::after;
 use super::super::place::{ENTRY, Place};
 use super::extract::{Env, Extract};
 use crate::ast::{Expr, ExprKind, UnOp};
@@ -24,7 +25,7 @@ pub(super) struct Returned {
 impl Extract<'_> {
     /// Finds the variables, and tracks their state beside their definitions.
     pub(super) fn find_returned(&mut self) {
-        let mut taken: Vec<(Name, Name, Span)> = Vec::new();
+        let mut taken: Vec<(Name, Name, Vec<Span>)> = Vec::new();
         self.func.body.walk_exprs(&mut |e| {
             if let Some((api, [arg])) = e.call()
                 && self.api.is_extra_reference(api)
@@ -32,23 +33,29 @@ impl Extract<'_> {
                 && self.tracked.contains(n)
             {
                 match taken.iter_mut().find(|(known, ..)| known == n) {
-                    Some((.., first)) if first.start <= e.span.start => {}
-                    Some((.., first)) => *first = e.span,
-                    None => taken.push((n.clone(), api.clone(), e.span)),
+                    Some((.., at)) => at.push(e.span),
+                    None => taken.push((n.clone(), api.clone(), vec![e.span])),
                 }
             }
         });
-        for (name, api, first) in taken {
-            if self.given_to_nobody(&name, first) {
+        for (name, api, at) in taken {
+            if self.given_to_nobody(&name, &at) {
                 self.returned.push(Returned { name: name.clone(), api, state: self.tracked.len() });
                 self.tracked.push(format!("{name}+").into());
             }
         }
     }
 
-    /// Behind the place, the page is not stored, and only given to functions that are known to keep nothing.
-    fn given_to_nobody(&self, name: &Name, first: Span) -> bool {
+    /// Behind these calls, the page is not stored, and only given to functions that are known to keep nothing.
+    fn given_to_nobody(&self, name: &Name, taken: &[Span]) -> bool {
         let mut fine = true;
+        let mut behind: Vec<Span> = Vec::new();
+        for at in taken {
+            let more = after(self.func, *at, &[]);
+            // The order is not known: anything may be behind it.
+            behind.extend(if more.is_empty() { vec![self.func.body.span] } else { more });
+        }
+        let late = |e: &Expr| behind.iter().any(|b| b.contains(e.span));
         let is = |e: &Expr| {
             let mut e = e;
             while let ExprKind::Cast(_, a) = &e.kind {
@@ -57,9 +64,9 @@ impl Extract<'_> {
             e.ident() == Some(name)
         };
         self.func.body.walk_exprs(&mut |e| match &e.kind {
-            ExprKind::Assign(_, _, from) if e.span.start > first.start => fine &= !is(from),
+            ExprKind::Assign(_, _, from) if late(e) => fine &= !is(from),
             ExprKind::Unary(UnOp::AddrOf, a) => fine &= !is(a),
-            ExprKind::Call { args, .. } if e.span.start > first.start && args.iter().any(is) => {
+            ExprKind::Call { args, .. } if late(e) && args.iter().any(is) => {
                 fine &= e.call().is_some_and(|(callee, _)| {
                     self.api.is_extra_reference(callee)
                         || self.api.borrow(callee).is_some()
