@@ -3,7 +3,7 @@
 //! # What it does
 //! Changes the name of the acquiring function to its twin in the same plan as all releases, and takes `FOLL_GET` and
 //! `FOLL_TOUCH` out of the flags. White space behind a cast on that line goes, as checkpatch wants it; for the same
-//! reason arguments on the lines below come to stand under the first one, where they still fit. The argument list of
+//! reason arguments on the lines below come to stand under the first one, where each fits there. The argument list of
 //! the twin is the same in every tree that has it; a tree in which it is not has no twin for this rule.
 //!
 //! # Why
@@ -24,7 +24,7 @@
 //! hold a flag that the twin refuses. `get_user_pages()` sets `FOLL_TOUCH`, which dirties a page that is pinned for
 //! writing, and `pin_user_pages()` does not; without a release that dirties there is no plan.
 
-use super::style::{bare, comments, fits, identifiers, indent_to, line_end, line_start, width};
+use super::style::{bare, comments, fits, identifiers, indent_to, line_end, line_start, one_line, width};
 use super::{Change, Form, Scene};
 use crate::ast::{Base, ExprKind};
 use crate::plan::Target;
@@ -62,9 +62,9 @@ pub fn rewrite(scene: &Scene, site: &PinSite) -> Result<Vec<Change>, String> {
     Ok(changes)
 }
 
-/// The white space in front of the arguments below the line of the call that do not stand under the first one. None
-/// when a line would be too long, or when anything but whole arguments begins there. The twin's name has the length of
-/// the old one.
+/// The white space in front of the arguments below the line of the call that do not stand under the first one; or all
+/// of these arguments, where a line would be too long. None when anything but whole arguments begins there. The
+/// twin's name has the length of the old one.
 fn aligned(scene: &Scene, site: &PinSite) -> Vec<Change> {
     let text = scene.text;
     let mut arguments = Vec::new();
@@ -88,8 +88,11 @@ fn aligned(scene: &Scene, site: &PinSite) -> Vec<Change> {
         let line = Span { start: at, end }.text(text);
         let code = line.trim_start();
         let start = at + (line.len() - code.len()) as u32;
-        if !arguments.iter().any(|a| a.start == start) || !fits(&format!("{with}{}", code.trim_end())) {
+        if !arguments.iter().any(|a| a.start == start) {
             return Vec::new();
+        }
+        if !fits(&format!("{with}{}", code.trim_end())) {
+            return laid_out(scene, site, &arguments, &with).into_iter().collect();
         }
         if line[..line.len() - code.len()] != with {
             out.push(Change { span: Span { start: at, end: start }, with: with.clone(), form: Form::Part });
@@ -97,6 +100,39 @@ fn aligned(scene: &Scene, site: &PinSite) -> Vec<Change> {
         at = end;
     }
     out
+}
+
+/// The arguments below the line of the call, on as many lines as they need under the first one. None when one of them
+/// does not fit on a line.
+fn laid_out(scene: &Scene, site: &PinSite, arguments: &[Span], under: &str) -> Option<Change> {
+    let text = scene.text;
+    let start = line_end(text, site.at.span.start);
+    let span = Span { start, end: site.call.end };
+    let below: Vec<&Span> = arguments.iter().filter(|a| a.start >= start).collect();
+    let behind = Span { start: site.call.end, end: line_end(text, site.call.end) }.text(text);
+    let (mut done, mut line) = (String::new(), String::new());
+    for (i, argument) in below.iter().enumerate() {
+        let argument = one_line(text, **argument);
+        let (piece, rest) = match i + 1 == below.len() {
+            true => (format!("{argument})"), behind.trim_end()),
+            false => (format!("{argument},"), ""),
+        };
+        if !fits(&format!("{under}{piece}{rest}")) {
+            return None;
+        }
+        let longer = format!("{line} {piece}");
+        line = match line.is_empty() {
+            true => format!("{under}{piece}"),
+            false if fits(&format!("{longer}{rest}")) => longer,
+            false => {
+                done.push_str(&line);
+                done.push('\n');
+                format!("{under}{piece}")
+            }
+        };
+    }
+    done.push_str(&line);
+    Some(Change { span, with: done, form: Form::Part })
 }
 
 /// The white space behind the casts on the line of the call: the line changes, and checkpatch wants none there.
