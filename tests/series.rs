@@ -396,7 +396,7 @@ fn refinements_are_told_with_their_functions() {
         "drivers/misc/moth.c",
         &[
             "unpin_user_pages() called set_page_dirty() without the page lock",
-            "passes over a page that is dirty already, which unpin_user_pages() dirtied again. Such a page is written back",
+            "passes over a page that is dirty already, which unpin_user_pages() dirtied again. Such a page is to be written back",
             "They were marked when the page was mapped for writing",
         ],
     );

@@ -41,7 +41,7 @@ pub fn body(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &F
     let calm = match facts.new_acquires.is_empty() {
         true => {
             "These patches only rename calls, or put one call in the place of a loop or a test; nothing is different at \
-             run time:"
+             run time, but for the order of releases where a message says so:"
         }
         false => {
             "These patches take pins where references were taken; nothing is different at run time but what follows from \
@@ -109,9 +109,18 @@ fn why(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
         }
         means
     } else {
-        let mut means = "A page that comes from pin_user_pages*() is counted as pinned until unpin_user_page*() releases it, \
-                         and folio_maybe_dma_pinned() or page_maybe_dma_pinned() tells. Both ends have to change together."
-            .to_string();
+        let mut means =
+            "A page that comes from pin_user_pages*() is counted as pinned until unpin_user_page*() releases it."
+                .to_string();
+        let ask: Vec<String> = frame.known.maybe_pinned.iter().map(|n| format!("{n}()")).collect();
+        if !ask.is_empty() {
+            means.push_str(&format!(
+                " {} {} whether a page may be; of one with very many references as well.",
+                ask.join(" and "),
+                if ask.len() == 1 { "tells" } else { "tell" }
+            ));
+        }
+        means.push_str(" Both ends have to change together.");
         if frame.has_pin_document {
             means.push_str(" Documentation/core-api/pin_user_pages.rst says which callers should pin.");
         }
@@ -279,7 +288,7 @@ fn left(analysis: &Analysis) -> String {
     );
     for (verdict, what) in [
         ("assist", "These need a person, because"),
-        ("leave", "For these a conversion would be wrong or useless, because"),
+        ("leave", "These are left as they are, because"),
         ("convert", "These could be converted, but were left out here:"),
     ] {
         for ((_, code), sites) in by_reason.iter().filter(|((v, _), _)| *v == verdict) {

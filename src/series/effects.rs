@@ -110,7 +110,7 @@ fn passed_over(facts: &Facts<'_>, frame: &Frame, helpers: &[String], places: &st
     let known = &frame.known;
     let verb = if helpers.len() == 1 { "passes over" } else { "pass over" };
     let mut out = format!(
-        "{} {verb} a page that is dirty already, which {places} dirtied again. Such a page is written back in any case",
+        "{} {verb} a page that is dirty already, which {places} dirtied again. Such a page is to be written back as it is",
         named(helpers, "and")
     );
     out.push_str(&match &known.passed_over {
@@ -138,9 +138,10 @@ fn passed_over(facts: &Facts<'_>, frame: &Frame, helpers: &[String], places: &st
     // when the page was mapped for writing, and page_mkclean() takes that mapping away before they are written.
     if facts.sites.iter().any(|s| s.write != "never") {
         out.push_str(
-            " The one difference: dirtying again marked all buffers of a page of a file. They were marked when the page \
-             was mapped for writing, so it can be told only where the page was written back while it was pinned, and a \
-             part of it was written to by other means after that.",
+            " What dirtying does is not done a second time for it: the page lock is not taken, and a file system that \
+             marks all buffers of a page does not mark them. They were marked when the page was mapped for writing. \
+             Where the page was written back while it was pinned, and a part of it was then written to by other means, \
+             blocks that only the device wrote to may not be written.",
         );
     }
     out

@@ -21,6 +21,8 @@ pub struct Known {
     pub unshares: bool,
     /// fork() gives the child a copy of a pinned page.
     pub copies_at_fork: bool,
+    /// The functions that tell whether a page may be pinned.
+    pub maybe_pinned: Vec<&'static str>,
 }
 
 /// A release that passes over pages that are dirty already.
@@ -71,6 +73,11 @@ impl Known {
             // v6.1 include/linux/mm.h, v6.12 mm/internal.h; v5.10 and later, then with a folio.
             unshares: has(&[HEADER, "mm/internal.h"], &["gup_must_unshare("]),
             copies_at_fork,
+            // v5.7 has the first, v5.18 both, v6.12 the second.
+            maybe_pinned: ["page_maybe_dma_pinned", "folio_maybe_dma_pinned"]
+                .into_iter()
+                .filter(|name| has(&[HEADER], &[&format!("{name}(")]))
+                .collect(),
         }
     }
 }
@@ -123,7 +130,7 @@ mod tests {
         let known = Known::of(dir.path(), &[]);
         assert_eq!(known.passed_over.as_deref(), Some("mm/gup.c:2"));
         assert_eq!(known.marks_mm.as_deref(), Some("include/linux/sched/coredump.h:2"));
-        assert!(known.copies_at_fork && !known.unshares && !known.zero_uncounted);
+        assert!(known.copies_at_fork && !known.unshares && !known.zero_uncounted && known.maybe_pinned.is_empty());
         // A flag that may be cleared again, and no tree at all.
         assert_eq!(Known::of(tree("#define MMF_HAS_PINNED 27\n").path(), &[]).marks_mm, None);
         assert_eq!(Known::of(Path::new("/nowhere"), &[]).passed_over, None);

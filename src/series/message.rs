@@ -176,7 +176,7 @@ fn kept(facts: &Facts<'_>) -> Vec<String> {
     for s in facts.sites.iter().filter(|s| s.write == "conditional" && never_dirtied(s)) {
         out.push(format!(
             "[ Not changed here: {}() asks for pages to write to if `{}`, and no release of the pages it gets marks them \
-             dirty, before or after. ]",
+             dirty, before or after. Other code was not asked for that. ]",
             s.function, s.write_expr
         ));
     }
@@ -184,7 +184,7 @@ fn kept(facts: &Facts<'_>) -> Vec<String> {
         let (asks, which) = if never.len() == 1 { ("asks", "it gets") } else { ("ask", "they get") };
         out.push(format!(
             "[ Not changed here: {} {asks} for pages to write to, and no release of the pages {which} marks them dirty, \
-             before or after. ]",
+             before or after. Other code was not asked for that. ]",
             list(&never)
         ));
     }
