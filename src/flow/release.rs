@@ -170,7 +170,9 @@ fn balanced(s: &str) -> bool {
 /// same function, and whether that is of one page only: a part of it is nothing.
 pub(super) fn when(func: &Function, text: &[u8], call: Span, result: Option<&str>, single: bool) -> When {
     let around = enclosing(&func.body, call);
-    let counted = |c: &Expr| result.is_some_and(|r| !r.is_empty() && plain(c, text).contains(r));
+    let counted = |c: &Expr| {
+        result.is_some_and(|r| !r.is_empty() && mentions(&plain(c, text), r) && !taken_again(func, text, r, c.span))
+    };
     let any = |c: &Expr| result.and_then(|r| any_at_all(c, text, r));
     let error = |c: &str| ["ret", "err", "error", "rc", "res", "retval"].iter().any(|w| word(c, w));
     let mut failed = false;
@@ -241,6 +243,40 @@ pub(super) fn when(func: &Function, text: &[u8], call: Span, result: Option<&str
         }
     }
     path
+}
+
+/// Whether the variable that took the count of a pin has the result of another call by the time of a test:
+/// `ret = pin(…); …; ret = map(…); if (ret < 0)`. A call that is given the count (`ret = min(ret, n)`) tells one still.
+fn taken_again(func: &Function, text: &[u8], result: &str, test: Span) -> bool {
+    let around: Vec<Span> = enclosing(&func.body, test).iter().map(|s| s.span).collect();
+    // Whether the assignment is one of another call; `None` if it is none.
+    let other = |e: &Expr| {
+        let ExprKind::Assign(None, to, from) = &e.kind else { return None };
+        let (callee, args) = uncast(from).call().filter(|_| plain(to, text) == result)?;
+        Some(Api::get().acquire(callee).is_none() && !args.iter().any(|a| mentions(&plain(a, text), result)))
+    };
+    let mut again = false;
+    func.body.walk(&mut |s| match &s.kind {
+        StmtKind::Block(list) if around.contains(&s.span) => {
+            for s in list.iter().filter(|s| s.span.end <= test.start) {
+                // What a branch assigns may not come to the test; a pin in one may.
+                let direct = matches!(s.kind, StmtKind::Expr(_));
+                s.walk_exprs(&mut |e| again = other(e).filter(|o| direct || !o).unwrap_or(again));
+            }
+        }
+        StmtKind::If { cond, .. } if cond.span.contains(test) => {
+            cond.walk(&mut |e| again = other(e).unwrap_or(again));
+        }
+        _ => {}
+    });
+    again
+}
+
+fn uncast(e: &Expr) -> &Expr {
+    match &e.kind {
+        ExprKind::Cast(_, a) => uncast(a),
+        _ => e,
+    }
 }
 
 /// `if (ret < 0) { …; return ret; }`
@@ -320,6 +356,11 @@ fn any_at_all(cond: &Expr, text: &[u8], count: &str) -> Option<bool> {
         ExprKind::Binary(op, a, b) if it(a) && zero(b) => match op {
             BinOp::Gt | BinOp::Ge | BinOp::Ne => Some(true),
             BinOp::Lt | BinOp::Le | BinOp::Eq => Some(false),
+            _ => None,
+        },
+        // `pinned - (i + 1) > 0`: some are left.
+        ExprKind::Binary(BinOp::Gt, a, b) if zero(b) => match &a.kind {
+            ExprKind::Binary(BinOp::Sub, all, _) if it(all) => Some(true),
             _ => None,
         },
         ExprKind::Call { .. } => match cond.call() {
@@ -447,7 +488,7 @@ fn fails(func: &Function, s: &Stmt) -> bool {
         StmtKind::Return(Some(e)) => {
             matches!(e.kind, ExprKind::Unary(UnOp::Neg, _)) || e.call().is_some_and(|(n, _)| n.starts_with("ERR_"))
         }
-        StmtKind::Goto(label) => !goes_back(func, label, s.span),
+        StmtKind::Goto(label) => !goes_back(func, label, s.span) && !way_out(func, label, s.span),
         StmtKind::Block(v) => match v.last() {
             Some(Stmt { kind: StmtKind::Break, .. }) => v.iter().any(sets_error),
             last => last.is_some_and(|s| fails(func, s)),
@@ -467,6 +508,60 @@ fn goes_back(func: &Function, label: &Name, from: Span) -> bool {
         back |= between.peek().is_some() && !between.any(|s| matches!(s.kind, StmtKind::Return(_)));
     });
     back
+}
+
+/// Whether a jump ahead takes the normal way out: the statements before the label come to it as well, and what is
+/// returned behind it is a constant that is no error, or a variable that was set to one and not set since.
+fn way_out(func: &Function, label: &Name, from: Span) -> bool {
+    let mut normal = false;
+    func.body.walk(&mut |block| {
+        let StmtKind::Block(list) = &block.kind else { return };
+        let Some(at) = list.iter().position(|s| matches!(&s.kind, StmtKind::Label(n) if n == label)) else { return };
+        let (before, behind) = list.split_at(at);
+        if before.last().is_none_or(leaves) || block.span != func.body.span {
+            return;
+        }
+        let returned = behind.iter().find_map(|s| match &s.kind {
+            StmtKind::Return(value) => value.as_ref(),
+            _ => None,
+        });
+        normal |= returned.is_some_and(|value| match &value.kind {
+            ExprKind::Int { .. } => true,
+            ExprKind::Ident(name) => still_nothing(func, name, from),
+            _ => false,
+        });
+    });
+    normal
+}
+
+/// Whether a variable has a constant that is no error at a place: the last assignment before it, in a block around it.
+fn still_nothing(func: &Function, name: &Name, at: Span) -> bool {
+    let around = enclosing(&func.body, at);
+    let holds = |b: &Stmt, s: &Stmt| matches!(&b.kind, StmtKind::Block(list) if list.iter().any(|c| c.span == s.span));
+    let direct = |s: &Stmt| around.iter().any(|b| holds(b, s));
+    let is_int = |e: &Expr| matches!(e.kind, ExprKind::Int { .. });
+    let mut nothing = false;
+    func.body.walk(&mut |s| {
+        if s.span.start >= at.start {
+            return;
+        }
+        if let StmtKind::Decl(vars) = &s.kind {
+            for v in vars.iter().filter(|v| v.name == *name) {
+                nothing = v.init.as_ref().is_some_and(is_int);
+            }
+        }
+        s.exprs(&mut |e| {
+            e.walk(&mut |e| match &e.kind {
+                ExprKind::Assign(op, to, from) if to.ident() == Some(name) => {
+                    nothing = op.is_none() && is_int(from) && direct(s);
+                }
+                // `get(&ret)`
+                ExprKind::Unary(UnOp::AddrOf, to) if to.ident() == Some(name) => nothing = false,
+                _ => {}
+            });
+        });
+    });
+    nothing
 }
 
 /// `err = -EINVAL;`
