@@ -125,6 +125,16 @@ pub struct Function {
     /// Spans inside the definition that the parser could not make sense of. A function with damage is reported,
     /// never rewritten and never executed.
     pub damage: Vec<Span>,
+    /// `#if` lines that take arms of an `if` out. The body has these arms, which is one of the two programs: every way
+    /// of the other one is a way of this one, but what a test says on it is not. Never rewritten and never executed.
+    pub arms: Vec<Span>,
+}
+
+impl Function {
+    /// The body is the only program there is, and all of it was read.
+    pub fn whole(&self) -> bool {
+        self.damage.is_empty() && self.arms.is_empty()
+    }
 }
 
 /// A parameter.

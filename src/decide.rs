@@ -464,7 +464,7 @@ pub fn reparse(program: &dyn Program, plan: &Plan) -> Result<Touched, String> {
             let item = items
                 .iter()
                 .find(|i| i.kind == ItemKind::Function && i.name_span.start == name_at && i.name == before.name);
-            let after = item.and_then(|i| parser.function(&after_text, i)).filter(|f| f.damage.is_empty());
+            let after = item.and_then(|i| parser.function(&after_text, i)).filter(|f| f.whole());
             let after = after.ok_or_else(|| format!("{}() does not parse after the rewrite.", before.name))?;
             out.changed.push(Changed { file, before, after: Arc::new(after), after_text: after_text.clone() });
         }

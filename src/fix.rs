@@ -55,7 +55,7 @@ pub struct Fix {
 /// # Errors
 /// It is in one, and the declaration cannot be changed: the reason, as the end of a sentence.
 pub fn of(program: &dyn Program, returns: &BTreeMap<String, String>, site: &PinSite) -> Option<Result<Fix, String>> {
-    let f = program.function_at(site.at).filter(|f| f.damage.is_empty())?;
+    let f = program.function_at(site.at).filter(|f| f.whole())?;
     let name = site.result.as_deref()?;
     let mut found: Vec<(&Stmt, &[VarDecl], &VarDecl)> = Vec::new();
     f.body.walk(&mut |s| {

@@ -6,6 +6,8 @@
 //! strings are never looked into; they change only inside something that is masked as a whole. It deliberately expands
 //! nothing and knows no single macro, only shapes, apart from lists of annotations.
 
+mod conditionals;
+
 use crate::lex::{self, TokKind, Token};
 use crate::source::Span;
 use crate::words::{is_annotation, is_integer_typedef, is_type_word, takes_arguments};
@@ -20,13 +22,16 @@ pub struct Normalised {
     /// Places in the piece, ascending, where `#if` cuts a statement in two. The first branch was kept, the others and
     /// the directives are blank: what is parsed is one of several programs, so these places count as damage.
     pub cut: Vec<Span>,
+    /// `#if` lines, ascending, that take arms of an `if` out. They are blank and the arms stay: what is parsed is one
+    /// of two programs, and the other one parses as well.
+    pub arms: Vec<Span>,
 }
 
 /// Masks a function body, or any piece of code that starts outside comments, strings and heads of definitions.
 pub fn normalise(piece: &[u8]) -> Normalised {
-    let mut n = Normalised { bytes: piece.to_vec(), iterators: Vec::new(), cut: Vec::new() };
+    let mut n = Normalised { bytes: piece.to_vec(), iterators: Vec::new(), cut: Vec::new(), arms: Vec::new() };
     continued_lines(&mut n.bytes);
-    conditionals(&mut n);
+    conditionals::conditionals(&mut n);
     annotations(&mut n.bytes);
     let code = Code::new(&n.bytes);
     arguments(&mut n.bytes, &code);
@@ -121,98 +126,6 @@ fn join(bytes: &mut [u8], s: Span) {
     }
     // The result must be no keyword and no number.
     piece[0] = b'_';
-}
-
-/// A `#if` that is open, in [`conditionals`].
-struct Group {
-    /// Token indices of its directives: `#if`, `#elif`, `#else`.
-    directives: Vec<usize>,
-    /// Code before it ends a statement, so that whole statements can follow.
-    clean: bool,
-}
-
-/// Blanks `#if` groups that stand inside a statement, all but the first branch: the grammar takes directives only
-/// around whole statements.
-fn conditionals(n: &mut Normalised) {
-    let tokens: Vec<Token> = lex::code(&n.bytes).collect();
-    let mut open: Vec<Group> = Vec::new();
-    // The last token of code before `i`.
-    let mut last: Option<Token> = None;
-    for (i, t) in tokens.iter().enumerate() {
-        if t.kind != TokKind::Preproc {
-            last = Some(*t);
-            continue;
-        }
-        match directive(t.span.of(&n.bytes)) {
-            b"if" | b"ifdef" | b"ifndef" => {
-                let clean = last.is_none_or(|t| matches!(t.kind, TokKind::Punct(b';' | b'{' | b'}' | b':')));
-                open.push(Group { directives: vec![i], clean });
-            }
-            b"elif" | b"else" | b"elifdef" | b"elifndef" => {
-                if let Some(g) = open.last_mut() {
-                    g.directives.push(i);
-                }
-            }
-            b"endif" => {
-                if let Some(g) = open.pop() {
-                    close_group(n, &tokens, g, i);
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Blanks a group that ends in the directive at `endif`, unless all its branches are whole statements.
-fn close_group(n: &mut Normalised, tokens: &[Token], g: Group, endif: usize) {
-    let ends: Vec<usize> = g.directives.iter().copied().skip(1).chain([endif]).collect();
-    let branches = || g.directives.iter().zip(&ends).map(|(&a, &b)| &tokens[a + 1..b]);
-    if g.clean && branches().all(|b| whole(&n.bytes, b)) {
-        return;
-    }
-    let first = tokens[g.directives[0]].span;
-    let dead = directive_rest(first.of(&n.bytes)) == b"0";
-    for (k, (&a, &b)) in g.directives.iter().zip(&ends).enumerate() {
-        n.cut.push(tokens[a].span);
-        blank(&mut n.bytes, tokens[a].span);
-        if (k == 0) == dead && a + 1 < b {
-            blank(&mut n.bytes, tokens[a + 1].span.to(tokens[b - 1].span));
-        }
-    }
-    blank(&mut n.bytes, tokens[endif].span);
-    n.cut.sort_unstable();
-}
-
-/// Whether a branch of a `#if` consists of whole statements.
-fn whole(bytes: &[u8], branch: &[Token]) -> bool {
-    let mut code = branch.iter().filter(|t| t.kind != TokKind::Preproc);
-    let Some(first) = code.next() else { return true };
-    let last = code.next_back().unwrap_or(first);
-    if first.word(bytes) == b"else" || !matches!(last.kind, TokKind::Punct(b';' | b'}' | b':' | b')')) {
-        return false;
-    }
-    let mut depth = 0i64;
-    branch.iter().all(|t| {
-        match t.kind {
-            TokKind::Punct(b'(' | b'{' | b'[') => depth += 1,
-            TokKind::Punct(b')' | b'}' | b']') => depth -= 1,
-            _ => {}
-        }
-        depth >= 0
-    }) && depth == 0
-}
-
-/// The word behind the `#`.
-fn directive(line: &[u8]) -> &[u8] {
-    let rest = line.get(1..).unwrap_or(b"").trim_ascii_start();
-    let end = rest.iter().position(|&b| !lex::is_word_byte(b)).unwrap_or(rest.len());
-    &rest[..end]
-}
-
-/// What stands behind the word of a directive.
-fn directive_rest(line: &[u8]) -> &[u8] {
-    let rest = line.get(1..).unwrap_or(b"").trim_ascii_start();
-    rest[directive(line).len()..].trim_ascii()
 }
 
 /// Blanks annotations, makes one word of `typeof(x)`, hides the operands of inline assembly.

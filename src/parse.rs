@@ -78,7 +78,7 @@ impl Parser {
         let body = item.body.filter(|_| item.kind == ItemKind::Function)?;
         let head = Span { start: item.span.start, end: body.start };
         let (params, variadic, ret) = read_head(text, head, item.name_span);
-        let (body, damage) = self.body(text, body, &params);
+        let (body, damage, arms) = self.body(text, body, &params);
         Some(Function {
             name: item.name.clone(),
             name_span: item.name_span,
@@ -89,6 +89,7 @@ impl Parser {
             is_static: item.is_static,
             body,
             damage,
+            arms,
         })
     }
 
@@ -160,12 +161,12 @@ impl Parser {
         tree
     }
 
-    /// Parses and lowers the body at `span`; also returns its damage.
-    fn body(&mut self, text: &[u8], span: Span, params: &[Param]) -> (Stmt, Vec<Span>) {
+    /// Parses and lowers the body at `span`; also returns its damage and the `#if` lines around arms of an `if`.
+    fn body(&mut self, text: &[u8], span: Span, params: &[Param]) -> (Stmt, Vec<Span>, Vec<Span>) {
         let piece = span.of(text);
         let unknown = || {
             let inner = Stmt { span, kind: StmtKind::Opaque };
-            (Stmt { span, kind: StmtKind::Block(vec![inner]) }, vec![span])
+            (Stmt { span, kind: StmtKind::Block(vec![inner]) }, vec![span], Vec::new())
         };
         if !self.ready || piece.len() > MAX_BODY || nesting(piece) > MAX_DEPTH {
             return unknown();
@@ -194,7 +195,7 @@ impl Parser {
         let mut damage = low.damage;
         damage.sort_unstable();
         damage.dedup();
-        (body, damage)
+        (body, damage, masked.arms.iter().map(|a| shifted(*a, span.start)).collect())
     }
 }
 

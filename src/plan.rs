@@ -216,7 +216,10 @@ pub fn plan(req: &Request) -> Result<Vec<Plan>, Obstacle> {
         let missing = || Obstacle { at, text: format!("The definition of {name}() was not found.") };
         let f = req.program.function_at(at).ok_or_else(missing)?;
         if damaged || !f.damage.is_empty() {
-            return Err(Obstacle { at, text: format!("A part of {}() could not be parsed.", f.name) });
+            return Err(Obstacle { at, text: format!("{}() could not be parsed whole.", f.name) });
+        }
+        if !f.whole() {
+            return Err(Obstacle { at, text: format!("An #if takes an arm of an if out of {}().", f.name) });
         }
         Ok((Loc { file: at.file, span: f.span }, f))
     };

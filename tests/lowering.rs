@@ -308,11 +308,37 @@ fn configured_statements() {
 }
 
 #[test]
+fn directives_around_arms_leave_the_arms() {
+    let arms = |body: &str, want: &str| {
+        lowers(body, want);
+        assert_eq!(parse(body).arms.len(), 1, "{body}");
+        assert!(!parse(body).whole(), "{body}");
+    };
+    arms(
+        "if (n)\nf();\n#ifdef X\nelse if (m)\ng();\n#endif\nelse\nh();\np(q);",
+        "if n f(); else if m g(); else h(); p(q);",
+    );
+    arms("if (n) {\nf();\n#ifdef X\n} else if (m) {\ng();\n#else\n#endif\n}", "if n { f(); } else if m { g(); }");
+    arms("if (n) {\nf();\n#ifdef X\n} else {\ng();\n#endif\n}", "if n { f(); } else { g(); }");
+    arms("#ifndef X\n#else\nif (n) {\nf();\n} else\n#endif\ng();", "if n { f(); } else g();");
+    // A comment, so there is one program only.
+    let dead = "if (n)\nf();\n#if 0\nelse if (m)\ng();\n#endif\nelse\nh();";
+    lowers(dead, "if n f(); else h();");
+    assert!(parse(dead).whole());
+}
+
+#[test]
 fn directives_inside_statements_are_damage_but_the_rest_is_read() {
-    let body = "\tif (n)\n\t\tf();\n#ifdef CONFIG_X\n\telse if (m)\n\t\tg();\n#endif\n\telse\n\t\th();\n\tput_page(p);";
-    damaged(body);
-    assert_eq!(stmt(&parse(body).body), "{ if n f(); else if m g(); else h(); put_page(p); }");
     damaged("#ifdef A\n\tif (a) {\n#else\n\tif (b) {\n#endif\n\t}");
+    let body = "f(a,\n#ifdef A\nb,\n#endif\nc);";
+    damaged(body);
+    assert_eq!(stmt(&parse(body).body), "{ f(a, b, c); }");
+    // The last `else` belongs to another `if` without the arm.
+    damaged("if (n)\nf();\n#ifdef X\nelse if (m)\nwhile (k)\nif (l)\ng();\n#endif\nelse\nh();");
+    // Neither of two arms is the program of both.
+    damaged("if (n)\nf();\n#ifdef X\nelse if (m)\ng();\n#else\nelse if (k)\ng();\n#endif");
+    // Two closing braces.
+    damaged("if (n) {\nif (m) {\nf();\n#ifdef X\n}\n} else {\ng();\n#endif\n}");
 }
 
 #[test]

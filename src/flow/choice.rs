@@ -49,7 +49,7 @@ pub(super) fn apart(
     (to, release): (FnId, Span),
 ) -> bool {
     let at = |f: FnId| e.fns[f.0 as usize];
-    let Some(func) = e.index.parsed(at(from)).filter(|f| f.damage.is_empty()) else { return false };
+    let Some(func) = e.index.parsed(at(from)).filter(|f| f.whole()) else { return false };
     let text = e.index.text(at(from).file);
     let wanted = conditions(&func, &text, pin);
     if wanted.is_empty() || !stays(e, g, r, from) {
@@ -60,7 +60,7 @@ pub(super) fn apart(
     if from == to {
         return differs(conditions(&func, &text, release));
     }
-    let Some(callee) = e.index.parsed(at(to)).filter(|f| f.damage.is_empty()) else { return false };
+    let Some(callee) = e.index.parsed(at(to)).filter(|f| f.whole()) else { return false };
     let there = conditions(&callee, &e.index.text(at(to).file), release);
     if there.is_empty() || callee.params.iter().any(|p| changes(&callee, &p.name)) {
         return false;

@@ -76,7 +76,7 @@ impl Search<'_> {
     /// The flag is a parameter: collects the calls that close it. False if the function may open it.
     fn handed(&mut self, f: FnId, func: &Function, flag: &Name, depth: u32) -> bool {
         let Some(k) = func.params.iter().position(|p| p.name == *flag) else { return false };
-        if !func.damage.is_empty() || !self.only_closes(func, flag) {
+        if !func.whole() || !self.only_closes(func, flag) {
             return false;
         }
         self.chain.insert(f);
@@ -111,7 +111,7 @@ impl Search<'_> {
         let incoming = [node & !1, node | 1].into_iter().flat_map(|n| g.incoming(n));
         let fillers: BTreeSet<FnId> = incoming.filter(|i| i.to / 2 != node / 2).map(|i| i.at.0).collect();
         for user in users(self.e, release.file, tag, &test.field)? {
-            let func = self.e.index.parsed(user).filter(|f| f.damage.is_empty())?;
+            let func = self.e.index.parsed(user).filter(|f| f.whole())?;
             let id = self.e.ids.get(&user).filter(|id| fillers.contains(id));
             let others = assigned(&func, &test.field)?;
             if id.is_none() && !others.iter().all(|(_, v)| self.closes(v)) {
@@ -120,7 +120,7 @@ impl Search<'_> {
         }
         for f in fillers {
             let r = self.e.fns[f.0 as usize];
-            let func = self.e.index.parsed(r).filter(|f| f.damage.is_empty())?;
+            let func = self.e.index.parsed(r).filter(|f| f.whole())?;
             let value = together(&func, &self.e.index.text(r.file), page, &test.field)?;
             if self.closes(&value) {
                 self.chain.insert(f);

@@ -65,7 +65,7 @@ pub(super) fn guard(
 pub(super) fn tests(e: &Engine, at: (FnRef, &Function, Span)) -> Vec<(Test, String)> {
     let (release, func, call) = at;
     let mut tests = Vec::new();
-    if !func.damage.is_empty() {
+    if !func.whole() {
         return tests;
     }
     let text = e.index.text(release.file);
@@ -85,7 +85,7 @@ pub(super) fn tests(e: &Engine, at: (FnRef, &Function, Span)) -> Vec<(Test, Stri
 /// release drops what the pin stored, not what was there before.
 pub(super) fn overwritten(func: &Function, origin: Span, pins: &[Span], call: Span) -> bool {
     let whole = |pin: &Span| fills_what(func, *pin, origin);
-    if pins.is_empty() || !func.damage.is_empty() || !func.span.contains(origin) || !pins.iter().all(whole) {
+    if pins.is_empty() || !func.whole() || !func.span.contains(origin) || !pins.iter().all(whole) {
         return false;
     }
     let cfg = Cfg::new(func);
@@ -251,7 +251,7 @@ fn keeps_out(e: &Engine, g: &Graph, from: FileId, test: &Test, back: &Reached, f
     let mut stores: Vec<(FnRef, Vec<Store>)> = Vec::new();
     for user in users {
         let Some(func) = e.index.parsed(user) else { return false };
-        if !func.damage.is_empty() {
+        if !func.whole() {
             return false;
         }
         let text = e.index.text(user.file);

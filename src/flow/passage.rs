@@ -37,7 +37,7 @@ impl Passages {
         if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return *known;
         }
-        let func = e.index.parsed(e.fns[f.0 as usize]).filter(|f| f.damage.is_empty());
+        let func = e.index.parsed(e.fns[f.0 as usize]).filter(|f| f.whole());
         let found = func.is_some_and(|func| match by == edge.at.1 {
             true => piece_by_piece(&func, by),
             false => exclusive(&func, by, edge.at.1),

@@ -19,7 +19,7 @@ struct Part {
 
 /// Whether a release goes over a part of an array that another pin of the function filled than `site`.
 pub(super) fn apart(func: &Function, text: &[u8], here: &[&PinSite], site: &PinSite, call: Span) -> bool {
-    if here.len() < 2 || !func.damage.is_empty() {
+    if here.len() < 2 || !func.whole() {
         return false;
     }
     let Some(dropped) = dropped(func, text, call) else { return false };

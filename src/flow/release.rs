@@ -294,9 +294,14 @@ fn against_zero(cond: &Expr) -> Option<(BinOp, &Name)> {
     }
 }
 
-/// Whether this branch of a test of an error code is no error: the other one of `ret < 0`, `ret > 0`, or either where
-/// both are asked, as after a comparison that gives an order.
+/// Whether this branch of a test of an error code is no error: the other one of `ret`, `ret < 0`, `ret > 0`, or either
+/// where both are asked, as after a comparison that gives an order.
 fn says_no_error(cond: &Expr, first: bool, els: Option<&Stmt>, around: &[&Stmt]) -> bool {
+    match &cond.kind {
+        ExprKind::Ident(_) => return !first,
+        ExprKind::Unary(UnOp::Not, a) if a.ident().is_some() => return first,
+        _ => {}
+    }
     let Some((op, name)) = against_zero(cond) else { return false };
     let opposite = |s: &Stmt| match &s.kind {
         StmtKind::If { cond, .. } => against_zero(cond) == Some((BinOp::Gt, name)),
@@ -304,6 +309,8 @@ fn says_no_error(cond: &Expr, first: bool, els: Option<&Stmt>, around: &[&Stmt])
     };
     match op {
         BinOp::Lt => !first || els.is_some_and(opposite),
+        BinOp::Eq => first,
+        BinOp::Ne => !first,
         BinOp::Gt => {
             let less = |s: &&Stmt| match &s.kind {
                 StmtKind::If { cond, els: Some(_), .. } => against_zero(cond) == Some((BinOp::Lt, name)),

@@ -253,7 +253,7 @@ impl<'t> Machine<'t> {
         if self.st.frames.len() > 8 {
             return self.unsupported(span, format!("call of {}() nested too deep", f.name));
         }
-        if !f.damage.is_empty() {
+        if !f.whole() {
             return Err(Stop::Unsupported(file, f.name_span, format!("{}() could not be parsed whole", f.name)));
         }
         // A changed function called from changed code runs in the version of the caller.

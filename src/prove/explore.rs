@@ -249,7 +249,7 @@ pub fn prove_function(m: &mut Machine<'_>, number: usize, runs: &mut u64) -> Fou
     let task = m.task;
     let c = &task.changed[number];
     for (f, text_after) in [(&c.before, false), (&c.after, true)] {
-        if let Some(&span) = f.damage.first() {
+        if let Some(&span) = f.damage.first().or(f.arms.first()) {
             return Found::Stopped(Stopped {
                 file: c.file,
                 span,

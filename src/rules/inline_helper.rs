@@ -220,8 +220,8 @@ impl Helper<'_> {
         for use_ in left {
             let otherwise = || "not all of its uses are calls that are statements".to_string();
             let caller = scene.program.function_at(Loc { file: scene.file, span: use_ }).ok_or_else(otherwise)?;
-            if !caller.damage.is_empty() {
-                return Err(format!("a part of {}() could not be parsed", caller.name));
+            if !caller.whole() {
+                return Err(format!("{}() could not be parsed whole", caller.name));
             }
             let stmt = enclosing(&caller, use_).last().map(|s| (s.span, &s.kind)).map(|(span, kind)| match kind {
                 StmtKind::Expr(e) => match &e.kind {

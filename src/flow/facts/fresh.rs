@@ -32,7 +32,7 @@ impl Extract<'_> {
         });
         let [(store, true)] = stores[..] else { return None };
         // Another object behind it would have another array.
-        if !self.func.damage.is_empty() || moved.is_some_and(|m| m > store.start) {
+        if !self.func.whole() || moved.is_some_and(|m| m > store.start) {
             return None;
         }
         let cfg = Cfg::new(self.func);
@@ -84,7 +84,7 @@ impl Extract<'_> {
                 _ => 0,
             };
         });
-        declared && self.func.damage.is_empty() && uses == known
+        declared && self.func.whole() && uses == known
     }
 }
 
