@@ -29,6 +29,8 @@ use std::sync::Arc;
 mod mended;
 mod tracked;
 
+pub use tracked::UNDIRTIED;
+
 /// A function before and after a plan.
 #[derive(Clone, Debug)]
 pub struct Changed {

@@ -27,6 +27,11 @@ pub fn leak(program: &dyn Program, c: &Custody, t: &PinTrace) -> Option<Leak> {
     matches!(kind, AcquireKind::Gup | AcquireKind::Pin).then(|| leak::leak(program, c, t))?
 }
 
+/// The pages may be written, and nobody who gets them marks them dirty.
+pub fn undirtied(program: &dyn Program, c: &Custody, t: &PinTrace) -> bool {
+    c.sites.get(t.site.0 as usize).is_some_and(|site| defects::undirtied(program, c, t, site))
+}
+
 /// The findings of one trace, ascending.
 pub fn of(program: &dyn Program, c: &Custody, t: &PinTrace) -> Vec<String> {
     let mut found = BTreeSet::new();

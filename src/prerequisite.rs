@@ -2,7 +2,10 @@
 //!
 //! v4.19 and older declare neither `put_user_page()` nor `unpin_user_page()`. What is added here, in words of our own,
 //! is what v5.2 has: `put_user_page()` as an inline beside `put_page()`, and the array functions in a file that is
-//! always built (v5.2 put them into mm/gup.c, which needs CONFIG_MMU). It knows nothing of sites.
+//! always built (v5.2 put them into mm/gup.c, which needs CONFIG_MMU). Where they are in such a file already,
+//! [`always_built`] says how it is built for all. It knows nothing of sites.
+
+mod always_built;
 
 use crate::edit::Edit;
 use crate::error::UserError;
@@ -11,6 +14,8 @@ use crate::kernel::dialect::Dialect;
 use crate::program::Program;
 use crate::source::Span;
 use crate::split::{ItemKind, split};
+
+pub use always_built::{GUP, MAKEFILE};
 
 const MM_H: &str = "include/linux/mm.h";
 /// Where the bodies go, the best place first: mm/swap.c is built always and has `release_pages()`.
@@ -82,7 +87,8 @@ EXPORT_SYMBOL(put_user_pages_dirty);
  * @npages: how many
  *
  * As put_user_pages_dirty(), but takes the page lock around the dirtying, and
- * so may sleep.
+ * so may sleep. A page that is dirty already is left alone for the same reason
+ * as there.
  */
 void put_user_pages_dirty_lock(struct page **pages, unsigned long npages)
 {
@@ -100,90 +106,42 @@ EXPORT_SYMBOL(put_user_pages_dirty_lock);
 ";
 
 /// Where the functions of builds without an MMU are.
-pub const NOMMU: &str = "mm/nommu.c";
+const NOMMU: &str = "mm/nommu.c";
 
 /// Whether mm/nommu.c has all array functions of the dialect.
 pub fn nommu_has(index: &Index, dialect: &Dialect) -> bool {
-    index.tree.lookup(NOMMU).is_some_and(|file| missing(&index.text(file), dialect).is_empty())
+    index.tree.lookup(NOMMU).is_some_and(|file| {
+        let text = index.text(file);
+        dialect.arrays().iter().all(|f| defines(&text, f))
+    })
 }
 
-/// Array functions of the dialect that a text does not define.
-fn missing<'d>(text: &[u8], dialect: &'d Dialect) -> Vec<&'d str> {
-    let items = split(text);
-    let has = |f: &str| items.iter().any(|i| i.kind == ItemKind::Function && &*i.name == f);
-    dialect.arrays().into_iter().filter(|f| !has(f)).collect()
+fn defines(text: &[u8], function: &str) -> bool {
+    split(text).iter().any(|i| i.kind == ItemKind::Function && &*i.name == function)
 }
 
-/// The edits that add the array functions of the dialect to mm/nommu.c; none where it has them, or where there is no
-/// such file.
-pub fn nommu_edits(index: &Index, dialect: &Dialect) -> Vec<Edit> {
-    let Some(file) = index.tree.lookup(NOMMU) else { return vec![] };
-    let text = index.text(file);
-    let body = |f: &&str| match *f {
-        "put_user_pages" => PLAIN.to_string(),
-        "put_user_pages_dirty" => dirtying("put_user_pages_dirty", "set_page_dirty", UNLOCKED, false),
-        _ => dirtying("put_user_pages_dirty_lock", "set_page_dirty_lock", LOCKED, dialect.dirty_arity == 3),
-    };
-    let with: String = missing(&text, dialect).iter().map(body).collect();
-    if with.is_empty() {
-        return vec![];
-    }
-    vec![insertion(file, behind_get_user_pages(&text), &with)]
+/// Whether mm/nommu.c has `get_user_pages()`.
+pub fn nommu_gets(index: &Index) -> bool {
+    index.tree.lookup(NOMMU).is_some_and(|file| defines(&index.text(file), "get_user_pages"))
 }
 
-const PLAIN: &str = "
-/*
- * release an array of pages that get_user_pages*() returned
- */
-void put_user_pages(struct page **pages, unsigned long npages)
-{
-\tunsigned long i;
-
-\tfor (i = 0; i < npages; i++)
-\t\tput_user_page(pages[i]);
-}
-EXPORT_SYMBOL(put_user_pages);
-";
-/// What the caller of the dirtying functions has to know.
-const UNLOCKED: &str = " * mark such pages dirty and release them
- * - set_page_dirty() is called without the page lock: the caller must know that
- *   this is safe";
-const LOCKED: &str = " * mark such pages dirty under the page lock and release them
- * - may sleep";
-
-fn dirtying(name: &str, dirty: &str, comment: &str, asks: bool) -> String {
-    let (parameter, test) = if asks { (", bool make_dirty", "make_dirty && ") } else { ("", "") };
-    let mut head = format!("void {name}(struct page **pages, unsigned long npages{parameter})");
-    if head.len() > 80 {
-        let indent = format!("{}{}", "\t".repeat((name.len() + 6) / 8), " ".repeat((name.len() + 6) % 8));
-        head = head.replace(", bool", &format!(",\n{indent}bool"));
-    }
-    format!(
-        "
-/*
-{comment}
- */
-{head}
-{{
-\tunsigned long i;
-
-\tfor (i = 0; i < npages; i++) {{
-\t\tstruct page *page = compound_head(pages[i]);
-
-\t\tif ({test}!PageDirty(page))
-\t\t\t{dirty}(page);
-\t\tput_user_page(page);
-\t}}
-}}
-EXPORT_SYMBOL({name});
-"
-    )
+/// mm/gup.c built in every configuration: the edits to it, and mm/Makefile before and after.
+pub struct AlwaysBuilt {
+    /// To mm/gup.c.
+    pub edits: Vec<Edit>,
+    /// Text of mm/Makefile.
+    pub makefile: (Vec<u8>, Vec<u8>),
 }
 
-/// Behind the last export of an acquiring function, or at the end of the file.
-fn behind_get_user_pages(text: &[u8]) -> u32 {
-    let at = memchr::memmem::rfind(text, b"\nEXPORT_SYMBOL(get_user_pages");
-    at.map_or(text.len() as u32, |i| line_end(text, i as u32 + 1))
+/// How mm/gup.c is built in every configuration, if that can be seen; `makefile` is the text of mm/Makefile.
+pub fn always_built(index: &Index, dialect: &Dialect, makefile: &[u8]) -> Option<AlwaysBuilt> {
+    let file = index.tree.lookup(GUP)?;
+    let guards = always_built::guards(&index.text(file), &dialect.arrays())?;
+    let after = always_built::makefile(std::str::from_utf8(makefile).ok()?)?;
+    Some(AlwaysBuilt {
+        edits: guards.into_iter().map(|(at, with)| insertion(file, at, with)).collect(),
+        makefile: (makefile.to_vec(), after.into_bytes()),
+    })
 }
 
 /// Lets the dialect be what it is on top of the prerequisite; whether the tree needs it.

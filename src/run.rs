@@ -182,18 +182,26 @@ pub fn finish(config: &Config, detected: &Detected, found: Found) -> Analysis {
     let changes = handed::changes(program, &edits);
     let mut before = Vec::new();
     let mut first = Vec::new();
+    let mut others = Vec::new();
     if converted > 0 && !prerequisite.is_empty() {
-        before.push(leading::placeholders(handed::changes(program, &handed::by_file(&prerequisite))));
+        let changes = handed::changes(program, &handed::by_file(&prerequisite));
+        before.push(leading::placeholders(changes, &plans));
         first.extend(prerequisite);
     }
-    let without_mmu = nommu.edits(&plans);
-    if !without_mmu.is_empty() {
-        let changes = handed::changes(program, &handed::by_file(without_mmu));
-        before.push(leading::without_mmu(changes, &mmu::files(&plans)));
-        first.extend_from_slice(without_mmu);
+    if let Some(change) = nommu.change(&plans) {
+        let mut changes = handed::changes(program, &handed::by_file(&change.edits));
+        changes.insert(0, change.makefile.clone());
+        before.push(leading::without_mmu(changes, &mmu::files(&plans), change.nommu_gets));
+        first.extend_from_slice(&change.edits);
+        others.push(change.makefile.clone());
     }
     let together = match handed::merged(&edits, &first) {
-        Some(all) => handed::changes(program, &all),
+        Some(all) => {
+            let mut all = handed::changes(program, &all);
+            all.extend(others);
+            all.sort_by(|a, b| a.path.cmp(&b.path));
+            all
+        }
         None => {
             notes.push("a rewrite overlaps the prerequisite: apply that first".into());
             changes.clone()

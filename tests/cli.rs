@@ -466,51 +466,70 @@ fn array_functions_that_need_an_mmu_are_said_where_there_may_be_none() {
     let ran = tree.run(&["scan", "--format", "jsonl", "drivers"]);
     assert!(about(&ran, "drivers/misc/kestrel.c"), "{}", ran.out);
     assert!(!ran.out.contains("in drivers/video/fernfb.c calls"), "{}", ran.out);
-    assert!(ran.err.contains("name mm/nommu.c among the paths, or give --with-prerequisite"), "{}", ran.err);
-    let ran = tree.run(&["scan", "--format", "jsonl"]);
     assert!(
-        !about(&ran, "drivers/misc/kestrel.c") && ran.err.contains("they are added to mm/nommu.c first"),
+        ran.err.contains("name mm/gup.c and mm/Makefile among the paths, or give --with-prerequisite"),
         "{}",
         ran.err
     );
-    // No file to add them to.
-    fs::remove_file(tree.path().join("mm/nommu.c")).expect("file");
     let ran = tree.run(&["scan", "--format", "jsonl"]);
     assert!(
-        about(&ran, "drivers/misc/kestrel.c") && ran.err.contains("there is no mm/nommu.c to add them to"),
+        !about(&ran, "drivers/misc/kestrel.c")
+            && ran.err.contains("mm/gup.c, which has them, is made a file that is always built first"),
+        "{}",
+        ran.err
+    );
+    // The lists of the Makefile are put together in another way.
+    tree.write("mm/Makefile", "obj-$(CONFIG_MMU) := gup.o\n");
+    let ran = tree.run(&["scan", "--format", "jsonl"]);
+    assert!(
+        about(&ran, "drivers/misc/kestrel.c") && ran.err.contains("no way was seen to build mm/gup.c without it"),
         "{}",
         ran.err
     );
 }
 
 #[test]
-fn the_array_functions_are_added_where_there_is_no_mmu() {
+fn the_array_functions_are_built_where_there_is_no_mmu() {
     let tree = Tree::of("mini-5.2");
     common::without_mmu(tree.path());
     let ran = tree.run(&["convert"]);
-    let hunk = ran.out.split("--- a/").find(|f| f.starts_with("mm/nommu.c")).expect("mm/nommu.c changes");
-    for function in ["put_user_pages", "put_user_pages_dirty", "put_user_pages_dirty_lock"] {
-        assert!(hunk.contains(&format!("\n+void {function}(struct page **pages, unsigned long npages)\n")), "{hunk}");
-        assert!(hunk.contains(&format!("\n+EXPORT_SYMBOL({function});\n")), "{hunk}");
-    }
-    assert!(hunk.contains("\n EXPORT_SYMBOL(get_user_pages);\n"), "they stand behind the acquiring function: {hunk}");
+    let of = |ran: &Ran, path: &str| {
+        ran.out
+            .split("--- a/")
+            .find(|f| f.starts_with(path))
+            .unwrap_or_else(|| panic!("{path}: {}", ran.out))
+            .to_string()
+    };
+    let made = of(&ran, "mm/Makefile");
+    assert!(made.contains("\n-mmu-$(CONFIG_MMU) := gup.o\n-obj-y := $(mmu-y)\n"), "{made}");
+    assert!(made.contains("\n+mmu-$(CONFIG_MMU) :=\n+obj-y := gup.o $(mmu-y)\n"), "{made}");
+    // What is left without an MMU: the array functions. Nothing else in the file changes.
+    let guarded = of(&ran, "mm/gup.c");
+    let changed: Vec<&str> =
+        guarded.lines().filter(|l| l.starts_with(['+', '-']) && !l.starts_with("+++") && l.len() > 1).collect();
+    assert_eq!(changed, ["+#ifdef CONFIG_MMU", "+#endif /* CONFIG_MMU */"], "{guarded}");
+    assert!(guarded.contains("\n EXPORT_SYMBOL(put_user_pages);\n \n+#ifdef CONFIG_MMU\n+\n static "), "{guarded}");
     // Nobody's file outside of the paths is written, unless that is asked for.
     let ran = tree.run(&["convert", "drivers"]);
-    assert!(ran.out.contains("kestrel.c") && !ran.out.contains("mm/nommu.c"), "{}", ran.out);
-    assert!(ran.err.contains("give --with-prerequisite, and they are added to it"), "{}", ran.err);
-    for args in [&["convert", "drivers", "--with-prerequisite"][..], &["convert", "drivers", "mm/nommu.c"]] {
+    assert!(ran.out.contains("kestrel.c") && !ran.out.contains("mm/gup.c"), "{}", ran.out);
+    assert!(
+        ran.err.contains("give --with-prerequisite, and mm/gup.c is made a file that is always built"),
+        "{}",
+        ran.err
+    );
+    for args in [&["convert", "drivers", "--with-prerequisite"][..], &["convert", "drivers", "mm"]] {
         let ran = tree.run(args);
-        assert!(ran.out.contains("--- a/mm/nommu.c"), "{}", ran.out);
+        assert!(ran.out.contains("--- a/mm/gup.c") && ran.out.contains("--- a/mm/Makefile"), "{}", ran.out);
     }
     tree.run(&["convert", "--write"]);
     let again = tree.run(&["convert"]);
     assert!(again.out.is_empty() && !again.err.contains("CONFIG_MMU"), "{}{}", again.out, again.err);
-    // Nothing needs them: nothing is added.
+    // Nothing needs them: nothing is changed for them.
     let other = Tree::of("mini-5.2");
     common::without_mmu(other.path());
     other.write("drivers/Kconfig", "config KESTREL\n\tbool \"x\"\n\tdepends on MMU\nconfig FERNFB\n\tdef_bool WET\n");
     let ran = other.run(&["convert", "--with-prerequisite", "drivers/video"]);
-    assert!(ran.out.contains("fernfb.c") && !ran.out.contains("mm/nommu.c"), "{}", ran.out);
+    assert!(ran.out.contains("fernfb.c") && !ran.out.contains("mm/gup.c"), "{}", ran.out);
 }
 
 #[test]

@@ -237,7 +237,7 @@ fn pins_and_releases_change_together_or_not_at_all() {
     let (verdict, reason, edits, said) = tracked(&c, PINS);
     assert_eq!((verdict, reason, edits), (Verdict::Convert, Reason::Complete, 3));
     assert!(said.iter().any(|s| s.contains("FOLL_LONGTERM")), "pages outlive the call: {said:?}");
-    assert!(said.iter().any(|s| s.contains("no release dirties them")), "{said:?}");
+    assert!(said.iter().any(|s| s.contains("nothing was seen that marks them dirty")), "{said:?}");
     // The twin is missing, or takes other arguments.
     let one = PINS.replace("pin_user_pages_fast", "pin_user_pages");
     assert_eq!(tracked(&c, &one).1, Reason::NoRule);

@@ -9,6 +9,7 @@ use super::place;
 use crate::ast::{Expr, ExprKind, Function, StmtKind, UnOp};
 use crate::classify;
 use crate::entries::{Entries, Outlives};
+use crate::findings;
 use crate::kernel::{AcquireKind, Api};
 use crate::program::Program;
 use crate::source::{Loc, Name};
@@ -31,6 +32,9 @@ pub(super) fn obstacle(program: &dyn Program, custody: &Custody, group: &[usize]
             .or_else(|| loses_dirty(program, custody, site, trace))
     })
 }
+
+/// Of pages that nobody marks dirty.
+pub const UNDIRTIED: &str = "nothing was seen that marks them dirty, before or after";
 
 /// What a person should decide before the patch is sent: changes of behaviour that the tool does not make by itself.
 pub(super) fn proposals(entries: &Entries, custody: &Custody, group: &[usize], leaves_holes: bool) -> Vec<String> {
@@ -60,11 +64,8 @@ pub(super) fn proposals(entries: &Entries, custody: &Custody, group: &[usize], l
                 o.entry
             ));
         }
-        if site.writes != Writes::Never && !dirties(program, custody, trace) {
-            out.push(format!(
-                "The pages of {}() may be written and no release dirties them, before as after.",
-                site.function
-            ));
+        if findings::undirtied(program, custody, trace) {
+            out.push(format!("The pages of {}() may be written, and {UNDIRTIED}.", site.function));
         }
     }
     out.dedup();

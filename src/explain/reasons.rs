@@ -61,7 +61,7 @@ mainline.
     ),
     page(
         "short-read",
-        "only the processor gets at the data, and lets go when it has",
+        "the processor only reads the data, and drops the reference at once",
         "\
 The reference lives for the time of an access by the processor: some bytes
 are read, or the whole page is copied, for a dump say. No device writes to the

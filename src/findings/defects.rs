@@ -6,8 +6,11 @@
 
 use crate::ast::{Base, CType, Expr, ExprKind, Function, StmtKind};
 use crate::kernel::{AcquireKind, Api};
+use crate::lex;
 use crate::program::Program;
-use crate::trace::{Custody, PinSite, PinTrace, UseKind, When, Writes};
+use crate::source::{FileId, Loc};
+use crate::trace::{Custody, Dirty, Holder, PinSite, PinTrace, Use, UseKind, When, Writes};
+use std::collections::BTreeSet;
 
 /// The count that the pin returns may be negative, and reaches an unsigned count of a release unchecked.
 pub fn negative_count(program: &dyn Program, c: &Custody, t: &PinTrace, site: &PinSite) -> bool {
@@ -104,6 +107,56 @@ fn local_type(f: &Function, name: &str) -> Option<CType> {
     found
 }
 
+/// Pages that were asked for to be written to are dirtied by no release, and by nobody else who gets them: all of them
+/// are known and were looked at.
+pub fn undirtied(program: &dyn Program, c: &Custody, t: &PinTrace, site: &PinSite) -> bool {
+    let api = Api::get();
+    let own = api.acquire(&site.api).is_some_and(|a| matches!(a.kind, AcquireKind::Gup | AcquireKind::Pin));
+    if !own || matches!(site.writes, Writes::Never | Writes::Unknown) || !t.gaps.is_empty() || t.releases.is_empty() {
+        return false;
+    }
+    // In a bio, an iterator or another request they go to code that was not looked at.
+    let request = |h: &Holder| h.text.split_once('.').is_some_and(|(tag, _)| api.is_request(tag));
+    let handed_on = |u: &Use| matches!(u.kind, UseKind::HandedOn | UseKind::ExtraReference);
+    if t.holders.iter().any(request) || t.uses.iter().any(handed_on) {
+        return false;
+    }
+    let released = t.releases.iter().map(|r| &c.releases[r.0 as usize]);
+    let mut places: Vec<Loc> = t.functions.clone();
+    places.push(site.at);
+    let mut files: BTreeSet<FileId> = places.iter().map(|at| at.file).collect();
+    for r in released {
+        if r.dirty != Dirty::None {
+            return false;
+        }
+        files.insert(r.at.file);
+        places.push(r.at);
+    }
+    // Beside the functions of the trace, their files: what a page goes to by an address of it is not in the trace.
+    let marks = |word: &[u8]| {
+        std::str::from_utf8(word)
+            .is_ok_and(|w| api.dirty(w).is_some() || api.release(w).is_some_and(|r| r.dirty() != Dirty::None))
+    };
+    !dirtied(program, places)
+        && files.into_iter().all(|file| {
+            let text = program.text(file);
+            lex::code(&text).all(|token| !marks(token.word(&text)))
+        })
+}
+
+/// One of the functions at these places has a call that marks pages dirty, by its name at least, or cannot be read.
+fn dirtied(program: &dyn Program, places: Vec<Loc>) -> bool {
+    places.into_iter().filter_map(|at| program.function_at(at)).any(|f| {
+        let mut dirties = !f.damage.is_empty();
+        f.body.walk_exprs(&mut |e| {
+            let call = e.call().map(|(n, _)| n);
+            // By name, too: `set_folio_dirty()` of a driver, a release of its own that dirties.
+            dirties |= call.is_some_and(|n| Api::get().dirty(n).is_some() || n.to_ascii_lowercase().contains("dirty"));
+        });
+        dirties
+    })
+}
+
 /// The processor writes into pages that it pinned for writing, and nothing in the trace ever dirties them.
 pub fn never_dirtied(program: &dyn Program, c: &Custody, t: &PinTrace, site: &PinSite) -> bool {
     let api = Api::get();
@@ -116,16 +169,7 @@ pub fn never_dirtied(program: &dyn Program, c: &Custody, t: &PinTrace, site: &Pi
     let released = t.releases.iter().map(|r| &c.releases[r.0 as usize]);
     let mut places: Vec<_> = t.functions.iter().copied().chain(released.map(|r| r.at)).collect();
     places.push(site.at);
-    written
-        && !places.into_iter().filter_map(|at| program.function_at(at)).any(|f| {
-            let mut dirties = !f.damage.is_empty();
-            f.body.walk_exprs(&mut |e| {
-                let call = e.call().map(|(n, _)| n);
-                // By name, too: `set_folio_dirty()` of a driver, a release of its own that dirties.
-                dirties |= call.is_some_and(|n| api.dirty(n).is_some() || n.to_ascii_lowercase().contains("dirty"));
-            });
-            dirties
-        })
+    written && !dirtied(program, places)
 }
 
 fn strip(e: &Expr) -> &Expr {

@@ -410,6 +410,10 @@ impl Api {
     pub fn sets(&self, name: &str) -> Option<(&str, &[String])> {
         self.sets.get(name).map(|(tag, fields)| (tag.as_str(), fields.as_slice()))
     }
+    /// Objects of this struct carry pages to code of other subsystems.
+    pub fn is_request(&self, tag: &str) -> bool {
+        self.sets.values().any(|(t, _)| t == tag) || self.vessels.iter().any(|v| v.tag == tag)
+    }
     /// The function copies the data of such a request, and does nothing else to it.
     pub fn copies_request(&self, name: &str) -> bool {
         self.own_copies.contains_key(name)

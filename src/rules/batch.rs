@@ -12,6 +12,9 @@ use crate::plan::{Obligation, ObligationKind};
 use crate::source::Span;
 use crate::trace::{Context, Dirty};
 
+/// Part of the note on a loop that counted down.
+pub const LAST_FIRST: &str = "released the last page first";
+
 /// How the new code dirties.
 pub enum Dirtying<'a> {
     /// Not at all.
@@ -74,6 +77,12 @@ pub fn fold(scene: &Scene, unit: &Unit, f: &Fold) -> Option<Rewrite> {
     }
     if !p.walk.up || p.walk.step == Step::Body {
         r.rules.push(RuleId("countdown_loop"));
+    }
+    if !p.walk.up {
+        r.notes.push(format!(
+            "{}() {LAST_FIRST}; now the first one is released first, which makes no difference.",
+            scene.function.name
+        ));
     }
     let (test, obligation) = super::countdown_loop::length(scene, p, &count, at);
     guards.extend(test);

@@ -186,7 +186,7 @@ pub fn lift(scene: &Scene, comments: &[Span], indent: &str, r: &mut Rewrite) -> 
 /// For the commit message.
 fn note(scene: &Scene, line: &str) -> String {
     let line = line.trim_end_matches('.');
-    format!("The line \"{line}\" in {}() goes: that function is called now.", scene.function.name)
+    format!("The line \"{line}\" in {}() is removed: that function is called now.", scene.function.name)
 }
 
 /// Comments as lines at the given indent, without a newline after the last. Lines of a comment keep their place

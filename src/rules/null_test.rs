@@ -36,7 +36,7 @@ pub fn drop(scene: &Scene, test: &Expr, array: &str, count: &str, at: Loc) -> (R
         kind: ObligationKind::NoNullEntry,
         at,
         expr: array.to_string(),
-        text: format!("None of the first `{count}` entries of `{array}` is NULL: the test `{written}` goes."),
+        text: format!("None of the first `{count}` entries of `{array}` is NULL: the test `{written}` is removed."),
         discharged: None,
     };
     let note = format!(

@@ -8,6 +8,7 @@ use crate::classify;
 use crate::config::Config;
 use crate::decide;
 use crate::edit::Edit;
+use crate::findings;
 use crate::kernel::Api;
 use crate::program::Program;
 use crate::prove::Defect;
@@ -42,6 +43,8 @@ pub struct HandedPlan {
     pub unlinked: Vec<Unlinked>,
     /// What decided the case of its sites.
     pub evidence: Vec<Evidence>,
+    /// Those of its sites whose pages may be written, and are marked dirty by nobody who gets them.
+    pub undirtied: Vec<usize>,
 }
 
 /// What shows that the data of pages is used (the cases of `pin_user_pages.rst`).
@@ -137,8 +140,9 @@ pub struct FunctionChange {
     pub loops_gone: usize,
     /// Every call that goes and releases or dirties pages stood in one of these loops.
     pub only_in_loops: bool,
-    /// The function goes: these make the one call that would be left of it (it stands in `new` of this function).
-    pub made_by: Vec<String>,
+    /// The function goes: these make the one call that would be left of it, by caller with the functions that it calls
+    /// instead (they stand in `new` of this function, too).
+    pub made_by: Vec<(String, Vec<String>)>,
 }
 
 /// A patch that has to stand before the conversions, such as one that adds the functions that they use.
@@ -222,6 +226,7 @@ impl HandedPlan {
             fixes: outcome.fixes.iter().map(|f| HandedFix::new(program, f)).collect(),
             unlinked: outcome.unlinked.clone(),
             evidence: Vec::new(),
+            undirtied: Vec::new(),
         }
     }
 }
@@ -234,12 +239,14 @@ fn removed(path: &str, f: &Function, functions: &mut [FunctionChange]) -> Functi
             gone.push(n.to_string());
         }
     }
-    let (mut new, mut made_by) = (Vec::new(), Vec::new());
+    let (mut new, mut made_by): (Vec<String>, _) = (Vec::new(), Vec::new());
     for caller in functions.iter_mut().filter(|c| c.path == path && c.gone.iter().any(|n| **n == *f.name)) {
-        let (moved, rest) = caller.new.drain(..).partition(|n: &String| Api::get().release(n).is_some());
+        let (moved, rest): (Vec<String>, Vec<String>) =
+            caller.new.drain(..).partition(|n: &String| Api::get().release(n).is_some());
         caller.new = rest;
-        new.extend(moved.into_iter().filter(|n| !new.contains(n)).collect::<Vec<String>>());
-        made_by.push(caller.name.clone());
+        let more: Vec<String> = moved.iter().filter(|n| !new.contains(*n)).cloned().collect();
+        new.extend(more);
+        made_by.push((caller.name.clone(), moved));
     }
     let loops_gone = loops(f).len();
     FunctionChange {
@@ -414,6 +421,9 @@ pub(super) fn hand_out(config: &Config, program: &dyn Program, custody: &Custody
                 });
                 handed.plans[at].sites.push(number);
                 handed.plans[at].evidence.push(Evidence::of(trace));
+                if findings::undirtied(program, custody, trace) {
+                    handed.plans[at].undirtied.push(number);
+                }
             }
             None => left_out("the rewrite overlaps that of another site; convert that one first".into()),
         }

@@ -1,10 +1,10 @@
 //! The patches that have to stand before the conversions, and what they say.
 
-use super::{Leading, Needed};
-use crate::prerequisite::NOMMU;
+use super::{HandedPlan, Leading, Needed};
+use crate::prerequisite::GUP;
 use crate::report::FileChange;
 use crate::report::build::Unlinked;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Subject of the patch that adds them.
 const SUBJECT: &str = "mm: add put_user_page*() placeholders";
@@ -14,18 +14,31 @@ const BODY: [&str; 3] = [
      device or the kernel may still get at their data.",
     "Add put_user_page() and the array functions put_user_pages(), put_user_pages_dirty() and \
      put_user_pages_dirty_lock(), by which such pages are to be released from now on. They do what put_page() and the \
-     set_page_dirty functions do.",
+     set_page_dirty functions do, except that a page that is dirty already is not dirtied again.",
     "There is no user yet, and no change at run time.",
 ];
+/// What it adds.
+const ADDED: [&str; 4] = ["put_user_page", "put_user_pages", "put_user_pages_dirty", "put_user_pages_dirty_lock"];
 
-/// The patch that adds the placeholders.
-pub(super) fn placeholders(changes: Vec<FileChange>) -> Leading {
+/// The patch that adds the placeholders that the plans are made for.
+pub(super) fn placeholders(changes: Vec<FileChange>, plans: &[HandedPlan]) -> Leading {
+    let called: BTreeSet<&str> = plans.iter().flat_map(|p| &p.functions).flat_map(|f| &f.new).map(|n| &**n).collect();
+    let unused: Vec<String> = ADDED.iter().filter(|f| !called.contains(*f)).map(|f| format!("{f}()")).collect();
+    let below = match unused.is_empty() {
+        true => Vec::new(),
+        false => vec![format!(
+            "[ To be decided before sending: nothing in this series calls {}. The four belong together, but a function \
+             without a user may have to go. ]",
+            unused.join(" or ")
+        )],
+    };
     let body = BODY.iter().map(|s| s.to_string()).collect();
-    Leading { subject: SUBJECT.into(), body, below: Vec::new(), needed: Needed::ByAll, changes }
+    Leading { subject: SUBJECT.into(), body, below, needed: Needed::ByAll, changes }
 }
 
-/// The patch that adds the array functions where there is no MMU: `files` are those that call them and may be built so.
-pub(super) fn without_mmu(changes: Vec<FileChange>, files: &BTreeMap<&str, &Unlinked>) -> Leading {
+/// The patch that builds mm/gup.c in every configuration: `files` are those that call its array functions and may be
+/// built without an MMU; `nommu_gets` says that mm/nommu.c has `get_user_pages()`.
+pub(super) fn without_mmu(changes: Vec<FileChange>, files: &BTreeMap<&str, &Unlinked>, nommu_gets: bool) -> Leading {
     let named = |(path, u): (&&str, &&Unlinked)| match &u.symbol {
         Some(s) => format!("{path} (CONFIG_{s})"),
         None => path.to_string(),
@@ -34,24 +47,26 @@ pub(super) fn without_mmu(changes: Vec<FileChange>, files: &BTreeMap<&str, &Unli
     // The shortest path says the most at a glance.
     let one = files.iter().min_by_key(|(path, _)| (path.len(), **path)).map(named).unwrap_or_default();
     let these = match all.len() {
-        1 => format!("A patch that follows calls them in {one}, which may be built without an MMU"),
-        _ => format!("The patches that follow call them in files, such as {one}, that may be built without an MMU"),
+        1 => format!("A patch of this series calls them in {one}, which may be built without an MMU"),
+        _ => {
+            format!("Other patches of this series call them in files, such as {one}, that may be built without an MMU")
+        }
+    };
+    let gets = match nommu_gets {
+        true => " get_user_pages() is there without an MMU as well, in mm/nommu.c.",
+        false => "",
     };
     Leading {
-        subject: "mm/nommu: add put_user_pages*()".into(),
+        subject: "mm/gup: provide put_user_pages*() without CONFIG_MMU".into(),
         body: vec![
             format!(
-                "put_user_page() is an inline function, but the functions that release an array of pages are in \
-                 mm/gup.c, which is built only with CONFIG_MMU. {NOMMU} has get_user_pages() for all other builds: \
-                 code that is built for both gets pages that it cannot release in this way."
+                "{GUP} is built only with CONFIG_MMU, and with it the functions that release an array of user \
+                 pages.{gets}"
             ),
+            format!("{these}, as far as the Makefiles and Kconfig tell. Such a build would no longer link after that."),
             format!(
-                "{these}, as far as the Makefiles and Kconfig tell. Without the functions such a build would no longer \
-                 link."
-            ),
-            format!(
-                "Add them to {NOMMU}. They do the same as those of mm/gup.c. There is no user yet, and no change at run \
-                 time."
+                "Build {GUP} always. Without CONFIG_MMU only put_user_pages*(), and what they call, are left of it. With \
+                 CONFIG_MMU the code is the same as before; its object is linked at another place within mm/."
             ),
         ],
         below: vec![format!("[ The files that need this for a build without an MMU: {}. ]", all.join(", "))],

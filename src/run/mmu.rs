@@ -1,5 +1,5 @@
 //! Rewrites that would not link without an MMU: the array functions are built with one only, and the file is not shown
-//! to be. Where the tree has a file for builds without one, they are added to it first.
+//! to be. Where that can be done, mm/gup.c is made a file that is always built first.
 
 use super::handed::HandedPlan;
 use crate::config::Config;
@@ -8,8 +8,9 @@ use crate::index::Index;
 use crate::kbuild::{Build, Kbuild};
 use crate::kernel::dialect::Dialect;
 use crate::plan::Plan;
-use crate::prerequisite;
+use crate::prerequisite::{self, GUP, MAKEFILE};
 use crate::program::Program;
+use crate::report::FileChange;
 use crate::report::build::{Outcome, Unlinked};
 use crate::rules::style::identifiers;
 use crate::source::{FileId, Loc, Span};
@@ -18,10 +19,21 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What to do about such rewrites.
 #[derive(Clone, Debug, Default)]
 pub struct Nommu {
-    /// The edits that bring the functions; none where there is no file for them.
-    edits: Vec<Edit>,
-    /// They are handed out: their file is among the paths that were asked for, or does not have to be.
+    /// What brings the functions; nothing where no way is seen.
+    change: Option<Change>,
+    /// It is handed out: its files are among the paths that were asked for, or do not have to be.
     handed: bool,
+}
+
+/// mm/gup.c and mm/Makefile, so that the array functions are always built.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// To mm/gup.c.
+    pub edits: Vec<Edit>,
+    /// mm/Makefile.
+    pub makefile: FileChange,
+    /// mm/nommu.c has `get_user_pages()`.
+    pub nommu_gets: bool,
 }
 
 impl Nommu {
@@ -34,16 +46,17 @@ impl Nommu {
         if outcomes.iter().all(|o| o.unlinked.is_empty()) {
             return Self::default();
         }
-        let edits = prerequisite::nommu_edits(index, dialect);
-        let handed = !edits.is_empty() && (config.leads || config.reports(prerequisite::NOMMU));
+        let change = Change::of(config, index, dialect);
+        let within = [GUP, MAKEFILE].iter().all(|f| config.reports(f));
+        let handed = change.is_some() && (config.leads || within);
         if !handed {
             outcomes.iter_mut().for_each(warn);
         }
-        Self { edits, handed }
+        Self { change, handed }
     }
-    /// The edits to hand out before these plans.
-    pub fn edits(&self, plans: &[HandedPlan]) -> &[Edit] {
-        if self.handed && plans.iter().any(|p| !p.unlinked.is_empty()) { &self.edits } else { &[] }
+    /// What to hand out before these plans.
+    pub fn change(&self, plans: &[HandedPlan]) -> Option<&Change> {
+        self.change.as_ref().filter(|_| self.handed && plans.iter().any(|p| !p.unlinked.is_empty()))
     }
     /// What to say of a run with these plans.
     pub fn note(&self, plans: &[HandedPlan]) -> Option<String> {
@@ -54,15 +67,27 @@ impl Nommu {
             1 => (format!("1 file that may be built without it gets them ({path}{like})"), "it is"),
             n => (format!("{n} files that may be built without it get them (such as {path}{like})"), "they are"),
         };
-        let nommu = prerequisite::NOMMU;
-        let remedy = match (self.handed, self.edits.is_empty()) {
-            (true, _) => format!("they are added to {nommu} first"),
-            (false, true) => format!("there is no {nommu} to add them to, so look whether {them} ever"),
+        let remedy = match (self.handed, self.change.is_none()) {
+            (true, _) => format!("{GUP}, which has them, is made a file that is always built first"),
+            (false, true) => format!("no way was seen to build {GUP} without it, so look whether {them} ever"),
             (false, false) => {
-                format!("name {nommu} among the paths, or give --with-prerequisite, and they are added to it")
+                format!(
+                    "name {GUP} and {MAKEFILE} among the paths, or give --with-prerequisite, and {GUP} is made a file \
+                     that is always built"
+                )
             }
         };
         Some(format!("put_user_pages*() are linked only with CONFIG_MMU in this tree, and {are}: {remedy}"))
+    }
+}
+
+impl Change {
+    fn of(config: &Config, index: &Index, dialect: &Dialect) -> Option<Self> {
+        let text = std::fs::read(config.root.join(MAKEFILE)).ok()?;
+        let all = prerequisite::always_built(index, dialect, &text)?;
+        let (before, after) = all.makefile;
+        let makefile = FileChange { path: MAKEFILE.into(), before: before.into(), after };
+        Some(Self { edits: all.edits, makefile, nommu_gets: prerequisite::nommu_gets(index) })
     }
 }
 

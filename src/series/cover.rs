@@ -6,7 +6,9 @@ use super::Patch;
 use super::effects;
 use super::facts::{self, Facts};
 use super::message::{self, Frame};
+use super::recipients::Recipients;
 use super::text::{self, SUBJECT, count, list};
+use crate::decide;
 use crate::explain;
 use crate::kernel::{AcquireKind, Api};
 use crate::report::SiteRecord;
@@ -32,12 +34,23 @@ pub fn body(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &F
     paragraphs.extend(without_mmu(&each, frame));
     paragraphs.push(proofs(facts));
     if !facts.new_acquires.is_empty() {
-        paragraphs.push("What a pin changes at run time; each patch says which of these concern it:".into());
+        paragraphs.push("The main changes at run time; each patch says which of these concern it:".into());
         paragraphs.extend(effects::pinned(facts, frame).into_iter().map(|e| format!("- {e}")));
     }
+    paragraphs.extend(undirtied(&each));
+    paragraphs.extend(nobody(patches));
+    paragraphs.extend(by_path(patches));
     paragraphs.extend(frame.base.iter().cloned());
     paragraphs.push(repeat(frame));
-    let mut out = text::body(&paragraphs);
+    paragraphs
+        .push("All call sites are listed below the diffstat, and the ones that are left out, with the reasons.".into());
+    text::body(&paragraphs)
+}
+
+/// What stands below the diffstat: the call sites of each patch, and those that are left out.
+pub fn lists(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &Frame) -> String {
+    let each: Vec<Facts<'_>> = patches.iter().map(|p| facts_of(analysis, p)).collect();
+    let mut out = String::new();
     let calm = match facts.new_acquires.is_empty() {
         true => {
             "These patches only rename calls, or put one call in the place of a loop or a test; nothing is different at \
@@ -62,25 +75,84 @@ pub fn body(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &F
             }
         }
         if !lines.is_empty() {
-            out.push('\n');
             out.push_str(&text::wrap(title, text::BODY, "", ""));
             out.push('\n');
             out.push_str(&lines);
+            out.push('\n');
         }
     }
     let fixes = (1..).zip(patches).filter(|(_, p)| p.fix);
     let fixes: String =
         fixes.map(|(n, p): (usize, _)| text::wrap(&p.subject, LIST, &format!("  {n:02} "), "       ")).collect();
     if !fixes.is_empty() {
-        out.push('\n');
         let title = "These patches fix bugs that keep the conversion behind them from being right:";
         out.push_str(&text::wrap(title, text::BODY, "", ""));
         out.push('\n');
         out.push_str(&fixes);
+        out.push('\n');
     }
-    out.push('\n');
-    out.push_str(&left(analysis));
+    out.push_str(&left(analysis, facts, frame));
     out
+}
+
+/// Patches with pages that are written, and marked dirty by nobody.
+fn undirtied(each: &[Facts<'_>]) -> Option<String> {
+    let of = |f: &Facts<'_>| {
+        let mut names: Vec<String> = f.undirtied.iter().map(|s| format!("{}()", s.function)).collect();
+        names.dedup();
+        list(&names)
+    };
+    let found = (1..).zip(each).filter(|(_, f)| !f.undirtied.is_empty());
+    let places: Vec<String> = found.map(|(n, f): (usize, _)| format!("{n} ({})", of(f))).collect();
+    let patches = if places.len() == 1 { "patch" } else { "patches" };
+    (!places.is_empty()).then(|| {
+        format!(
+            "[ To be decided before sending: the code of {patches} {} asks for pages to write to, and {}. What was \
+             written to a page of a file may be lost then. Where it matters, a fix belongs in a patch of its own before \
+             the conversion. ]",
+            list(&places),
+            decide::UNDIRTIED
+        )
+    })
+}
+
+/// Patches for which MAINTAINERS names no person.
+fn nobody(patches: &[Patch]) -> Option<String> {
+    if patches.iter().all(|p| p.recipients == Recipients::default()) {
+        return Some(
+            "[ To be filled in before sending: who gets the patches. The tree's own script did not tell. ]".into(),
+        );
+    }
+    let numbers: Vec<String> = (1..)
+        .zip(patches)
+        .filter(|(_, p)| p.recipients.to.is_empty())
+        .map(|(n, _): (usize, _)| n.to_string())
+        .collect();
+    let patch = if numbers.len() == 1 { "patch" } else { "patches" };
+    (!numbers.is_empty()).then(|| {
+        format!(
+            "[ To be filled in before sending: somebody who takes {patch} {}. MAINTAINERS names no person for the files; \
+             `git log` of each may tell whom to ask. ]",
+            list(&numbers)
+        )
+    })
+}
+
+/// Patches whose subjects start by path.
+fn by_path(patches: &[Patch]) -> Option<String> {
+    let numbers: Vec<String> =
+        (1..).zip(patches).filter(|(_, p)| p.by_path).map(|(n, _): (usize, _)| n.to_string()).collect();
+    let (all, many) = (patches.iter().filter(|p| !p.plans.is_empty()).count(), numbers.len());
+    let which = match many {
+        0 => return None,
+        1 => format!("the subject of patch {} starts", numbers.concat()),
+        n if n == all => "all subjects of conversions start".to_string(),
+        _ => format!("the subjects of patches {} start", list(&numbers)),
+    };
+    Some(format!(
+        "[ To be checked before sending: {which} by path, since the history at hand shows no custom of the files. \
+         `git log --oneline -- FILE` in a full clone does. ]"
+    ))
 }
 
 /// The facts of one patch.
@@ -105,7 +177,10 @@ fn why(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
             );
         }
         if frame.header.demands {
-            means.push_str(" The comment at put_user_page() in include/linux/mm.h demands it of every caller.");
+            means.push_str(
+                " The comment at put_user_page() in include/linux/mm.h says that the pages must be released in this way. \
+                 This series does not get to all callers: what is left out is listed at the end.",
+            );
         }
         means
     } else {
@@ -115,7 +190,7 @@ fn why(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
         let ask: Vec<String> = frame.known.maybe_pinned.iter().map(|n| format!("{n}()")).collect();
         if !ask.is_empty() {
             means.push_str(&format!(
-                " {} {} whether a page may be; of one with very many references as well.",
+                " {} {} whether a page may be pinned (and may say so of one that only has very many references).",
                 ask.join(" and "),
                 if ask.len() == 1 { "tells" } else { "tell" }
             ));
@@ -158,14 +233,18 @@ fn order(patches: &[Patch], each: &[Facts<'_>], frame: &Frame) -> String {
         let bringer = patches.iter().position(|p| p.subject == *subject).map_or(1, |i| i + 1);
         let callers = numbers(&|_, f| !f.unlinked.is_empty());
         let calls = match callers.as_slice() {
-            [one] => format!("Patch {one} calls them in a file that may be built without an MMU, and goes behind it."),
+            [one] => format!("Patch {one} calls them in a file that may be built without an MMU, and needs it first."),
             many => {
-                format!("Patches {} call them in files that may be built without an MMU, and go behind it.", list(many))
+                format!(
+                    "Patches {} call them in files that may be built without an MMU, and need it first.",
+                    list(many)
+                )
             }
         };
         needs.push(format!(
-            "Patch {bringer} adds put_user_pages*() to builds without an MMU, for which this tree does not link them. \
-             {calls}"
+            "Patch {bringer} builds put_user_pages*() without an MMU as well, which this tree does not. {calls} [ To be \
+             decided before sending: whether patch {bringer} and these go through one tree, with the acks of the \
+             maintainers, or patch {bringer} goes in a release before them. ]"
         ));
     }
     match numbers(&|p, _| p.fix).as_slice() {
@@ -245,51 +324,62 @@ fn repeat(frame: &Frame) -> String {
         "The patches and this letter were generated by gupconv {}. In the root of the tree, {} makes the same patches. \
          Nothing was compiled by the tool, and nothing was run on a machine. [ To be filled in before sending: \
          where the \
-         tool can be had, and how this was built and tested. ]",
+         tool can be had, and how this was built and tested. ] The mails have the date of the base commit, so that a \
+         second run gives the same bytes; git send-email sets its own.",
         env!("CARGO_PKG_VERSION"),
         text::unbroken(&format!("`{}`", frame.command))
     )
 }
 
 /// The sites that the series does not touch, by reason.
-fn left(analysis: &Analysis) -> String {
+fn left(analysis: &Analysis, facts: &Facts<'_>, frame: &Frame) -> String {
     let taken: BTreeSet<usize> = analysis.plans.iter().flat_map(|p| p.sites.iter().copied()).collect();
     let mut by_reason: BTreeMap<(&str, &str), Vec<&SiteRecord>> = BTreeMap::new();
     let mut by_api: BTreeMap<String, usize> = BTreeMap::new();
     let mut pins: BTreeSet<String> = BTreeSet::new();
+    let mut asked = 0;
     for (i, site) in analysis.run.sites.iter().enumerate() {
         if !taken.contains(&i) {
             by_reason.entry((site.verdict, site.reason_code)).or_default().push(site);
             *by_api.entry(group_of(&site.api)).or_default() += 1;
-            if Api::get().acquire(&site.api).is_some_and(|a| a.kind == AcquireKind::Pin) {
+            let kind = Api::get().acquire(&site.api).map(|a| a.kind);
+            asked += usize::from(kind == Some(AcquireKind::Gup));
+            if kind == Some(AcquireKind::Pin) {
                 pins.insert(group_of(&site.api));
             }
         }
     }
     if by_reason.is_empty() {
-        return "No other place takes references to user pages.\n".into();
+        return "No other call takes references to user pages.\n".into();
     }
     let total: usize = by_reason.values().map(Vec::len).sum();
     let mut apis: Vec<(String, usize)> = by_api.into_iter().collect();
     apis.sort_by(|a, b| (Reverse(a.1), &a.0).cmp(&(Reverse(b.1), &b.0)));
     let pins: Vec<String> = pins.into_iter().collect();
-    let apis: Vec<String> = apis.into_iter().map(|(name, n)| format!("{n} by {name}")).collect();
+    let apis: Vec<String> = apis.into_iter().map(|(name, n)| format!("{n} of {name}")).collect();
+    let pinning = if pins.is_empty() { String::new() } else { format!(" Those of {} pin already.", list(&pins)) };
+    // The rule of the comment holds for these as well, whatever the reason.
+    let rest = match frame.header.demands && asked > 0 {
+        true => {
+            " The rule of the comment holds for those of get_user_pages*() as well: they remain to be converted, or to be \
+             excepted from it, before the references can be counted apart."
+        }
+        false => "",
+    };
     let mut out = text::wrap(
         &format!(
-            "Not in this series: {} that {} references to pages, {}.{}",
-            count(total, "other place"),
-            if total == 1 { "takes" } else { "take" },
-            list(&apis),
-            if pins.is_empty() { String::new() } else { format!(" Those by {} pin already.", list(&pins)) }
+            "Left out of this series: {} by which code may come by pages, {}.{pinning}{rest}",
+            count(total, "other call"),
+            list(&apis)
         ),
         text::BODY,
         "",
         "",
     );
     for (verdict, what) in [
-        ("assist", "These need a person, because"),
-        ("leave", "These are left as they are, because"),
-        ("convert", "These could be converted, but were left out here:"),
+        ("assist", "A person has to look:"),
+        ("leave", "Left out:"),
+        ("convert", "Could be converted, but not by this run:"),
     ] {
         for ((_, code), sites) in by_reason.iter().filter(|((v, _), _)| *v == verdict) {
             let title = explain::pages(code).next().map_or_else(|| code.to_string(), |p| p.title.to_string());
@@ -302,6 +392,14 @@ fn left(analysis: &Analysis) -> String {
             let places: Vec<String> =
                 by_path.into_iter().map(|(p, lines)| format!("{p}:{}", lines.join(","))).collect();
             out.push_str(&text::wrap(&places.join(" "), LIST, "  ", "  "));
+            if *code == "short-read" {
+                let alike = facts.sites.iter().filter(|s| s.case == 5 && s.write == "never");
+                let alike: Vec<String> = alike.map(|s| format!("{}:{}", s.path, s.line)).collect();
+                if !alike.is_empty() {
+                    let note = format!("(of this kind, and converted all the same: {})", alike.join(" "));
+                    out.push_str(&text::wrap(&note, LIST, "  ", "  "));
+                }
+            }
         }
     }
     out

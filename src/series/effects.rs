@@ -47,7 +47,7 @@ pub fn differences(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
             places.clone_from(&dirtying);
         }
         let helpers: Vec<String> = facts.new_releases.iter().filter(is_dirty_release).cloned().collect();
-        out.push(passed_over(facts, frame, &helpers, &list(&places)));
+        out.push(skipped(facts, frame, &helpers, &list(&places)));
     }
     if has("R3") && !told_r3 {
         out.push("A page that only had its dirty flag set is marked dirty in its mapping as well.".into());
@@ -62,7 +62,7 @@ pub fn differences(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     if has("R5") {
         let tested = facts.functions_where(|f| f.gone.iter().any(|n| n == "PageReserved"));
         out.push(format!(
-            "The PageReserved() test of {} goes. The pin always asks for write access, so neither the zero page nor a page \
+            "The PageReserved() test of {} is removed. The pin always asks for write access, so neither the zero page nor a page \
              of the kernel is among the pages.",
             list(&tested)
         ));
@@ -76,7 +76,7 @@ pub fn differences(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
         new.sort();
         new.dedup();
         out.push(format!(
-            "In {}, release_pages() passed over the huge zero page; {} drops the reference of every page.",
+            "In {}, release_pages() skipped the huge zero page; {} drops the reference of every page.",
             list(&old),
             named(&new, "or")
         ));
@@ -93,9 +93,9 @@ pub fn differences(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     }
     if !facts.old_flags.is_empty() {
         let all: Vec<&String> = facts.old_flags.iter().collect();
-        let (go, them) = if all.len() == 1 { ("goes", "it") } else { ("go", "them") };
+        let (is, them) = if all.len() == 1 { ("is", "it") } else { ("are", "them") };
         let callees = named(&facts.new_acquires, "and");
-        out.push(format!("{} {go} from the flags: {callees} must not be given {them}.", list(&all)));
+        out.push(format!("{} {is} removed from the flags: {callees} must not be given {them}.", list(&all)));
     }
     let unsaid = |f: &&String| !facts.notes.iter().any(|n| n.contains(f.as_str()));
     let added: Vec<&String> = facts.new_flags.iter().filter(unsaid).collect();
@@ -105,44 +105,50 @@ pub fn differences(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     out
 }
 
-/// That dirty pages are passed over, why this may be, and who does it already.
-fn passed_over(facts: &Facts<'_>, frame: &Frame, helpers: &[String], places: &str) -> String {
+/// That dirty pages are skipped, what that leaves out, and who does it already.
+fn skipped(facts: &Facts<'_>, frame: &Frame, helpers: &[String], places: &str) -> String {
     let known = &frame.known;
-    let verb = if helpers.len() == 1 { "passes over" } else { "pass over" };
+    let verb = if helpers.len() == 1 { "skips" } else { "skip" };
     let mut out = format!(
-        "{} {verb} a page that is dirty already, which {places} dirtied again. Such a page is to be written back as it is",
+        "{} {verb} a page that is dirty already; {places} dirtied it again. Such a page is still to be written back",
         named(helpers, "and")
     );
-    out.push_str(&match &known.passed_over {
-        Some(place) => format!("; the comment at {place} says why a writeback that runs meanwhile is no exception."),
-        None => ".".into(),
-    });
+    if let Some(function) = &known.skipped {
+        out.push_str(&format!(" (see the comment in {function}())"));
+    }
+    // v5.2 fs/buffer.c __set_page_dirty_buffers() dirties all buffers, fs/ext4/inode.c
+    // ext4_journalled_set_page_dirty() sets PG_checked. mm/memory.c fault_dirty_shared_page() did so when the page was
+    // mapped for writing, and page_mkclean() takes that mapping away before they are written.
+    if facts.sites.iter().any(|s| s.write != "never") {
+        out.push_str(
+            ", but the page lock is not taken for it, and what the file system does for a page that is dirtied, such as \
+             marking all of its buffers, is not done again. If it was written back while it was pinned, and a part of \
+             it was then written to by write(2), blocks that were written only through the pin may not reach the disk.",
+        );
+    } else {
+        out.push('.');
+    }
     // The precedents that are nobody's work in this patch, the nearest form first.
     let ours = |path: &str| facts.paths.iter().any(|p| p == path);
     let others = |by: &dyn Fn(Option<&String>) -> bool| -> Vec<String> {
         let fitting = known.precedents.iter().filter(|p| !ours(&p.path) && by(p.by.as_ref()));
-        fitting.map(|p| format!("{}:{}", p.path, p.line)).collect()
+        let mut all: Vec<String> = fitting.map(|p| format!("{}()", p.function)).collect();
+        all.dedup();
+        all
     };
     let same = others(&|by| by.is_some_and(|b| helpers.contains(b)));
     let tested = others(&|by| by.is_none());
     if !same.is_empty() {
-        let (release, pass) = if same.len() == 1 { ("release", "passes") } else { ("releases", "pass") };
-        let places = text::short_list(&same, 2, "place");
-        out.push_str(&format!(" The {release} at {places} {pass} over such pages in this way already."));
+        let skip = if same.len() == 1 { "skips" } else { "skip" };
+        out.push_str(&format!(
+            " {} {skip} such pages by the same call already.",
+            text::short_list(&same, 2, "function")
+        ));
     } else if !tested.is_empty() {
-        let (code, tests) = if tested.len() == 1 { ("release", "tests") } else { ("releases", "test") };
-        let places = text::short_list(&tested, 2, "place");
-        out.push_str(&format!(" The {code} at {places} {tests} PageDirty() to the same effect."));
-    }
-    // v5.2 fs/buffer.c __set_page_dirty_buffers() dirties all buffers; mm/memory.c fault_dirty_shared_page() did so
-    // when the page was mapped for writing, and page_mkclean() takes that mapping away before they are written.
-    if facts.sites.iter().any(|s| s.write != "never") {
-        out.push_str(
-            " What dirtying does is not done a second time for it: the page lock is not taken, and a file system that \
-             marks all buffers of a page does not mark them. They were marked when the page was mapped for writing. \
-             Where the page was written back while it was pinned, and a part of it was then written to by other means, \
-             blocks that only the device wrote to may not be written.",
-        );
+        out.push_str(&format!(
+            " Before this series {} tested PageDirty() to the same effect.",
+            text::short_list(&tested, 2, "function")
+        ));
     }
     out
 }
@@ -159,21 +165,28 @@ pub fn pinned(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
         named(&facts.new_releases, "or")
     )];
     if known.unshares && reads {
-        out.push(
-            "Where no write access is asked for, an anonymous page that is shared with another process, or through KSM, is \
-             copied for this one first, and the copy is pinned; if the copy cannot be made, the pin fails. A \
-             reference took the shared page."
-                .into(),
-        );
+        let mut asked: Vec<&str> = facts.sites.iter().map(|s| s.write_expr.as_str()).collect();
+        asked.dedup();
+        let unless = match asked.as_slice() {
+            [one] if !one.is_empty() && facts.sites.iter().all(|s| s.write == "conditional") => {
+                format!(" (unless {})", text::unbroken(&format!("`{one}`")))
+            }
+            _ => String::new(),
+        };
+        out.push(format!(
+            "Where no write access is asked for{unless}, an anonymous page that is shared with another process, or \
+             through KSM, is copied for this one first, and the copy is pinned; if the copy cannot be made, the pin \
+             fails. A plain reference takes the shared page as it is."
+        ));
     }
     if known.copies_at_fork {
         out.push(
             "While an anonymous page is pinned, fork() copies it for the child at once instead of sharing it.".into(),
         );
     }
-    if let Some(place) = &known.marks_mm {
+    if let Some(file) = &known.marks_mm {
         out.push(format!(
-            "The first pin marks the address space for the rest of its life (MMF_HAS_PINNED, {place}): later, too, fork() \
+            "The first pin marks the address space for the rest of its life (MMF_HAS_PINNED in {file}): later, too, fork() \
              asks of each anonymous page whether it may be pinned, and copies one with so many references that it \
              looks so."
         ));

@@ -4,6 +4,7 @@
 
 use crate::kernel::Api;
 use crate::report::SiteRecord;
+use crate::rules;
 use crate::run::{Analysis, Evidence, FunctionChange, HandedPlan, Unlinked};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,8 +41,10 @@ pub struct Facts<'a> {
     pub cautions: Vec<String>,
     /// Sentences of the rules on what happens at run time.
     pub notes: Vec<String>,
-    /// Sentences of the rules on comments that go.
-    pub comments: Vec<String>,
+    /// Sentences of the rules on what is different in the text, or in the order of releases, and nowhere else.
+    pub of_form: Vec<String>,
+    /// Sites whose pages may be written, and are marked dirty by nobody who gets them.
+    pub undirtied: Vec<&'a SiteRecord>,
     /// Rules that were used.
     pub rules: BTreeSet<&'static str>,
     /// What decided the cases of its sites.
@@ -71,9 +74,10 @@ impl<'a> Facts<'a> {
                 facts.old_flags.extend(old.difference(&new).cloned());
                 facts.new_flags.extend(new.difference(&old).cloned());
             }
-            let of_comment = |n: &&String| n.starts_with("The line \"");
-            once(&mut facts.notes, plan.notes.iter().filter(|n| !of_comment(n)));
-            once(&mut facts.comments, plan.notes.iter().filter(of_comment));
+            let of_form = |n: &&String| rules::is_of_form(n);
+            once(&mut facts.notes, plan.notes.iter().filter(|n| !of_form(n)));
+            once(&mut facts.of_form, plan.notes.iter().filter(of_form));
+            facts.undirtied.extend(plan.undirtied.iter().filter_map(|&i| analysis.run.sites.get(i)));
             once(&mut facts.cautions, &plan.cautions);
             match &plan.proof {
                 Some(p) if matches!(p.outcome, "equal" | "refined") => {
@@ -115,7 +119,8 @@ impl<'a> Facts<'a> {
                 once(&mut have.locals_gone, &change.locals_gone);
                 have.loops_gone += change.loops_gone;
                 have.only_in_loops &= change.only_in_loops;
-                once(&mut have.made_by, &change.made_by);
+                have.made_by
+                    .extend(change.made_by.iter().filter(|m| !have.made_by.contains(m)).cloned().collect::<Vec<_>>());
             }
         }
     }

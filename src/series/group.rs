@@ -56,12 +56,12 @@ pub fn groups(plans: &[HandedPlan], grouping: Grouping, maintainers: &Maintainer
     groups
 }
 
-/// Splits each group into plans that only rename and plans that change more, so that a maintainer can take the first
-/// without thinking about the second. Plans never depend on each other, so any order is bisectable.
-pub fn apart(groups: Vec<Group>, renames: &dyn Fn(usize) -> bool) -> Vec<Group> {
+/// Splits each group into plans that convert and plans that also fix how pages are marked dirty: a fix is looked at,
+/// and taken back, by itself. Plans never depend on each other, so any order is bisectable.
+pub fn apart(groups: Vec<Group>, fixes: &dyn Fn(usize) -> bool) -> Vec<Group> {
     let halves = groups.into_iter().flat_map(|g| {
-        let (calm, other): (Group, Group) = g.into_iter().partition(|&plan| renames(plan));
-        [calm, other]
+        let (fixing, other): (Group, Group) = g.into_iter().partition(|&plan| fixes(plan));
+        [other, fixing]
     });
     halves.filter(|g| !g.is_empty()).collect()
 }
@@ -141,6 +141,7 @@ mod tests {
             fixes: vec![],
             unlinked: vec![],
             evidence: vec![],
+            undirtied: vec![],
         }
     }
 
@@ -165,9 +166,9 @@ mod tests {
     }
 
     #[test]
-    fn renames_stand_apart() {
-        let even = |plan: usize| plan.is_multiple_of(2);
-        assert_eq!(apart(vec![vec![0, 1, 2], vec![4], vec![3]], &even), [vec![0, 2], vec![1], vec![4], vec![3]]);
+    fn fixes_stand_apart() {
+        let odd = |plan: usize| !plan.is_multiple_of(2);
+        assert_eq!(apart(vec![vec![0, 1, 2], vec![4], vec![3]], &odd), [vec![0, 2], vec![1], vec![4], vec![3]]);
     }
 
     #[test]

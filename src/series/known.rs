@@ -1,19 +1,20 @@
-//! What the tree at hand says of its own functions, as far as messages speak of it: facts with the places to read them.
+//! What the tree at hand says of its own functions, as far as messages speak of it: facts with the names to look up.
 //!
 //! A fact that is not found is not told. It knows nothing of patches.
 
 use crate::report::{ReleaseRecord, SiteRecord};
+use crate::split::{Item, ItemKind, split};
 use memchr::memmem;
 use std::path::Path;
 
 /// Facts of a tree.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
-    /// Where the comment stands that says why a page that is dirty already may be passed over: `mm/gup.c:43`.
-    pub passed_over: Option<String>,
-    /// Releases of the tree that pass over dirty pages, by path and line.
+    /// The function with the comment that says why a page that is dirty already may be skipped.
+    pub skipped: Option<String>,
+    /// Releases of the tree that skip dirty pages, by path and function.
     pub precedents: Vec<Precedent>,
-    /// Where the flag stands that a pin leaves in the address space for good.
+    /// The file with the flag that a pin leaves in the address space for good.
     pub marks_mm: Option<String>,
     /// A pin of the zero page is not counted.
     pub zero_uncounted: bool,
@@ -25,13 +26,13 @@ pub struct Known {
     pub maybe_pinned: Vec<&'static str>,
 }
 
-/// A release that passes over pages that are dirty already.
+/// A release that skips pages that are dirty already.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Precedent {
     /// Path.
     pub path: String,
-    /// Line of the release.
-    pub line: u32,
+    /// Function around the release.
+    pub function: String,
     /// The function that does it; `None` where the code tests `PageDirty()` itself.
     pub by: Option<String>,
 }
@@ -43,7 +44,7 @@ const HEADER: &str = "include/linux/mm.h";
 /// Files with the flags of an address space: up to v6.12, and later.
 const MM_FLAGS: [&str; 2] = ["include/linux/sched/coredump.h", "include/linux/mm_types.h"];
 /// v5.2 to v6.12 mm/gup.c.
-const PASSED_OVER: &[u8] = b"Checking PageDirty at this point may race with";
+const SKIPPED: &[u8] = b"Checking PageDirty at this point may race with";
 const MARK: &[u8] = b"#define MMF_HAS_PINNED";
 
 impl Known {
@@ -63,10 +64,10 @@ impl Known {
             let at = memmem::find(&text, MARK)?;
             let rest = text.get(at..)?;
             let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-            memmem::find(rest.get(..end)?, b"never cleared").map(|_| format!("{path}:{}", line(&text, at)))
+            memmem::find(rest.get(..end)?, b"never cleared").map(|_| path.to_string())
         };
         Self {
-            passed_over: memmem::find(&gup, PASSED_OVER).map(|at| format!("{GUP}:{}", line(&gup, at))),
+            skipped: memmem::find(&gup, SKIPPED).and_then(|at| around(&gup, at as u32)),
             precedents: precedents(sites),
             marks_mm: MM_FLAGS.iter().find_map(stays).filter(|_| asked && copies_at_fork),
             zero_uncounted: has(&[GUP], &["is_zero_page(", "is_zero_folio("]),
@@ -82,9 +83,10 @@ impl Known {
     }
 }
 
-/// Line of a byte.
-fn line(text: &[u8], at: usize) -> usize {
-    memchr::memchr_iter(b'\n', text.get(..at).unwrap_or_default()).count() + 1
+/// Name of the function around a byte.
+fn around(text: &[u8], at: u32) -> Option<String> {
+    let function = |i: &Item| i.kind == ItemKind::Function && i.span.start <= at && at < i.span.end;
+    split(text).into_iter().find(function).map(|i| i.name.to_string())
 }
 
 /// The releases of all sites that leave a dirty page as it is.
@@ -95,7 +97,7 @@ fn precedents(sites: &[SiteRecord]) -> Vec<Precedent> {
             () if r.dirty_when.contains("!PageDirty(") => None,
             () => return None,
         };
-        Some(Precedent { path: r.path.clone(), line: r.line, by })
+        Some(Precedent { path: r.path.clone(), function: r.function.clone(), by })
     };
     let mut all: Vec<Precedent> = sites.iter().flat_map(|s| &s.releases).filter_map(of).collect();
     all.sort();
@@ -112,7 +114,8 @@ mod tests {
         for (path, text) in [
             (
                 GUP,
-                "/*\n * Checking PageDirty at this point may race with writeback.\n */\nset_bit(MMF_HAS_PINNED, f);\n",
+                "void put(void)\n{\n\t/*\n\t * Checking PageDirty at this point may race with writeback.\n\t */\n\
+                 \tset_bit(MMF_HAS_PINNED, f);\n}\n",
             ),
             (HEADER, "static inline bool page_needs_cow_for_dma(void) { return test_bit(MMF_HAS_PINNED, f); }\n"),
             ("include/linux/sched/coredump.h", flag),
@@ -128,11 +131,11 @@ mod tests {
     fn facts_have_places_and_what_is_not_there_is_not_told() {
         let dir = tree("\n#define MMF_HAS_PINNED 27 /* never cleared */\n");
         let known = Known::of(dir.path(), &[]);
-        assert_eq!(known.passed_over.as_deref(), Some("mm/gup.c:2"));
-        assert_eq!(known.marks_mm.as_deref(), Some("include/linux/sched/coredump.h:2"));
+        assert_eq!(known.skipped.as_deref(), Some("put"));
+        assert_eq!(known.marks_mm.as_deref(), Some("include/linux/sched/coredump.h"));
         assert!(known.copies_at_fork && !known.unshares && !known.zero_uncounted && known.maybe_pinned.is_empty());
         // A flag that may be cleared again, and no tree at all.
         assert_eq!(Known::of(tree("#define MMF_HAS_PINNED 27\n").path(), &[]).marks_mm, None);
-        assert_eq!(Known::of(Path::new("/nowhere"), &[]).passed_over, None);
+        assert_eq!(Known::of(Path::new("/nowhere"), &[]).skipped, None);
     }
 }

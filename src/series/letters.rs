@@ -47,6 +47,9 @@ pub fn finish(mails: &mut Vec<Mail>, series: &Series<'_>) {
         };
         if !who.to.is_empty() || !who.cc.is_empty() {
             list.push_str(&format!("{}\n", mail.name));
+            if who.to.is_empty() {
+                list.push_str("[ To be filled in before sending: MAINTAINERS names no person for these files. ]\n");
+            }
             for (role, people) in [("To", &who.to), ("Cc", &who.cc)] {
                 people.iter().for_each(|p| list.push_str(&format!("{role}: {p}\n")));
             }
@@ -76,7 +79,11 @@ fn fill(letter: &mut Mail, series: &Series<'_>) {
             None => l.to_string(),
         })
         .collect();
-    letter.bytes = text.concat().into_bytes();
+    let mut text = text.concat();
+    // Whoever reads on finds the lists behind the diffstat, in front of the signature.
+    let end = text.rfind("\n-- \n").map_or(text.len(), |i| i + 1);
+    text.insert_str(end, &format!("{}\n", cover::lists(series.analysis, series.facts, series.patches, series.frame)));
+    letter.bytes = text.into_bytes();
 }
 
 /// The letter goes to the lists; people get their own patches.

@@ -8,6 +8,7 @@ use super::effects::{differences, dirties};
 use super::facts::{self, Facts};
 use super::known::Known;
 use super::text::{self, SUBJECT, count, list, named, short_list};
+use crate::decide;
 use crate::kernel::Api;
 use crate::report::SiteRecord;
 use crate::run::{Evidence, FunctionChange, Leading};
@@ -29,8 +30,8 @@ pub struct Frame {
     pub header: Header,
     /// What the tree says of its functions.
     pub known: Known,
-    /// On what the series is based, where that says something to others only in words.
-    pub base: Option<String>,
+    /// On what the series is based, where that has to be said in words.
+    pub base: Vec<String>,
 }
 
 /// What include/linux/mm.h says of put_user_page().
@@ -142,8 +143,7 @@ pub fn below(facts: &Facts<'_>, frame: &Frame) -> String {
         });
     }
     // That nobody dirties the pages is told once, by what is kept as it is, with the condition.
-    let told = |c: &str| facts.sites.iter().any(|s| never_dirtied(s) && c.contains(&format!("{}()", s.function)));
-    let repeated = |c: &&String| c.contains("no release dirties") && told(c);
+    let repeated = |c: &&String| c.contains(decide::UNDIRTIED);
     for caution in facts.cautions.iter().filter(|c| !facts::is_mmu(c) && !repeated(c)) {
         let caution = caution.strip_prefix("The ").map_or_else(|| caution.clone(), |rest| format!("the {rest}"));
         out.push(format!("[ To be checked before sending: {caution} ]"));
@@ -166,49 +166,50 @@ pub fn below(facts: &Facts<'_>, frame: &Frame) -> String {
 /// What a reviewer may stumble over, and the patch leaves as it is.
 fn kept(facts: &Facts<'_>) -> Vec<String> {
     let mut out = Vec::new();
-    let mut never: Vec<String> = Vec::new();
-    for s in &facts.sites {
-        if s.write == "always" && never_dirtied(s) {
-            never.push(format!("{}()", s.function));
+    let asks = |s: &SiteRecord| match s.write {
+        "conditional" => format!("asks for pages to write to if {}", text::unbroken(&format!("`{}`", s.write_expr))),
+        _ => "asks for pages to write to".to_string(),
+    };
+    let mut by_condition: Vec<(String, Vec<String>)> = Vec::new();
+    for s in &facts.undirtied {
+        let (asks, function) = (asks(s), format!("{}()", s.function));
+        match by_condition.iter_mut().find(|(a, _)| *a == asks) {
+            Some((_, functions)) if functions.contains(&function) => {}
+            Some((_, functions)) => functions.push(function),
+            None => by_condition.push((asks, vec![function])),
         }
     }
-    never.dedup();
-    for s in facts.sites.iter().filter(|s| s.write == "conditional" && never_dirtied(s)) {
+    for (asks, functions) in by_condition {
+        let asks = if functions.len() == 1 { asks } else { asks.replacen("asks", "ask", 1) };
         out.push(format!(
-            "[ Not changed here: {}() asks for pages to write to if `{}`, and no release of the pages it gets marks them \
-             dirty, before or after. Other code was not asked for that. ]",
-            s.function, s.write_expr
+            "[ To be decided before sending: {} {asks}, and {}. Where that may lose data, a fix belongs in a patch of its \
+             own before this one. ]",
+            list(&functions),
+            decide::UNDIRTIED
         ));
     }
-    if !never.is_empty() {
-        let (asks, which) = if never.len() == 1 { ("asks", "it gets") } else { ("ask", "they get") };
-        out.push(format!(
-            "[ Not changed here: {} {asks} for pages to write to, and no release of the pages {which} marks them dirty, \
-             before or after. Other code was not asked for that. ]",
-            list(&never)
-        ));
-    }
-    let mut unlocked: Vec<(&str, String)> = Vec::new();
+    let mut unlocked: Vec<(&str, Vec<String>)> = Vec::new();
     for r in facts.sites.iter().flat_map(|s| &s.releases) {
         let weak = matches!(r.dirty, "set_page_dirty" | "SetPageDirty");
         let gone = |f: &FunctionChange| f.path == r.path && f.name == r.function && f.gone.iter().any(|n| n == r.dirty);
-        let place = (r.dirty, format!("{}()", r.function));
-        if weak && !facts.functions.iter().any(gone) && !unlocked.contains(&place) {
-            unlocked.push(place);
+        if !weak || facts.functions.iter().any(gone) {
+            continue;
+        }
+        let function = format!("{}()", r.function);
+        match unlocked.iter_mut().find(|(call, _)| *call == r.dirty) {
+            Some((_, functions)) if functions.contains(&function) => {}
+            Some((_, functions)) => functions.push(function),
+            None => unlocked.push((r.dirty, vec![function])),
         }
     }
-    for (call, function) in unlocked {
+    for (call, functions) in unlocked {
+        let marks = if functions.len() == 1 { "marks" } else { "mark" };
         out.push(format!(
-            "[ Not changed here: {function} marks the pages dirty with {call}(), and no page lock was found to be held there. ]"
+            "[ Not changed here: {} {marks} the pages dirty with {call}(), and no page lock was found to be held there. ]",
+            list(&functions)
         ));
     }
     out
-}
-
-/// Pages of the site may be written, and no release marks them dirty.
-fn never_dirtied(s: &SiteRecord) -> bool {
-    let asks = matches!(s.write, "always" | "conditional");
-    asks && !s.releases.is_empty() && s.releases.iter().all(|r| r.dirty == "none")
 }
 
 /// Why the patch is made, and which calls change where.
@@ -236,13 +237,14 @@ fn purpose(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     let mut first = format!("{} {verb} {what} with {}.", short_list(&pinning, MOST_NAMES, "function"), list(&apis));
     let told: Vec<&FunctionChange> = facts.functions.iter().filter(|f| !line(f).is_empty()).collect();
     let same_file = told.windows(2).all(|w| w[0].path == w[1].path);
-    let alike = same_file && told.windows(2).all(|w| line(w[0]) == line(w[1]));
+    let removes = told.iter().any(|f| !f.made_by.is_empty());
+    let alike = same_file && !removes && told.windows(2).all(|w| line(w[0]) == line(w[1]));
     let no_loops = told.iter().all(|f| f.loops_gone == 0);
     let names: Vec<String> = told.iter().map(|f| format!("{}()", f.name)).collect();
     let they_are = if what == "a user page" { "It is" } else { "They are" };
     let there = if pins { "The calls change".to_string() } else { format!("{they_are} released") };
     let why = match frame.header.demands {
-        true => "as the comment at put_user_page() demands",
+        true => "as the comment at put_user_page() requires",
         false => "so that the release of such a page can be told from that of any other reference",
     };
     if pins {
@@ -291,12 +293,17 @@ fn purpose(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     match told.as_slice() {
         [] => {}
         _ if !pins && alike && no_loops => {}
-        [one] => out.push(format!("{there} in {}() only: {}.", one.name, line(one))),
+        [one] => {
+            let how = if removes { ", which is removed" } else { "" };
+            out.push(format!("{there} in {}() only{how}: {}.", one.name, line(one)));
+        }
         many => {
             out.push(format!("{there} in:"));
             for f in many {
-                let file = if same_file { String::new() } else { format!(" ({})", f.path) };
-                out.push(format!("- {}(){file}: {}", f.name, line(f)));
+                let alone = many.iter().filter(|o| o.name == f.name).count() == 1;
+                let file = if alone { String::new() } else { format!(" ({})", f.path) };
+                let how = if f.made_by.is_empty() { "" } else { " is removed" };
+                out.push(format!("- {}(){file}{how}: {}", f.name, line(f)));
             }
         }
     }
@@ -345,6 +352,11 @@ fn case(facts: &Facts<'_>, frame: &Frame, one: bool) -> String {
 /// What becomes of the calls of a function.
 fn line(f: &FunctionChange) -> String {
     let api = Api::get();
+    if !f.made_by.is_empty() {
+        let made: Vec<String> =
+            f.made_by.iter().map(|(caller, calls)| format!("{caller}() calls {}", named(calls, "and"))).collect();
+        return format!("{} instead", list(&made));
+    }
     let acquires = |n: &&String| api.acquire(n).is_some();
     let releases = |n: &&String| api.release(n).is_some() || api.dirty(n).is_some();
     let becomes = |n: usize| if n == 1 { "becomes" } else { "become" };
@@ -363,8 +375,12 @@ fn line(f: &FunctionChange) -> String {
             (0, _) => format!("{old} {} {new}", becomes(f.gone.iter().filter(releases).count())),
             (1, true) => format!("the loop of {old} becomes {new}"),
             (_, true) => format!("the loops of {old} become {new}"),
-            (1, false) => format!("{old} {} {new}, and a loop goes", becomes(f.gone.iter().filter(releases).count())),
-            (_, false) => format!("{old} {} {new}, and loops go", becomes(f.gone.iter().filter(releases).count())),
+            (1, false) => {
+                format!("{old} {} {new}, and a loop is removed", becomes(f.gone.iter().filter(releases).count()))
+            }
+            (_, false) => {
+                format!("{old} {} {new}, and loops are removed", becomes(f.gone.iter().filter(releases).count()))
+            }
         });
     }
     list(&parts)
@@ -381,7 +397,8 @@ fn behaviour(facts: &Facts<'_>, frame: &Frame, out: &mut Vec<String>) {
         out.push(form.join(" "));
         return;
     }
-    out.push("What changes at run time:".to_string());
+    let main = facts.new_acquires.is_empty();
+    out.push(if main { "What changes at run time:" } else { "The main changes at run time:" }.to_string());
     out.extend(differences(facts, frame).into_iter().map(|d| format!("- {d}")));
     form.push("Apart from that, every page is released as often as before, on each path.".into());
     out.push(form.join(" "));
@@ -417,21 +434,7 @@ fn forms(facts: &Facts<'_>) -> Vec<String> {
         }
         out.push(format!("The PageDirty() test of {} moves into {}.", list(&tested), named(&helpers, "and")));
     }
-    for f in facts.functions.iter().filter(|f| !f.made_by.is_empty()) {
-        let callers: Vec<String> = f.made_by.iter().map(|n| format!("{n}()")).collect();
-        let make = if callers.len() == 1 { "makes" } else { "make" };
-        out.push(format!(
-            "{}() would be left with this call alone: {} {make} it directly, and {}() goes.",
-            f.name,
-            list(&callers),
-            f.name
-        ));
-    }
-    out.extend(facts.comments.iter().cloned());
-    // Loops that count down, or that step in their body.
-    if facts.rules.contains("countdown_loop") {
-        out.push("The order in which the pages are released may be another one, which makes no difference.".into());
-    }
+    out.extend(facts.of_form.iter().cloned());
     out
 }
 

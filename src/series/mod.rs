@@ -120,6 +120,8 @@ pub struct Patch {
     pub plans: Vec<usize>,
     /// It fixes a bug that the next conversion needs fixed.
     pub fix: bool,
+    /// The subject starts by path: the history shows no custom.
+    pub by_path: bool,
     /// The files that it changes, by path.
     pub files: Vec<PatchFile>,
     /// Who gets it.
@@ -245,7 +247,7 @@ pub fn make(config: &Config, options: &Options, prepared: Prepared, analysis: &A
         nommu: analysis.leading.iter().find(|l| l.needed == Needed::ByUnlinked).map(|l| l.subject.clone()),
         has_pin_document: config.root.join("Documentation/core-api/pin_user_pages.rst").is_file(),
         header: std::fs::read(config.root.join(HEADER)).map(|text| Header::read(&text)).unwrap_or_default(),
-        base: repo.as_ref().and_then(Repo::base_in_words),
+        base: repo.as_ref().and_then(Repo::base_in_words).into_iter().chain(release(config)).collect(),
         known: Known::of(&config.root, &analysis.run.sites),
     };
     let mut patches = patches(config, options, analysis, &frame, &maintainers, repo.as_ref())?;
@@ -347,7 +349,7 @@ fn patches(
         let files = state.leading(l)?;
         let (subject, body, below) = (l.subject.clone(), message::leading_body(l, frame), message::leading_below(l));
         let (plans, recipients) = (Vec::new(), Recipients::default());
-        out.push(Patch { subject, body, below, plans, fix: false, files, recipients });
+        out.push(Patch { subject, body, below, plans, fix: false, by_path: false, files, recipients });
     }
     let mut groups = group::groups(&analysis.plans, options.grouping, maintainers);
     let facts_of = |g: &group::Group| {
@@ -355,7 +357,7 @@ fn patches(
         Facts::of(analysis, &plans)
     };
     if options.grouping != Grouping::File {
-        groups = group::apart(groups, &|plan| facts_of(&vec![plan]).calm());
+        groups = group::apart(groups, &|plan| facts_of(&vec![plan]).fixes_dirtying());
     }
     if options.easy_first {
         groups.sort_by_cached_key(|g| {
@@ -379,6 +381,7 @@ fn patches(
         for fix in fixes {
             let paths = [fix.file.path.clone()];
             let prefix = history.as_ref().and_then(|h| history::prefix(&paths, h));
+            let without = prefix.is_none();
             let prefix = prefix.unwrap_or_else(|| by_path(&paths));
             let first = fixes::subject(&prefix, fix);
             let taken = |s: &String| out.iter().any(|p: &Patch| p.subject == *s);
@@ -389,12 +392,13 @@ fn patches(
             let body = fixes::body(fix, frame, blamed.as_deref());
             let below = fixes::below(fix, blamed.is_some());
             let (files, plans, recipients) = (state.fix(fix)?, Vec::new(), Recipients::default());
-            out.push(Patch { subject, body, below, plans, fix: true, files, recipients });
+            out.push(Patch { subject, body, below, plans, fix: true, by_path: without, files, recipients });
         }
         let files = state.plans(group.iter().filter_map(|&i| analysis.plans.get(i)))?;
         let (body, below) = (message::body(facts, frame), message::below(facts, frame));
         let recipients = Recipients::default();
-        out.push(Patch { subject, body, below, plans: group, fix: false, files, recipients });
+        let by_path = custom(facts).is_none();
+        out.push(Patch { subject, body, below, plans: group, fix: false, by_path, files, recipients });
     }
     Ok(out)
 }
@@ -435,6 +439,24 @@ fn is_message_id(text: &str) -> bool {
     let inner = text.strip_prefix('<').and_then(|t| t.strip_suffix('>')).unwrap_or(text);
     let sides = inner.split_once('@').is_some_and(|(left, right)| !left.is_empty() && !right.is_empty());
     sides && !inner.contains(|c: char| c.is_whitespace() || "<>,;\"".contains(c))
+}
+
+/// That the tree is a release, on which nobody takes patches, by what its Makefile says.
+fn release(config: &Config) -> Option<String> {
+    let text = std::fs::read_to_string(config.root.join("Makefile")).ok()?;
+    let value = |name: &str| {
+        let of = |l: &str| l.strip_prefix(name)?.trim_start().strip_prefix('=').map(|v| v.trim().to_string());
+        text.lines().find_map(of)
+    };
+    let (version, patch, sub) = (value("VERSION")?, value("PATCHLEVEL")?, value("SUBLEVEL")?);
+    let extra = value("EXTRAVERSION").unwrap_or_default();
+    let point = if sub == "0" || sub.is_empty() { String::new() } else { format!(".{sub}") };
+    (extra.is_empty()).then(|| {
+        format!(
+            "[ To be done before sending: the Makefile calls this tree {version}.{patch}{point}, a release. Run the same \
+             command on the tree that the patches are to go into. ]"
+        )
+    })
 }
 
 /// The date of a tree without git: that of its Makefile, which unpacking keeps; or what SOURCE_DATE_EPOCH says.
