@@ -25,6 +25,7 @@ mod release;
 mod search;
 mod steps;
 mod trace;
+mod undone;
 mod unfollowed;
 mod wiring;
 

@@ -9,7 +9,7 @@ use super::mentions::FactNodes;
 use super::origin::OriginTable;
 use super::place::Place;
 use super::steps::{holder, steps};
-use super::{FnId, apart, choice, closed, context, guard, passage, ranges, release};
+use super::{FnId, apart, choice, closed, context, guard, passage, ranges, release, undone};
 use crate::ast::Function;
 use crate::index::{FnRef, Scope};
 use crate::kernel::{AcquireKind, Api, Borrow, Roles};
@@ -23,6 +23,7 @@ use crate::trace::{
 };
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -85,6 +86,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
         let func = funcs[d.fn_id.0 as usize].as_ref()?;
         let text = e.index.text(file);
         let back = g.backward(&d.nodes);
+        let undone = LazyCell::new(|| undone::undone(func, d.call));
         let pins: Vec<SiteId> = sites
             .iter()
             .enumerate()
@@ -106,6 +108,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
                 let r = reached[*i].as_ref();
                 !r.is_some_and(|r| choice::apart(e, g, r, (s.fn_id, s.what.call), (d.fn_id, d.call)))
             })
+            .filter(|_| !*undone)
             .map(|(i, _)| SiteId(i as u32))
             .collect();
         let here: Vec<Span> = sites.iter().filter(|s| s.fn_id == d.fn_id).map(|s| s.what.call).collect();
