@@ -340,7 +340,13 @@ fn case(facts: &Facts<'_>, frame: &Frame, one: bool) -> String {
     let how = match evidence.as_slice() {
         [Evidence::Device(f)] => format!("A device gets at the data of {pages} ({f}())"),
         [Evidence::DeviceUntil(f)] => format!("A device gets at the data of {pages}, until {f}()"),
-        [Evidence::Processor(f)] => format!("The processor gets at the data of {pages} ({f}())"),
+        all if !all.is_empty() && all.iter().all(|e| matches!(e, Evidence::Processor(_))) => {
+            let calls: Vec<String> = all
+                .iter()
+                .filter_map(|e| if let Evidence::Processor(f) = e { Some(format!("{f}()")) } else { None })
+                .collect();
+            format!("The processor gets at the data of {pages} ({})", list(&calls))
+        }
         [Evidence::Address(f)] => {
             format!("The data of {pages} is reached by the physical address ({f}()), past the page tables")
         }
