@@ -38,6 +38,7 @@ pub fn body(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &F
         paragraphs.extend(effects::pinned(facts, frame).into_iter().map(|e| format!("- {e}")));
     }
     paragraphs.extend(undirtied(&each));
+    paragraphs.extend(long(&each));
     paragraphs.extend(nobody(patches));
     paragraphs.extend(by_path(patches));
     paragraphs.extend(frame.base.iter().cloned());
@@ -95,25 +96,36 @@ pub fn lists(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &
     out
 }
 
+/// `patches 3 (a()) and 4 (b() and c())`: those with such sites; `None` without any.
+fn with(each: &[Facts<'_>], pick: impl Fn(&Facts<'_>) -> Vec<String>) -> Option<String> {
+    let found = (1..).zip(each).filter_map(|(n, f): (usize, _)| {
+        let mut names = pick(f);
+        names.dedup();
+        (!names.is_empty()).then(|| format!("{n} ({})", list(&names)))
+    });
+    let places: Vec<String> = found.collect();
+    let patches = if places.len() == 1 { "patch" } else { "patches" };
+    (!places.is_empty()).then(|| format!("{patches} {}", list(&places)))
+}
+
 /// Patches with pages that are written, and marked dirty by nobody.
 fn undirtied(each: &[Facts<'_>]) -> Option<String> {
-    let of = |f: &Facts<'_>| {
-        let mut names: Vec<String> = f.undirtied.iter().map(|s| format!("{}()", s.function)).collect();
-        names.dedup();
-        list(&names)
-    };
-    let found = (1..).zip(each).filter(|(_, f)| !f.undirtied.is_empty());
-    let places: Vec<String> = found.map(|(n, f): (usize, _)| format!("{n} ({})", of(f))).collect();
-    let patches = if places.len() == 1 { "patch" } else { "patches" };
-    (!places.is_empty()).then(|| {
-        format!(
-            "[ To be decided before sending: the code of {patches} {} asks for pages to write to, and {}. What was \
-             written to a page of a file may be lost then. Where it matters, a fix belongs in a patch of its own before \
-             the conversion. ]",
-            list(&places),
-            decide::UNDIRTIED
-        )
-    })
+    let patches = with(each, |f| f.undirtied.iter().map(|s| format!("{}()", s.function)).collect())?;
+    Some(format!(
+        "[ To be decided before sending: the code of {patches} asks for pages to write to, and {}. What was written to a \
+         page of a file may be lost then. Where it matters, a fix belongs in a patch of its own before the conversion. ]",
+        decide::UNDIRTIED
+    ))
+}
+
+/// Patches with pages that stay pinned after the call, where pins are counted.
+fn long(each: &[Facts<'_>]) -> Option<String> {
+    let patches = with(each, |f| f.kept_long().map(|s| format!("{}()", s.function)).collect())?;
+    Some(format!(
+        "[ To be decided before sending: the pages of {patches} stay pinned after the call that pins them, without \
+         FOLL_LONGTERM, which pin_user_pages.rst asks for then (CASE 2). It is not added, since it changes which pages \
+         can be pinned. ]"
+    ))
 }
 
 /// Patches for which MAINTAINERS names no person.
