@@ -77,6 +77,8 @@ pub struct SourceTree {
     threads: usize,
     unreadable: Mutex<BTreeMap<String, String>>,
     cache: Mutex<Cache>,
+    /// Those that no thread reads with.
+    readers: Mutex<Vec<Reader>>,
     survey: OnceLock<Survey>,
     /// Files by the hash of their path; half of it is free.
     table: OnceLock<Vec<u32>>,
@@ -145,6 +147,7 @@ impl SourceTree {
             threads,
             unreadable: Mutex::new(unreadable),
             cache: Mutex::default(),
+            readers: Mutex::default(),
             survey: OnceLock::new(),
             table: OnceLock::new(),
         })
@@ -231,9 +234,14 @@ impl SourceTree {
         if let Some(b) = lock(&self.cache).files.get(&file) {
             return Ok(b.clone());
         }
-        // One file: a buffer of its own length, not the large one of a search, which would be cleared first.
-        let bytes = std::fs::read(self.root.join(self.path(file))).map_err(|e| self.fails(file, e))?;
-        Ok(self.keep(file, bytes.into(), usize::MAX))
+        let mut reader = self.reader();
+        let bytes: Arc<[u8]> = reader.read(&self.root, self.path(file)).map_err(|e| self.fails(file, e))?.into();
+        lock(&self.readers).push(reader);
+        Ok(self.keep(file, bytes, usize::MAX))
+    }
+
+    fn reader(&self) -> Reader {
+        lock(&self.readers).pop().unwrap_or_default()
     }
 
     /// Puts bytes into the cache unless that would exceed `limit`. The first bytes of a file stay.
@@ -260,7 +268,20 @@ impl SourceTree {
     /// Needles are identifiers. `within` narrows the search to these files. Reads every file once, in parallel; files
     /// that cannot be read are added to [`SourceTree::unreadable`].
     pub fn grep(&self, needles: &[&str], within: Option<&[FileId]>) -> Vec<(FileId, Vec<usize>)> {
-        self.search(&Finder::new(needles, true), within)
+        let known = |i: &usize| within.is_none() && self.surveyed(needles[*i]).is_some();
+        let (known, open): (Vec<usize>, Vec<usize>) = (0..needles.len()).partition(known);
+        let words: Vec<&str> = open.iter().map(|&i| needles[i]).collect();
+        let hits = self.search(&Finder::new(&words, true), within);
+        if known.is_empty() {
+            return hits;
+        }
+        let mut pairs: Vec<(FileId, usize)> = Vec::new();
+        for i in known {
+            pairs.extend(self.surveyed(needles[i]).unwrap_or_default().iter().map(|f| (*f, i)));
+        }
+        pairs.extend(hits.iter().flat_map(|(f, which)| which.iter().map(|&w| (*f, open[w]))));
+        pairs.sort_unstable();
+        pairs.chunk_by(|a, b| a.0 == b.0).map(|c| (c[0].0, c.iter().map(|p| p.1).collect())).collect()
     }
 
     /// Like [`SourceTree::grep`], but a needle may also be part of a longer word.
@@ -344,7 +365,7 @@ impl SourceTree {
         let next = AtomicUsize::new(0);
         let all = Mutex::new(Vec::new());
         let work = || {
-            let mut reader = Reader::new(&self.root);
+            let mut reader = self.reader();
             let mut mine = T::default();
             loop {
                 let start = next.fetch_add(BATCH, Ordering::Relaxed);
@@ -356,7 +377,7 @@ impl SourceTree {
                     let cached = lock(&self.cache).files.get(&file).cloned();
                     let text = match &cached {
                         Some(b) => &b[..],
-                        None => match reader.read(self.path(file)) {
+                        None => match reader.read(&self.root, self.path(file)) {
                             Ok(text) => text,
                             Err(e) => {
                                 self.fails(file, e);
@@ -369,6 +390,7 @@ impl SourceTree {
                     }
                 }
             }
+            lock(&self.readers).push(reader);
             lock(&all).push(mine);
         };
         let threads = self.threads.min(count.div_ceil(BATCH));

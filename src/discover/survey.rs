@@ -5,7 +5,7 @@
 //! which `#if` is taken, so it sees more includes than a compiler does.
 
 use super::SourceTree;
-use super::finder::Any;
+use super::finder::{Any, Finder};
 use super::sketch::{At, Grams, Sketches};
 use crate::source::FileId;
 use memchr::memmem;
@@ -26,6 +26,8 @@ pub(super) struct Survey {
     list: Vec<u32>,
     /// Files by the text that they include, with where the part of each text ends.
     users: (Vec<u32>, Vec<FileId>),
+    /// Files with code that hold a word which was known to be asked for, ascending.
+    words: FxHashMap<Box<str>, Vec<FileId>>,
 }
 
 /// Notes of one thread.
@@ -36,14 +38,20 @@ struct Notes {
     sketches: Sketches,
     texts: FxHashMap<Box<str>, u32>,
     includes: Vec<(FileId, u32)>,
+    /// Files and indices of words.
+    words: Vec<(FileId, usize)>,
 }
 
 impl SourceTree {
     /// Reads every file once: returns those that have code and hold any of the needles, ascending, and notes what
-    /// [`SourceTree::has_code`], [`SourceTree::includes`] and [`SourceTree::including`] answer.
-    pub fn survey(&self, needles: &[&str]) -> Vec<FileId> {
+    /// [`SourceTree::has_code`], [`SourceTree::includes`] and [`SourceTree::including`] answer, and which files hold
+    /// each of `words`, which [`SourceTree::grep`] will be asked for: the sketches of 4000 files of v6.12 let one of them
+    /// pass, which would all be read again.
+    pub fn survey(&self, needles: &[&str], words: &[&str]) -> Vec<FileId> {
         let wanted = Any::new(needles);
         let grams: Vec<Grams> = needles.iter().map(|n| Grams::of(n)).collect();
+        let finders: Vec<(Grams, Finder)> =
+            words.iter().map(|w| (Grams::of(w), Finder::new(std::slice::from_ref(w), true))).collect();
         let visit = |notes: &mut Notes, _, file, text: &[u8]| {
             includes_of(text, &mut |inc| {
                 let id = match notes.texts.get(inc) {
@@ -65,13 +73,24 @@ impl SourceTree {
             if hit {
                 notes.hits.push(file);
             }
-            hit
+            let before = notes.words.len();
+            for (i, (grams, finder)) in finders.iter().enumerate() {
+                if notes.sketches.may(at, grams) && !finder.find(text).is_empty() {
+                    notes.words.push((file, i));
+                }
+            }
+            hit || notes.words.len() > before
         };
         let all = self.each(self.len(), &|i| Some(FileId(i as u32)), &visit);
         let mut hits: Vec<FileId> = all.iter().flat_map(|n| n.hits.iter().copied()).collect();
         hits.sort_unstable();
-        let _ = self.survey.set(Survey::new(self.len(), all));
+        let _ = self.survey.set(Survey::new(self.len(), all, words));
         hits
+    }
+
+    /// Files with code that hold the word, ascending, if the survey looked for it.
+    pub(super) fn surveyed(&self, word: &str) -> Option<&[FileId]> {
+        self.survey.get()?.words.get(word).map(Vec::as_slice)
     }
 
     /// Whether the file may hold a function: it has a brace, or nobody looked.
@@ -134,7 +153,13 @@ impl SourceTree {
 }
 
 impl Survey {
-    fn new(files: usize, all: Vec<Notes>) -> Self {
+    fn new(files: usize, all: Vec<Notes>, words: &[&str]) -> Self {
+        let mut named: FxHashMap<Box<str>, Vec<FileId>> = words.iter().map(|w| ((*w).into(), Vec::new())).collect();
+        let mut found: Vec<(FileId, usize)> = all.iter().flat_map(|n| n.words.iter().copied()).collect();
+        found.sort_unstable();
+        for (file, i) in found {
+            named.entry(words[i].into()).or_default().push(file);
+        }
         let mut code = vec![None; files];
         let mut texts: Vec<Box<str>> = all.iter().flat_map(|n| n.texts.keys().cloned()).collect();
         texts.sort_unstable();
@@ -173,7 +198,7 @@ impl Survey {
             starts[text as usize] += 1;
         }
         let list = pairs.into_iter().map(|p| p.1).collect();
-        Self { code, sketches, texts, ends, list, users: (starts, users) }
+        Self { code, sketches, texts, ends, list, users: (starts, users), words: named }
     }
 
     /// Files that include a text, ascending.

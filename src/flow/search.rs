@@ -242,8 +242,8 @@ impl Engine<'_> {
             return;
         }
         if self.far_passes == 0 {
-            // Few words, and known before anybody asks for them.
-            needles.extend(Api::get().vessels().iter().flat_map(|v| v.words.iter().map(|w| Name::from(w.as_str()))));
+            // Few words, and known before anybody asks for them: the survey has looked for them.
+            needles.extend(Api::get().vessel_words().map(Name::from));
             helpers = self.release_helpers();
             needles.extend(helpers.iter().cloned());
         }
@@ -258,9 +258,9 @@ impl Engine<'_> {
                 files.entry(words[*w]).or_default().push(*f);
             }
         }
-        for w in Api::get().vessels().iter().flat_map(|v| &v.words) {
-            if let Some(found) = files.get(w.as_str()) {
-                self.with_vessels.entry(w.clone()).or_insert_with(|| found.clone());
+        for w in Api::get().vessel_words() {
+            if let Some(found) = files.get(w) {
+                self.with_vessels.entry(w.to_string()).or_insert_with(|| found.clone());
             }
         }
         for name in helpers {

@@ -250,11 +250,15 @@ impl Index {
 
     /// Splits files with all headers that they see, in parallel.
     pub fn load_with_headers(&self, files: &[FileId]) {
-        let closures: Vec<_> = files.par_iter().map(|&f| self.closure(f)).collect();
+        let mut closures: Vec<_> = files.par_iter().map(|&f| self.closure(f)).collect();
+        closures.retain(|c| c.split.get().is_none());
         let mut all: Vec<FileId> = closures.iter().flat_map(|c| c.headers()).collect();
         all.sort_unstable();
         all.dedup();
         self.load(&all);
+        for c in closures {
+            c.split.get_or_init(|| ());
+        }
     }
 
     /// The parsed function.
