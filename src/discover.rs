@@ -236,12 +236,17 @@ impl SourceTree {
         }
         let mut reader = self.reader();
         let bytes: Arc<[u8]> = reader.read(&self.root, self.path(file)).map_err(|e| self.fails(file, e))?.into();
-        lock(&self.readers).push(reader);
+        self.put_back(reader);
         Ok(self.keep(file, bytes, usize::MAX))
     }
 
     fn reader(&self) -> Reader {
         lock(&self.readers).pop().unwrap_or_default()
+    }
+
+    fn put_back(&self, mut reader: Reader) {
+        reader.shrink();
+        lock(&self.readers).push(reader);
     }
 
     /// Puts bytes into the cache unless that would exceed `limit`. The first bytes of a file stay.
@@ -294,8 +299,9 @@ impl SourceTree {
         if finder.needles.is_empty() || count == 0 {
             return Vec::new();
         }
+        let grams: Vec<Grams> = finder.needles.iter().map(|n| Grams::of(n)).collect();
         let visit = |mine: &mut Vec<(FileId, Vec<usize>)>, _, file, text: &[u8]| {
-            let hits = finder.find(text);
+            let hits = finder.find(text, &self.may_be_in(file, &grams));
             let found = !hits.is_empty();
             if found {
                 mine.push((file, hits));
@@ -303,7 +309,6 @@ impl SourceTree {
             found
         };
         // What has no braces has no function: half of the bytes of v6.12 are tables of register names.
-        let grams: Vec<Grams> = finder.needles.iter().map(|n| Grams::of(n)).collect();
         let pick = |i: usize| {
             let file = match within {
                 Some(w) => w[i],
@@ -321,12 +326,13 @@ impl SourceTree {
     /// file of several searches is read once.
     pub fn grep_groups(&self, groups: &[(Vec<FileId>, Vec<&str>)]) -> Vec<Vec<(FileId, Vec<usize>)>> {
         let finders: Vec<Finder> = groups.iter().map(|g| Finder::new(&g.1, true)).collect();
+        let grams: Vec<Vec<Grams>> = groups.iter().map(|g| g.1.iter().map(|w| Grams::of(w)).collect()).collect();
         let mut pairs: Vec<(FileId, u32)> = groups
             .iter()
             .enumerate()
             .filter(|(_, g)| !g.1.is_empty())
             .flat_map(|(i, g)| {
-                let grams: Vec<Grams> = g.1.iter().map(|w| Grams::of(w)).collect();
+                let grams = &grams[i];
                 let may = move |f: &&FileId| self.has_code(**f) && grams.iter().any(|g| self.may_hold(**f, g));
                 g.0.iter().filter(may).map(move |f| (*f, i as u32))
             })
@@ -337,7 +343,8 @@ impl SourceTree {
         let visit = |mine: &mut Vec<(u32, FileId, Vec<usize>)>, i: usize, file, text: &[u8]| {
             let before = mine.len();
             for (_, group) in by_file[i] {
-                let hits = finders[*group as usize].find(text);
+                let (finder, grams) = (&finders[*group as usize], &grams[*group as usize]);
+                let hits = finder.find(text, &self.may_be_in(file, grams));
                 if !hits.is_empty() {
                     mine.push((*group, file, hits));
                 }
@@ -390,7 +397,7 @@ impl SourceTree {
                     }
                 }
             }
-            lock(&self.readers).push(reader);
+            self.put_back(reader);
             lock(&all).push(mine);
         };
         let threads = self.threads.min(count.div_ceil(BATCH));

@@ -51,6 +51,12 @@ impl Reader {
         }
     }
 
+    /// Gives back what a large file needed: two tables of registers of v6.12 have 16 MB.
+    pub(super) fn shrink(&mut self) {
+        self.buffer.truncate(BUFFER);
+        self.buffer.shrink_to(BUFFER);
+    }
+
     fn open(&mut self, root: &Path, file: &str) -> io::Result<File> {
         let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
         if self.folder.as_ref().is_none_or(|f| f.0 != folder) {

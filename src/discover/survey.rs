@@ -75,7 +75,7 @@ impl SourceTree {
             }
             let before = notes.words.len();
             for (i, (grams, finder)) in finders.iter().enumerate() {
-                if notes.sketches.may(at, grams) && !finder.find(text).is_empty() {
+                if notes.sketches.may(at, grams) && !finder.find(text, &[0]).is_empty() {
                     notes.words.push((file, i));
                 }
             }
@@ -105,6 +105,11 @@ impl SourceTree {
             Some(s.sketches.get(thread as usize)?.may(at, word))
         };
         self.survey.get().and_then(sketch).unwrap_or(true)
+    }
+
+    /// Indices of the words that the file may hold, ascending.
+    pub(super) fn may_be_in(&self, file: FileId, words: &[Grams]) -> Vec<usize> {
+        (0..words.len()).filter(|&i| self.may_hold(file, &words[i])).collect()
     }
 
     /// Whether the file may hold any of the words: false is certain, true is not.

@@ -8,7 +8,7 @@ use super::wiring::{self, Link, Passed, Places, Wiring};
 use crate::index::{Asked, FnRef, Index};
 use crate::kernel::{AcquireKind, Api};
 use crate::source::{FileId, Name, Span};
-use crate::split::{As, ItemKind, mentions};
+use crate::split::{As, mentions};
 use crate::trace::Custody;
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -138,8 +138,9 @@ impl Engine<'_> {
         let mut wanted = Vec::new();
         for &file in files {
             let Some(items) = self.index.items(file) else { continue };
-            for (i, item) in items.items.iter().enumerate() {
-                let (ItemKind::Function, Some(body)) = (item.kind, item.body) else { continue };
+            for i in items.holding(api.search_parts()) {
+                let item = &items.items[i as usize];
+                let Some(body) = item.body else { continue };
                 if !item.is_static && implements_api(&item.name) {
                     continue;
                 }
@@ -149,7 +150,7 @@ impl Engine<'_> {
                     pins
                 });
                 if pins {
-                    wanted.push(FnRef { file, item: i as u32 });
+                    wanted.push(FnRef { file, item: i });
                 }
             }
         }

@@ -202,9 +202,9 @@ impl<'t> Machine<'t> {
 
     /// Starts a new run with the given choices.
     pub fn restart(&mut self, prefix: Vec<u16>) {
-        self.trail = Trail::new(prefix);
+        self.trail.restart(prefix);
         self.pages = Pages::default();
-        self.st = State::new(self.task.caps);
+        self.st.restart(self.task.caps);
         self.phase = Phase::Both;
         self.spent += self.steps;
         self.steps = 0;
