@@ -33,7 +33,7 @@ pub static NOT_KERNEL: &[&str] = &["Documentation", "scripts", "tools"];
 /// word must not keep half of the tree.
 const KEEP: usize = 32 << 20;
 
-/// Files that a thread takes at a time.
+/// Files that a thread takes at a time, in a search of many.
 const BATCH: usize = 32;
 
 /// What is listed, and how many threads work.
@@ -370,16 +370,18 @@ impl SourceTree {
         visit: &Visit<'_, T>,
     ) -> Vec<T> {
         let next = AtomicUsize::new(0);
+        // In a small search the last batch shall not leave the other threads without work for long.
+        let batch = (count / 32).clamp(8, BATCH);
         let all = Mutex::new(Vec::new());
         let work = || {
             let mut reader = self.reader();
             let mut mine = T::default();
             loop {
-                let start = next.fetch_add(BATCH, Ordering::Relaxed);
+                let start = next.fetch_add(batch, Ordering::Relaxed);
                 if start >= count {
                     break;
                 }
-                for i in start..(start + BATCH).min(count) {
+                for i in start..(start + batch).min(count) {
                     let Some(file) = pick(i) else { continue };
                     let cached = lock(&self.cache).files.get(&file).cloned();
                     let text = match &cached {
@@ -400,7 +402,7 @@ impl SourceTree {
             self.put_back(reader);
             lock(&all).push(mine);
         };
-        let threads = self.threads.min(count.div_ceil(BATCH));
+        let threads = self.threads.min(count.div_ceil(batch));
         std::thread::scope(|s| {
             // This thread works too.
             for _ in 1..threads {

@@ -18,7 +18,7 @@ pub(super) struct Survey {
     code: Vec<Option<(u16, At)>>,
     /// By thread.
     sketches: Vec<Sketches>,
-    /// Texts of all includes with their delimiters, ascending.
+    /// Texts of all includes with their delimiters, in any order.
     texts: Vec<Box<str>>,
     /// Ends, by file, of its part of `list`.
     ends: Vec<u32>,
@@ -158,7 +158,7 @@ impl SourceTree {
 }
 
 impl Survey {
-    fn new(files: usize, all: Vec<Notes>, words: &[&str]) -> Self {
+    fn new(files: usize, mut all: Vec<Notes>, words: &[&str]) -> Self {
         let mut named: FxHashMap<Box<str>, Vec<FileId>> = words.iter().map(|w| ((*w).into(), Vec::new())).collect();
         let mut found: Vec<(FileId, usize)> = all.iter().flat_map(|n| n.words.iter().copied()).collect();
         found.sort_unstable();
@@ -166,44 +166,31 @@ impl Survey {
             named.entry(words[i].into()).or_default().push(file);
         }
         let mut code = vec![None; files];
-        let mut texts: Vec<Box<str>> = all.iter().flat_map(|n| n.texts.keys().cloned()).collect();
-        texts.sort_unstable();
-        texts.dedup();
+        let mut numbers: FxHashMap<Box<str>, u32> = FxHashMap::default();
         let mut pairs: Vec<(FileId, u32)> = Vec::new();
-        for (thread, n) in all.iter().enumerate() {
+        for (thread, n) in all.iter_mut().enumerate() {
             for (f, at) in &n.code {
                 code[f.0 as usize] = Some((thread as u16, *at));
             }
-            let mut global = vec![0u32; n.texts.len()];
-            for (t, &i) in &n.texts {
-                global[i as usize] = texts.binary_search(t).unwrap_or(0) as u32;
+            let mut number = vec![0u32; n.texts.len()];
+            for (text, i) in n.texts.drain() {
+                let next = numbers.len() as u32;
+                number[i as usize] = *numbers.entry(text).or_insert(next);
             }
-            pairs.extend(n.includes.iter().map(|&(f, i)| (f, global[i as usize])));
+            pairs.extend(n.includes.drain(..).map(|(f, i)| (f, number[i as usize])));
+        }
+        let mut texts = vec![Box::<str>::default(); numbers.len()];
+        for (text, i) in numbers {
+            texts[i as usize] = text;
         }
         // One thread has all includes of a file, in order.
-        pairs.sort_by_key(|p| p.0);
-        let mut ends = Vec::with_capacity(files);
-        let mut at = 0;
-        for f in 0..files {
-            at += pairs[at..].iter().take_while(|p| p.0.0 as usize == f).count();
-            ends.push(at as u32);
-        }
+        let (ends, list) = by_key(files, 0, pairs.iter().map(|p| (p.0.0 as usize, p.1)));
+        drop(pairs);
+        let part = |f: usize| f.checked_sub(1).map_or(0, |k| ends[k]) as usize..ends[f] as usize;
+        let uses = (0..files).flat_map(|f| list[part(f)].iter().map(move |&t| (t as usize, FileId(f as u32))));
+        let users = by_key(texts.len(), FileId(0), uses);
         let sketches = all.into_iter().map(|n| n.sketches).collect();
-        // Counted first, so that each text has its place in one list.
-        let mut starts = vec![0u32; texts.len() + 1];
-        for &(_, text) in &pairs {
-            starts[text as usize + 1] += 1;
-        }
-        for i in 1..starts.len() {
-            starts[i] += starts[i - 1];
-        }
-        let mut users = vec![FileId(0); pairs.len()];
-        for &(file, text) in &pairs {
-            users[starts[text as usize] as usize] = file;
-            starts[text as usize] += 1;
-        }
-        let list = pairs.into_iter().map(|p| p.1).collect();
-        Self { code, sketches, texts, ends, list, users: (starts, users), words: named }
+        Self { code, sketches, texts, ends, list, users, words: named }
     }
 
     /// Files that include a text, ascending.
@@ -219,6 +206,23 @@ impl Survey {
         let end = self.ends.get(i).copied().unwrap_or(start);
         self.list.get(start as usize..end as usize).unwrap_or_default()
     }
+}
+
+/// Where the values of each key end, and all values, those of a key in the order in which they come. Counted, not sorted:
+/// the includes of v6.12 are some hundred thousand.
+fn by_key<T: Copy>(keys: usize, none: T, pairs: impl Iterator<Item = (usize, T)> + Clone) -> (Vec<u32>, Vec<T>) {
+    let mut ends = vec![0u32; keys];
+    pairs.clone().for_each(|(key, _)| ends[key] += 1);
+    let mut all = 0;
+    for end in &mut ends {
+        (*end, all) = (all, all + *end);
+    }
+    let mut values = vec![none; all as usize];
+    for (key, value) in pairs {
+        values[ends[key] as usize] = value;
+        ends[key] += 1;
+    }
+    (ends, values)
 }
 
 /// Calls `f` for each `#include` at the start of a line, with the path and its delimiters.
