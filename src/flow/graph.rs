@@ -150,7 +150,7 @@ struct Extent<'a> {
     closed: Option<&'a FxHashSet<FnId>>,
     /// A function, and the statements of it that come too early to see the pages: no page is copied there.
     early: Option<(FnId, &'a dyn Fn(Span) -> bool)>,
-    /// Calls that bring no page along.
+    /// Calls that bring no page along: forward out of the function that they call, backward into it.
     without: Option<&'a BTreeSet<(FnId, Span)>>,
     /// Whether pages that came to a place by a statement do not leave it by an edge.
     passage: Option<&'a Closed<'a>>,
@@ -403,9 +403,16 @@ impl Graph {
         self.walk(vec![0; self.out.len()], from, true, EVERYWHERE)
     }
     /// Where the pages of a pin in function `f` can get to. `early` tells of a place in that function whether it cannot
-    /// be reached after the pin, `closed` which ways through a place no run takes.
-    pub fn forward_after(&self, from: Node, f: FnId, early: &dyn Fn(Span) -> bool, closed: &Closed) -> Reached {
-        let extent = Extent { early: Some((f, early)), passage: Some(closed), ..EVERYWHERE };
+    /// be reached after the pin, `closed` which ways through a place no run takes; out of the calls `without` none of
+    /// the pages comes.
+    pub fn forward_after(
+        &self,
+        from: Node,
+        (f, early): (FnId, &dyn Fn(Span) -> bool),
+        closed: &Closed,
+        without: Option<&BTreeSet<(FnId, Span)>>,
+    ) -> Reached {
+        let extent = Extent { early: Some((f, early)), passage: Some(closed), without, ..EVERYWHERE };
         self.walk(vec![0; self.out.len()], &[from], true, extent)
     }
     /// Where pages in these nodes can come from.
@@ -476,6 +483,7 @@ impl Graph {
                 queue.push_back((n, phase, extent.number, false));
             }
         }
+        let brings = if forward { Via::Out } else { Via::In };
         let (enter, leave) = if forward { (Via::In, Via::Out) } else { (Via::Out, Via::In) };
         let mut steps = 0;
         let mut arrivals = Arrivals::default();
@@ -496,7 +504,7 @@ impl Graph {
             let edges = if forward { &self.out[n as usize] } else { &self.inc[n as usize] };
             let closed = extent.closed.is_some_and(|c| self.place(n).function().is_some_and(|f| c.contains(&f)));
             for e in edges {
-                let skipped = e.via == Via::In && extent.without.is_some_and(|w| w.contains(&e.at));
+                let skipped = e.via == brings && extent.without.is_some_and(|w| w.contains(&e.at));
                 if skipped || closed && e.via == leave {
                     continue;
                 }

@@ -16,6 +16,7 @@ pub mod facts;
 mod gaps;
 pub mod graph;
 mod guard;
+mod iterator;
 mod mentions;
 mod origin;
 mod passage;
@@ -31,6 +32,7 @@ mod wiring;
 
 pub use apart::serves_iterators;
 pub use engine::analyse;
+pub use iterator::{made_over_kernel, not_user_iter};
 
 /// Number of a loaded function, in the order of loading.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
