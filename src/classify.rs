@@ -5,6 +5,7 @@
 //! the code does with the pages, never on who wrote it. It does not know how a rewrite looks.
 
 mod access;
+mod iterator;
 mod notifier;
 
 use crate::ast::{Expr, ExprKind};
@@ -19,6 +20,7 @@ use crate::sites;
 use crate::source::{Loc, Name, Span};
 use crate::trace::{Custody, GapCode, PinSite, PinTrace, Reason, ReleaseId, Use, UseKind, Verdict, Writes};
 use access::{Access, cpu_access, given_away, only_flushes, transfer};
+use iterator::{made_over_kernel, not_user_iter};
 use notifier::{gives_up, invalidates, notifier};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
@@ -148,7 +150,7 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, entri
             return (Verdict::Leave, Reason::StructPageOnly, s, 4, "follow_page() is for struct page users".into());
         }
         AcquireKind::Iter if api.acquire(&site.api).is_some_and(|a| a.extracts) => {
-            if let Some(w) = flow::made_over_kernel(index, site) {
+            if let Some(w) = made_over_kernel(index, site) {
                 let s = format!(
                     "The iterator is over memory of the kernel ({w}()), made here: {}() takes no reference on \
                      its pages.",
@@ -164,7 +166,7 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, entri
             return direct(Verdict::Leave, Reason::Extracts, s);
         }
         AcquireKind::Iter => {
-            if let Some(w) = flow::not_user_iter(index, site) {
+            if let Some(w) = not_user_iter(index, site) {
                 let s = format!("The iterator holds no user pages: {w}().");
                 return say(Verdict::Leave, Reason::NotUserPages, s);
             }
@@ -272,7 +274,7 @@ fn data_access(c: &Custody, t: &PinTrace, index: &Index, site: &PinSite) -> Opti
     if given_away(c, t, index, site) {
         return None;
     }
-    let handed = t.uses.iter().find(|u| u.kind == UseKind::HandedOn);
+    let handed: Vec<&Use> = t.uses.iter().filter(|u| u.kind == UseKind::HandedOn).collect();
     let mut access = if t.uses.iter().any(|u| u.kind == UseKind::Read) { Access::Read } else { Access::None };
     let mut seen = BTreeSet::new();
     for l in &t.functions {
@@ -285,7 +287,7 @@ fn data_access(c: &Custody, t: &PinTrace, index: &Index, site: &PinSite) -> Opti
     }
     let mapped = t.uses.iter().any(|u| matches!(u.kind, UseKind::Map | UseKind::Read));
     // A number of the page that is stored or returned can come back as a page.
-    if handed.is_none() && t.releases.is_empty() {
+    if handed.is_empty() && t.releases.is_empty() {
         return None;
     }
     match access {
@@ -298,8 +300,11 @@ fn data_access(c: &Custody, t: &PinTrace, index: &Index, site: &PinSite) -> Opti
             "short read by the CPU".into(),
         )),
         _ => {
-            if let Some(h) = handed {
-                let s = format!("Only struct page is used; {}() takes the reference over.", h.callee);
+            if !handed.is_empty() {
+                let mut takers: Vec<&str> = handed.iter().map(|u| &*u.callee).collect();
+                takers.dedup();
+                let take = if takers.len() == 1 { "takes" } else { "take" };
+                let s = format!("Only struct page is used; {}() {take} the reference over.", takers.join("() and "));
                 return Some((Verdict::Leave, Reason::HandedOn, s, 4, "struct page only".into()));
             }
             let s = "Only struct page is looked at; the data is never touched through this reference.".into();
@@ -507,6 +512,15 @@ fn convertible(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, St
             let s =
                 format!("{}() in {}() also drops pages of {} ({}).", r.callee, r.function, o.what, place(index, o.at));
             return (Verdict::Assist, Reason::MixedOrigin, s);
+        }
+        if api.release(&r.callee).is_some_and(|f| f.counter) {
+            let s = format!(
+                "{}() in {}() takes references off the count itself: no release of pins does that ({}).",
+                r.callee,
+                r.function,
+                place(index, r.at)
+            );
+            return (Verdict::Assist, Reason::NoRule, s);
         }
         if r.damaged {
             return (Verdict::Assist, Reason::Damaged, format!("{}() could not be parsed whole.", r.function));

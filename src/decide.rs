@@ -216,7 +216,9 @@ fn decide_group(
     }
     // Half of a conversion corrupts the counts here: see `gupconv explain pin-user-pages`.
     let counted = dialect.kind == DialectKind::PinUserPages;
-    if let Some((reason, text)) = counted.then(|| tracked::obstacle(program, custody, group)).flatten() {
+    if let Some((reason, text)) =
+        counted.then(|| tracked::obstacle(program, custody, group, &target(dialect))).flatten()
+    {
         // Rightly not converted, if it stands alone.
         let verdict = match reason {
             Reason::ShortRead if group.len() == 1 => Verdict::Leave,

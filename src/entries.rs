@@ -8,7 +8,7 @@ use crate::lex::{self, TokKind, Token};
 use crate::program::Program;
 use crate::source::{FileId, Loc, Name, Span};
 use crate::split::{Item, ItemKind, split};
-use crate::trace::{Custody, HolderKind, PinTrace, Release, When};
+use crate::trace::{Custody, HolderKind, PinSite, PinTrace, Release, When};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -58,24 +58,39 @@ impl<'a> Entries<'a> {
         let site = custody.sites.get(trace.site.0 as usize)?;
         let releases: Vec<_> = trace.releases.iter().filter_map(|r| custody.releases.get(r.0 as usize)).collect();
         let mut files: BTreeSet<FileId> = trace.functions.iter().map(|l| l.file).collect();
-        files.extend(releases.iter().map(|r| r.at.file).chain([site.at.file]));
-        let found = self.first(&holder.text, &site.function, &releases, &files)?;
+        let pins = releases.iter().flat_map(|r| &r.pins).filter_map(|p| custody.sites.get(p.0 as usize));
+        let pins: Vec<_> = pins.chain([site]).collect();
+        files.extend(releases.iter().map(|r| r.at.file).chain(pins.iter().map(|s| s.at.file)));
+        let first = |files: &BTreeSet<FileId>| self.first(custody, &holder.text, site, &releases, files);
+        let found = first(&files)?;
         // Others call it: where they do, they may pin as well.
         if found.library {
             let near = |name: &str| self.program.naming_nearby(site.at.file, name);
-            files.extend(near(&found.outlives.entry).into_iter().chain(near(&site.function)));
-            return self.first(&holder.text, &site.function, &releases, &files).map(|f| f.outlives);
+            files.extend(near(&found.outlives.entry));
+            files.extend(pins.iter().flat_map(|s| near(&s.function)));
+            return first(&files).map(|f| f.outlives);
         }
         Some(found.outlives)
     }
 
-    /// The first release that these files do not show to be in a call that pins.
-    fn first(&self, holder: &str, pins: &str, releases: &[&Release], files: &BTreeSet<FileId>) -> Option<First> {
+    /// The first release that these files do not show to be in a call that pins, by this site or by another one whose
+    /// pages it drops as well.
+    fn first(
+        &self,
+        custody: &Custody,
+        holder: &str,
+        site: &PinSite,
+        releases: &[&Release],
+        files: &BTreeSet<FileId>,
+    ) -> Option<First> {
         let files: Vec<Arc<Named>> = files.iter().map(|f| self.named(*f)).collect();
         let callers = Callers::of(&files);
-        let from = callers.entries(pins);
+        let own = callers.entries(&site.function);
         releases.iter().filter(|r| r.when == When::Normal && !r.context.may_be_atomic).find_map(|r| {
-            let entry = callers.entries(&r.function).into_iter().find(|e| !from.contains(e))?;
+            let others = r.pins.iter().filter_map(|p| custody.sites.get(p.0 as usize));
+            let others: BTreeSet<&str> = others.flat_map(|s| callers.entries(&s.function)).collect();
+            let pins = |e: &&str| own.contains(*e) || others.contains(*e);
+            let entry = callers.entries(&r.function).into_iter().find(|e| !pins(e))?;
             let (release, entry) = (r.function.clone(), entry.to_string());
             let library = callers.library(&entry);
             Some(First { outlives: Outlives { holder: holder.into(), release, at: r.at, entry }, library })
@@ -105,10 +120,11 @@ impl Named {
         let mut words = Vec::new();
         let mut seen: FxHashSet<(&[u8], u32, bool)> = FxHashSet::default();
         for (number, item) in (0..).zip(&items) {
-            if item.kind == ItemKind::Prototype {
+            let own = item.span.of(&text);
+            // Neither takes the address of a function.
+            if item.kind == ItemKind::Prototype || own.trim_ascii_start().starts_with(b"EXPORT_SYMBOL") {
                 continue;
             }
-            let own = item.span.of(&text);
             let tokens: Vec<Token> = lex::code(own).collect();
             let word = |i: Option<usize>| i.and_then(|i| tokens.get(i)).map_or(&b""[..], |t| t.span.of(own));
             for (i, token) in tokens.iter().enumerate().filter(|(_, t)| t.kind == TokKind::Ident) {

@@ -87,6 +87,20 @@ pub struct ReleaseRecord {
     pub shape: &'static str,
     /// `normal`, `error`, `partial`.
     pub when: &'static str,
+    /// Of a release that drops no pin, but the reference that a holder of the page took for itself: what took it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own: Option<OwnRecord>,
+}
+
+/// Where a holder of a page took a reference for itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct OwnRecord {
+    /// Path.
+    pub path: String,
+    /// Line of the store.
+    pub line: u32,
+    /// The function that took it.
+    pub call: String,
 }
 
 /// A gap of a trace.

@@ -120,8 +120,7 @@ fn hops(config: &Config, mut detected: Detected, answer: &Answer<'_>) -> Result<
     })?;
     clock.lap("list");
     let parts: Vec<&str> = Api::get().search_parts().iter().map(String::as_str).collect();
-    let words: Vec<&str> = Api::get().vessel_words().collect();
-    let seeds: Vec<FileId> = tree.survey(&parts, &words);
+    let seeds: Vec<FileId> = tree.survey(&parts);
     clock.lap("search");
     let files = tree.len() as u32;
     let index = Index::new(tree, detected.prototypes.clone());

@@ -460,6 +460,8 @@ pub struct PinTrace {
     pub releases: Vec<ReleaseId>,
     /// Those among them that get a page by way of a number of it (`put_page(pfn_to_page(n))`).
     pub by_number: Vec<ReleaseId>,
+    /// Releases that drop no reference of the pin, but the one that a holder of the page took for itself.
+    pub own: Vec<OwnDrop>,
     /// Where it is lost, ascending by place.
     pub gaps: Vec<Gap>,
     /// Step by step.
@@ -480,6 +482,17 @@ pub struct PinTrace {
     pub reason: Reason,
     /// One sentence for a human.
     pub reason_text: String,
+}
+
+/// A drop of a reference that a holder took for itself: `obj->page = page; get_page(page);`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OwnDrop {
+    /// The drop.
+    pub release: ReleaseId,
+    /// What took the reference.
+    pub api: Name,
+    /// The store that it was taken for.
+    pub stored: Loc,
 }
 
 /// Everything that custody analysis hands on.

@@ -118,6 +118,7 @@ fn custody() -> Custody {
         holders: Vec::new(),
         releases: vec![ReleaseId(0)],
         by_number: Vec::new(),
+        own: Vec::new(),
         gaps: Vec::new(),
         steps: Vec::new(),
         uses: Vec::new(),

@@ -221,13 +221,14 @@ fn render(jsonl: &str) -> Result<String, Failed> {
         for release in record["releases"].as_array().into_iter().flatten() {
             writeln!(
                 out,
-                "  release {}:{} {} {} {} {}",
+                "  release {}:{} {} {} {} {}{}",
                 text(&release["path"]),
                 release["line"],
                 text(&release["call"]),
                 text(&release["dirty"]),
                 text(&release["shape"]),
-                text(&release["when"])
+                text(&release["when"]),
+                if release["own"].is_null() { "" } else { " own" }
             )?;
         }
         let gaps: BTreeSet<&str> =

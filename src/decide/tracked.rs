@@ -11,14 +11,21 @@ use crate::classify;
 use crate::entries::{Entries, Outlives};
 use crate::findings;
 use crate::kernel::{AcquireKind, Api};
+use crate::plan::Target;
 use crate::program::Program;
+use crate::rules;
 use crate::source::{Loc, Name};
 use crate::trace::{Custody, Dirty, PinSite, PinTrace, Reason, Release, UseKind, Verdict, Writes};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Why the group must not be converted in such a tree; `None` when nothing stands in the way.
-pub(super) fn obstacle(program: &dyn Program, custody: &Custody, group: &[usize]) -> Option<(Reason, String)> {
+pub(super) fn obstacle(
+    program: &dyn Program,
+    custody: &Custody,
+    group: &[usize],
+    target: &Target,
+) -> Option<(Reason, String)> {
     let wanted = group.iter().filter(|&&i| custody.traces[i].verdict == Verdict::Convert);
     let traces: Vec<(&PinSite, &PinTrace)> =
         wanted.filter_map(|&i| Some((custody.sites.get(i)?, custody.traces.get(i)?))).collect();
@@ -28,6 +35,7 @@ pub(super) fn obstacle(program: &dyn Program, custody: &Custody, group: &[usize]
             .or_else(|| other_mm(program, site, trace))
             .or_else(|| callers_decide(program, custody, site, trace))
             .or_else(|| foreign(program, custody, trace))
+            .or_else(|| no_twin(program, site, target))
             .or_else(|| other_drop(program, custody, site, trace))
             .or_else(|| loses_dirty(program, custody, site, trace))
     })
@@ -258,6 +266,13 @@ fn functions(program: &dyn Program, custody: &Custody, site: &PinSite, trace: &P
         .collect()
 }
 
+/// Without a call that pins, nothing else needs to be looked at.
+fn no_twin(program: &dyn Program, site: &PinSite, target: &Target) -> Option<(Reason, String)> {
+    let none = rules::twin(target, &site.api).is_none();
+    let text = || format!("{}() has no pin_user_pages*() twin in this tree. ({})", site.api, place(program, site.at));
+    none.then(|| (Reason::NoRule, text()))
+}
+
 /// A call in a function of the trace that drops a reference and is no known release of it. In the placeholder dialects
 /// it does no harm; here it would drop one reference of the many that a pin is.
 fn other_drop(program: &dyn Program, custody: &Custody, site: &PinSite, trace: &PinTrace) -> Option<(Reason, String)> {
@@ -270,6 +285,9 @@ fn other_drop(program: &dyn Program, custody: &Custody, site: &PinSite, trace: &
             let Some(name) = callee.ident().filter(|n| api.release(n).is_some()) else { return };
             let here = Loc { file: at.file, span: callee.span };
             let others = custody.frees_others.binary_search(&here).is_ok();
+            // The release is known by the drop in its body.
+            let inside = api.release(name).is_some_and(|r| r.wrapper);
+            let others = others || inside && custody.releases.iter().any(|r| r.function == *name);
             if found.is_none() && !known.contains(&here) && !others {
                 found = Some((name.clone(), here));
             }

@@ -7,9 +7,11 @@ mod calls;
 mod eval;
 mod extract;
 mod fresh;
+mod own;
 mod returned;
 mod slice;
 mod slots;
+mod takers;
 mod types;
 
 pub use extract::extract;
@@ -65,6 +67,24 @@ pub enum Fact {
         from: Place,
         /// By.
         at: Span,
+    },
+    /// Pages are stored together with a reference of their own: the one that was there stays where it was.
+    Own {
+        /// To.
+        to: Place,
+        /// From.
+        from: Place,
+        /// The function that takes the reference.
+        api: Name,
+        /// By.
+        at: Span,
+    },
+    /// A call gets pages together with a reference that was taken for it.
+    Given {
+        /// Which.
+        of: Vec<Place>,
+        /// The call.
+        call: Span,
     },
     /// Two places are the same array or container from here on.
     Alias {
@@ -200,7 +220,7 @@ impl Fact {
     /// Calls `f` on each place that the fact mentions.
     pub fn places<'a>(&'a self, f: &mut dyn FnMut(&'a Place)) {
         match self {
-            Fact::Copy { to, from, .. } => {
+            Fact::Copy { to, from, .. } | Fact::Own { to, from, .. } => {
                 f(to);
                 f(from);
             }
@@ -226,6 +246,7 @@ impl Fact {
             | Fact::Handover { of, .. }
             | Fact::UnknownStore { of, .. }
             | Fact::Dirty { of, .. }
+            | Fact::Given { of, .. }
             | Fact::Extra { of, .. } => of.iter().for_each(f),
         }
     }

@@ -10,6 +10,7 @@ use super::mentions::FactNodes;
 use super::place::Place;
 use super::unfollowed::{self, Callee};
 use crate::ast::Function;
+use crate::index::FnRef;
 use crate::kernel::{AcquireKind, Api, Borrow};
 use crate::program::Program;
 use crate::sites;
@@ -133,7 +134,39 @@ pub(super) fn gaps(
             out.push(Gap { at, code: GapCode::Budget, detail });
         }
     }
+    out.extend(frame_given(e, g, r));
     out
+}
+
+/// A function that the whole tree can call and that gives a frame number of a page: whoever calls it can make the page
+/// of it again. Not one that gives the page as well. Of several, which call one another, the first.
+fn frame_given(e: &Engine, g: &Graph, r: &Reached) -> Option<Gap> {
+    r.numbers.iter().find_map(|&n| {
+        let Place::Ret(f) = g.place(n) else { return None };
+        let f = e.fns[f.0 as usize];
+        if !r.leaves(n) || r.has(n) || !e.refused.contains(&Demand::Callers(f, true)) || !gives_frame(e, f) {
+            return None;
+        }
+        let at = came_in(e, g, r, n)?;
+        Some(Gap { at, code: GapCode::Budget, detail: e.index.name(f).to_string() })
+    })
+}
+
+/// Whether the type of a result is that of a frame number (`kvm_pfn_t`), and no argument takes a page out.
+fn gives_frame(e: &Engine, f: FnRef) -> bool {
+    let head = || {
+        let items = e.index.items(f.file)?;
+        let item = items.items.get(f.item as usize)?;
+        let head = Span { start: item.span.start, end: item.name_span.start };
+        memchr::memmem::find(head.of(&items.text), b"pfn_t")
+    };
+    // Declared for its own folder only, all who call it are seen.
+    let open = || {
+        let (header, _) = e.index.visible_item(f.file, &e.index.name(f), &[ItemKind::Prototype])?;
+        Some(e.index.path(header).split('/').any(|folder| folder == "include"))
+    };
+    let out = |func: Arc<Function>| func.params.iter().any(|p| p.ty.page_depth() == Some(2));
+    head().is_some() && open() == Some(true) && !e.index.parsed(f).is_some_and(out)
 }
 
 /// All that reaches these places came out of a vessel.

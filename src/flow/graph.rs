@@ -5,10 +5,9 @@
 
 use super::FnId;
 use super::place::{Place, UNKNOWN_TAG};
-use super::wiring::{self, Link, Places, Wiring, read, store};
+use super::wiring::{Link, Passed, Places, Wiring, read, store};
 use crate::kernel::Api;
 use crate::source::{FileId, Name, Span};
-use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -36,6 +35,8 @@ pub enum Turn {
     Number,
     /// The page of a number or address.
     Page,
+    /// Pages stay pages, and what goes on has a reference of its own.
+    Own,
 }
 
 /// An edge.
@@ -49,20 +50,6 @@ pub struct Edge {
     pub via: Via,
     /// Function and place of the statement.
     pub at: (FnId, Span),
-}
-
-impl Edge {
-    /// Pages are copied there.
-    pub fn copy(to: Node, at: (FnId, Span)) -> Self {
-        Self { turn: Turn::Keep, to, via: Via::Copy, at }
-    }
-    /// Adds the edge to those of a node, once.
-    fn add_to(self, edges: &mut Vec<Edge>) {
-        let same = |e: &Edge| e.to == self.to && e.at == self.at && (self.turn == Turn::Keep || e.turn == self.turn);
-        if !edges.iter().any(same) {
-            edges.push(self);
-        }
-    }
 }
 
 /// Nodes reached: per node, in which phase, and by which edge first.
@@ -150,8 +137,10 @@ struct Extent<'a> {
     closed: Option<&'a FxHashSet<FnId>>,
     /// A function, and the statements of it that come too early to see the pages: no page is copied there.
     early: Option<(FnId, &'a dyn Fn(Span) -> bool)>,
-    /// Calls that bring no page along: forward out of the function that they call, backward into it.
+    /// Calls that bring no page along.
     without: Option<&'a BTreeSet<(FnId, Span)>>,
+    /// Pages are followed to where they have a reference of their own.
+    own: bool,
     /// Whether pages that came to a place by a statement do not leave it by an edge.
     passage: Option<&'a Closed<'a>>,
 }
@@ -209,6 +198,7 @@ const EVERYWHERE: Extent = Extent {
     closed: None,
     early: None,
     without: None,
+    own: true,
     passage: None,
 };
 
@@ -246,16 +236,25 @@ impl Graph {
             edges.iter_mut().for_each(Vec::clear);
             edges.resize_with(nodes, Vec::new);
         }
-        // The two ends of the edges know nothing of each other: a thread for each.
-        let (places, out, inc) = (&g.places, &mut g.out, &mut g.inc);
-        rayon::join(
-            || wiring::edges(places, functions, targets, &mut |from, e| e.add_to(&mut out[from as usize])),
-            || {
-                wiring::edges(places, functions, targets, &mut |from, e| {
-                    Edge { to: from, ..e }.add_to(&mut inc[e.to as usize]);
-                });
-            },
-        );
+        for i in 0..nodes as u32 / 2 {
+            let of = g.places.list()[i as usize].function().unwrap_or(FnId(0));
+            g.edge(store(i), read(i), Via::Copy, (of, Span::default()));
+        }
+        for (i, (f, targets)) in functions.iter().zip(targets).enumerate() {
+            let id = FnId(i as u32);
+            let mut targets = targets.iter();
+            for link in &f.links {
+                match link {
+                    Link::Edge { from, to, turn: Turn::Keep, at } => g.edge(*from, *to, Via::Copy, (id, *at)),
+                    Link::Edge { from, to, turn, at } => g.turn(*from, *to, *turn, (id, *at)),
+                    Link::Call { at, args, result, .. } => {
+                        for t in targets.next().into_iter().flatten() {
+                            g.call((id, *at), args, *result, &functions[t.0 as usize]);
+                        }
+                    }
+                }
+            }
+        }
         g.shown(functions);
         g.untyped_fields(functions, files);
         g.summaries(functions);
@@ -267,12 +266,28 @@ impl Graph {
         self.places = Arc::default();
     }
 
+    fn call(&mut self, at: (FnId, Span), args: &[Passed], result: u32, target: &Wiring) {
+        for (a, entry) in args.iter().zip(&target.entries) {
+            for &place in &a.places {
+                self.edge(read(place), read(entry.place), Via::In, at);
+                if !entry.by_value && a.container {
+                    self.edge(store(entry.place), store(place), Via::Out, at);
+                }
+            }
+            if let Some(out) = a.out {
+                self.edge(store(entry.place), store(out), Via::Out, at);
+            }
+        }
+        self.edge(read(target.ret), read(result), Via::Out, at);
+        self.edge(store(result), store(target.ret), Via::In, at);
+    }
+
     /// A pin into a field whose array is another place as well (`obj->pages = array`): the pages are there, too.
     fn shown(&mut self, functions: &[Wiring]) {
         for &(from, field) in functions.iter().flat_map(|f| &f.shown) {
             for e in self.out[store(field) as usize].clone() {
                 if e.to % 2 == 1 {
-                    self.edge(store(from), Edge { turn: Turn::Keep, ..e });
+                    self.edge(store(from), e.to, e.via, e.at);
                 }
             }
         }
@@ -304,17 +319,25 @@ impl Graph {
             let Some((_, &unknown)) = tags.iter().find(|t| t.0.starts_with(UNKNOWN_TAG)) else { continue };
             let at = (first.get(&file).copied().unwrap_or(FnId(0)), Span::default());
             for &t in tags.values().filter(|t| **t != unknown) {
-                self.edge(read(t), Edge::copy(read(unknown), at));
-                self.edge(store(unknown), Edge::copy(store(t), at));
+                self.edge(read(t), read(unknown), Via::Copy, at);
+                self.edge(store(unknown), store(t), Via::Copy, at);
             }
         }
     }
 
-    fn edge(&mut self, from: Node, e: Edge) {
-        if from != e.to {
-            e.add_to(&mut self.out[from as usize]);
-            Edge { to: from, ..e }.add_to(&mut self.inc[e.to as usize]);
+    fn edge(&mut self, from: Node, to: Node, via: Via, at: (FnId, Span)) {
+        if from == to || self.out[from as usize].iter().any(|e| e.to == to && e.at == at) {
+            return;
         }
+        self.out[from as usize].push(Edge { turn: Turn::Keep, to, via, at });
+        self.inc[to as usize].push(Edge { turn: Turn::Keep, to: from, via, at });
+    }
+    fn turn(&mut self, from: Node, to: Node, turn: Turn, at: (FnId, Span)) {
+        if from == to || self.out[from as usize].iter().any(|e| e.to == to && e.at == at && e.turn == turn) {
+            return;
+        }
+        self.out[from as usize].push(Edge { turn, to, via: Via::Copy, at });
+        self.inc[to as usize].push(Edge { turn, to: from, via: Via::Copy, at });
     }
     fn is_heap(&self, n: Node) -> bool {
         matches!(self.place(n), Place::Field(..) | Place::Global(..))
@@ -325,7 +348,7 @@ impl Graph {
     fn summaries(&mut self, functions: &[Wiring]) {
         // One table for all walks, cleaned after each: a new one a walk costs more than the walk.
         let mut phase = vec![0; self.out.len()];
-        let within = Extent { start: BOUND, inside: true, most: 400, ..EVERYWHERE };
+        let within = Extent { start: BOUND, inside: true, own: false, most: 400, ..EVERYWHERE };
         // Functions in which a number becomes a page, by themselves or by a callee.
         let makes = |l: &Link| matches!(l, Link::Edge { turn: Turn::Page, .. });
         let mut pages: Vec<bool> = functions.iter().map(|f| f.links.iter().any(makes)).collect();
@@ -367,12 +390,17 @@ impl Graph {
                 }
             }
             for (from, to, turn, at) in add {
-                if turn == Turn::Page
-                    && let Some(caller) = pages.get_mut(at.0.0 as usize)
-                {
-                    *caller = true;
+                match turn {
+                    Turn::Keep => self.edge(from, to, Via::Copy, at),
+                    _ => {
+                        if turn == Turn::Page
+                            && let Some(caller) = pages.get_mut(at.0.0 as usize)
+                        {
+                            *caller = true;
+                        }
+                        self.turn(from, to, turn, at);
+                    }
                 }
-                self.edge(from, Edge { turn, ..Edge::copy(to, at) });
             }
         }
     }
@@ -403,16 +431,17 @@ impl Graph {
         self.walk(vec![0; self.out.len()], from, true, EVERYWHERE)
     }
     /// Where the pages of a pin in function `f` can get to. `early` tells of a place in that function whether it cannot
-    /// be reached after the pin, `closed` which ways through a place no run takes; out of the calls `without` none of
-    /// the pages comes.
+    /// be reached after the pin, `closed` which ways through a place no run takes.
+    /// Calls `without` bring no page along.
     pub fn forward_after(
         &self,
         from: Node,
-        (f, early): (FnId, &dyn Fn(Span) -> bool),
+        f: FnId,
+        early: &dyn Fn(Span) -> bool,
         closed: &Closed,
         without: Option<&BTreeSet<(FnId, Span)>>,
     ) -> Reached {
-        let extent = Extent { early: Some((f, early)), passage: Some(closed), without, ..EVERYWHERE };
+        let extent = Extent { early: Some((f, early)), passage: Some(closed), own: false, without, ..EVERYWHERE };
         self.walk(vec![0; self.out.len()], &[from], true, extent)
     }
     /// Where pages in these nodes can come from.
@@ -427,29 +456,26 @@ impl Graph {
     /// The union of walks from each of the groups, none of which looks at more than `most` nodes. The pages of a
     /// `closed` function are not followed to its callers.
     pub fn near(&self, groups: &[Vec<Node>], forward: bool, most: usize, closed: &FxHashSet<FnId>) -> Reached {
-        let nodes = self.out.len();
-        let mut all =
-            Reached { phase: vec![0; nodes], from: FxHashMap::default(), order: Vec::new(), numbers: Vec::new() };
-        // A table a thread, cleaned after each walk.
-        let walk = |phase: &mut Vec<u8>, from: &Vec<Node>| {
-            let extent = Extent { most, closed: Some(closed), ..EVERYWHERE };
-            let mut r = self.walk(std::mem::take(phase), from, forward, extent);
-            let seen = [(&r.order, PAGE), (&r.numbers, NUMBER)]
-                .map(|(nodes, bits)| nodes.iter().map(|n| (*n, r.phase[*n as usize] & bits)).collect::<Vec<_>>());
+        let mut phase = vec![0; self.out.len()];
+        let mut all = Reached {
+            phase: vec![0; self.out.len()],
+            from: FxHashMap::default(),
+            order: Vec::new(),
+            numbers: Vec::new(),
+        };
+        let extent = Extent { most, closed: Some(closed), ..EVERYWHERE };
+        for from in groups {
+            let mut r = self.walk(std::mem::take(&mut phase), from, forward, extent);
+            for (mine, theirs, bits) in [(&mut all.order, &r.order, PAGE), (&mut all.numbers, &r.numbers, NUMBER)] {
+                mine.extend(theirs.iter().filter(|n| all.phase[**n as usize] & bits == 0));
+                for n in theirs {
+                    all.phase[*n as usize] |= r.phase[*n as usize] & bits;
+                }
+            }
             for n in r.order.iter().chain(&r.numbers) {
                 r.phase[*n as usize] = 0;
             }
-            *phase = r.phase;
-            seen
-        };
-        let walks = groups.par_iter().with_min_len(8).map_init(|| vec![0; nodes], walk);
-        for [order, numbers] in walks.collect::<Vec<_>>() {
-            for (mine, theirs, bits) in [(&mut all.order, order, PAGE), (&mut all.numbers, numbers, NUMBER)] {
-                mine.extend(theirs.iter().filter(|n| all.phase[n.0 as usize] & bits == 0).map(|n| n.0));
-                for (n, phase) in theirs {
-                    all.phase[n as usize] |= phase;
-                }
-            }
+            phase = r.phase;
         }
         all
     }
@@ -483,7 +509,6 @@ impl Graph {
                 queue.push_back((n, phase, extent.number, false));
             }
         }
-        let brings = if forward { Via::Out } else { Via::In };
         let (enter, leave) = if forward { (Via::In, Via::Out) } else { (Via::Out, Via::In) };
         let mut steps = 0;
         let mut arrivals = Arrivals::default();
@@ -504,7 +529,7 @@ impl Graph {
             let edges = if forward { &self.out[n as usize] } else { &self.inc[n as usize] };
             let closed = extent.closed.is_some_and(|c| self.place(n).function().is_some_and(|f| c.contains(&f)));
             for e in edges {
-                let skipped = e.via == brings && extent.without.is_some_and(|w| w.contains(&e.at));
+                let skipped = e.via == Via::In && extent.without.is_some_and(|w| w.contains(&e.at));
                 if skipped || closed && e.via == leave {
                     continue;
                 }
@@ -528,6 +553,7 @@ impl Graph {
                 }
                 let turned = match (e.turn, number == forward) {
                     (Turn::Keep, _) => number,
+                    (Turn::Own, _) if extent.own && !number => false,
                     // Forward a page becomes a number, backward the number was a page; and the other way round.
                     (Turn::Number, false) | (Turn::Page, true) => !number,
                     _ => continue,

@@ -6,6 +6,7 @@
 //! rewrite, and whether one is wanted, is not decided here.
 
 mod apart;
+mod beyond;
 pub mod cfg;
 mod choice;
 mod closed;
@@ -16,7 +17,6 @@ pub mod facts;
 mod gaps;
 pub mod graph;
 mod guard;
-mod iterator;
 mod mentions;
 mod origin;
 mod passage;
@@ -28,11 +28,11 @@ mod steps;
 mod trace;
 mod undone;
 mod unfollowed;
+mod ways;
 mod wiring;
 
 pub use apart::serves_iterators;
 pub use engine::analyse;
-pub use iterator::{made_over_kernel, not_user_iter};
 
 /// Number of a loaded function, in the order of loading.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

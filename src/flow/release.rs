@@ -1,5 +1,6 @@
 //! The code around a release: loop or not, how the page is dirtied, on which path it lies.
 
+use super::ways::{goes_back, way_out};
 use crate::ast::{BinOp, Expr, ExprKind, Function, Stmt, StmtKind, UnOp};
 use crate::kernel::Api;
 use crate::source::{Name, Span};
@@ -481,7 +482,7 @@ fn all_jumps(func: &Function, label: &str, counted: &dyn Fn(&Expr) -> bool) -> b
 }
 
 /// Ends in a jump or a return.
-fn leaves(s: &Stmt) -> bool {
+pub(super) fn leaves(s: &Stmt) -> bool {
     match &s.kind {
         StmtKind::Return(_) | StmtKind::Goto(_) => true,
         StmtKind::Block(v) => v.last().is_some_and(leaves),
@@ -502,73 +503,6 @@ fn fails(func: &Function, s: &Stmt) -> bool {
         },
         _ => false,
     }
-}
-
-/// `goto again;`: what stands at the label comes by here once more. (`out:` with a return may stand ahead as well.)
-fn goes_back(func: &Function, label: &Name, from: Span) -> bool {
-    let mut back = false;
-    func.body.walk(&mut |block| {
-        let StmtKind::Block(list) = &block.kind else { return };
-        let label = list.iter().position(|s| matches!(&s.kind, StmtKind::Label(n) if n == label));
-        let Some(behind) = label.and_then(|i| list.get(i..)).filter(|_| block.span.contains(from)) else { return };
-        let mut between = behind.iter().take_while(|s| s.span.start <= from.start).peekable();
-        back |= between.peek().is_some() && !between.any(|s| matches!(s.kind, StmtKind::Return(_)));
-    });
-    back
-}
-
-/// Whether a jump ahead takes the normal way out: the statements before the label come to it as well, and what is
-/// returned behind it is a constant that is no error, or a variable that was set to one and not set since.
-fn way_out(func: &Function, label: &Name, from: Span) -> bool {
-    let mut normal = false;
-    func.body.walk(&mut |block| {
-        let StmtKind::Block(list) = &block.kind else { return };
-        let Some(at) = list.iter().position(|s| matches!(&s.kind, StmtKind::Label(n) if n == label)) else { return };
-        let (before, behind) = list.split_at(at);
-        if before.last().is_none_or(leaves) || block.span != func.body.span {
-            return;
-        }
-        let returned = behind.iter().find_map(|s| match &s.kind {
-            StmtKind::Return(value) => value.as_ref(),
-            _ => None,
-        });
-        normal |= returned.is_some_and(|value| match &value.kind {
-            ExprKind::Int { .. } => true,
-            ExprKind::Ident(name) => still_nothing(func, name, from),
-            _ => false,
-        });
-    });
-    normal
-}
-
-/// Whether a variable has a constant that is no error at a place: the last assignment before it, in a block around it.
-fn still_nothing(func: &Function, name: &Name, at: Span) -> bool {
-    let around = enclosing(&func.body, at);
-    let holds = |b: &Stmt, s: &Stmt| matches!(&b.kind, StmtKind::Block(list) if list.iter().any(|c| c.span == s.span));
-    let direct = |s: &Stmt| around.iter().any(|b| holds(b, s));
-    let is_int = |e: &Expr| matches!(e.kind, ExprKind::Int { .. });
-    let mut nothing = false;
-    func.body.walk(&mut |s| {
-        if s.span.start >= at.start {
-            return;
-        }
-        if let StmtKind::Decl(vars) = &s.kind {
-            for v in vars.iter().filter(|v| v.name == *name) {
-                nothing = v.init.as_ref().is_some_and(is_int);
-            }
-        }
-        s.exprs(&mut |e| {
-            e.walk(&mut |e| match &e.kind {
-                ExprKind::Assign(op, to, from) if to.ident() == Some(name) => {
-                    nothing = op.is_none() && is_int(from) && direct(s);
-                }
-                // `get(&ret)`
-                ExprKind::Unary(UnOp::AddrOf, to) if to.ident() == Some(name) => nothing = false,
-                _ => {}
-            });
-        });
-    });
-    nothing
 }
 
 /// `err = -EINVAL;`

@@ -1,49 +1,38 @@
 //! How a trace is told: the steps from a pin to a release, and the holders on the way.
 
 use super::FnId;
-use super::apart::after;
 use super::engine::Engine;
+use super::facts::Fact;
 use super::graph::{Graph, Node, Reached};
 use super::place::Place;
-use super::release::enclosing;
-use crate::ast::{Expr, ExprKind, Function, Stmt, StmtKind};
-use crate::kernel::Api;
-use crate::source::{Loc, Name, Span};
+use crate::ast::{Expr, ExprKind, Function};
+use crate::source::{Loc, Span};
 use crate::trace::{Holder, HolderKind, Release, Step};
 use std::sync::Arc;
 
-/// The way from the pin to one release.
-pub(super) fn steps(
-    e: &Engine,
-    g: &Graph,
-    r: &Reached,
-    end: Node,
-    rel: &Release,
-    (pins, late): (FnId, &[Span]),
-    out: &mut Vec<Step>,
-) {
-    let mut last: Option<(FnId, Span)> = None;
+/// The way from the pin to a node.
+pub(super) fn steps(e: &Engine, g: &Graph, r: &Reached, end: Node, (pins, late): (FnId, &[Span]), out: &mut Vec<Step>) {
     for (from, to, (f, span)) in r.way(end).into_iter().rev() {
-        // Of several statements of a function that do the same, one that comes after the pin, or after the statement by
-        // which the pages came into the function.
-        let same: Vec<Span> = g.outgoing(from).iter().filter(|e| e.to == to && e.at.0 == f).map(|e| e.at.1).collect();
-        let func = || e.index.parsed(e.fns[f.0 as usize]);
-        let behind = match last.filter(|(g, at)| *g == f && f != pins && *at != Span::default()) {
-            Some((_, at)) if same.len() > 1 => func().map(|f| after(&f, at, &[])).unwrap_or_default(),
-            _ => Vec::new(),
-        };
-        let late = if f == pins { late } else { &behind };
-        let comes_after = |s: Span| late.iter().any(|l| l.contains(s));
-        let later = same.into_iter().find(|s| comes_after(*s)).filter(|_| !comes_after(span));
+        // Of several statements in the function of the pin that do the same, one that comes after it.
+        let after = |s: Span| late.iter().any(|l| l.contains(s));
+        let others = g.outgoing(from).iter().filter(|e| e.to == to && e.at.0 == f && after(e.at.1));
+        let later = others.map(|e| e.at.1).next().filter(|_| f == pins && !after(span));
         let span = later.unwrap_or(span);
-        last = Some((f, span));
-        if span == Span::default() {
-            continue;
-        }
+        step(e, g, (from, to), (f, span), out);
+    }
+}
+
+/// From one node to the next.
+pub(super) fn step(e: &Engine, g: &Graph, (from, to): (Node, Node), (f, span): (FnId, Span), out: &mut Vec<Step>) {
+    if span != Span::default() {
         let file = e.fns[f.0 as usize].file;
         let what = format!("{} -> {}", show(e, g, from), show(e, g, to));
         let mut because = because(g, to);
-        if let Some(api) = e.index.parsed(e.fns[f.0 as usize]).and_then(|func| own_reference(&func, span)) {
+        let own = e.facts[f.0 as usize].facts.iter().find_map(|x| match x {
+            Fact::Own { api, at, .. } if *at == span => Some(api),
+            _ => None,
+        });
+        if let Some(api) = own {
             because = format!("{because}, which has a reference of its own by {api}()");
         }
         let step = Step { at: Loc { file, span }, what, because };
@@ -51,9 +40,13 @@ pub(super) fn steps(
             out.push(step);
         }
     }
+}
+
+/// The last step.
+pub(super) fn dropped(rel: &Release, what: &str, out: &mut Vec<Step>) {
     out.push(Step {
         at: rel.at,
-        what: format!("{} drops the reference", rel.callee),
+        what: format!("{} drops {what}", rel.callee),
         because: format!("in {}", rel.function),
     });
 }
@@ -101,33 +94,6 @@ pub(super) fn holder(e: &Engine, funcs: &[Option<Arc<Function>>], p: &Place) -> 
         }
         _ => return None,
     })
-}
-
-/// `obj->page = page; get_page(page);`: the function by which the object gets a reference of its own to a page that the
-/// function was given.
-pub(super) fn own_reference(func: &Function, store: Span) -> Option<Name> {
-    let mut stored = None;
-    let mut found = None;
-    func.body.walk_exprs(&mut |e| match &e.kind {
-        ExprKind::Assign(None, to, page) if e.span == store => stored = Some((&**to, &**page)),
-        _ => {}
-    });
-    let (to, page) = stored.filter(|(to, _)| matches!(to.kind, ExprKind::Field { .. }))?;
-    let name = page.ident().filter(|n| func.params.iter().any(|p| p.name == **n))?;
-    func.body.walk_exprs(&mut |e| {
-        let Some((api, [arg])) = e.call() else { return };
-        let one_more = Api::get().is_extra_reference(api) && (same(arg, page) || same(arg, to));
-        // Only `if (page)` may stand between the two.
-        let beside = |s: &Stmt| match &s.kind {
-            StmtKind::If { cond, .. } => s.span.contains(store) || cond.ident() == Some(name),
-            StmtKind::Block(_) | StmtKind::Expr(_) => true,
-            _ => s.span.contains(store),
-        };
-        if one_more && enclosing(&func.body, e.span).into_iter().all(beside) {
-            found = Some(api.clone());
-        }
-    });
-    found
 }
 
 /// The same variable, member, number, or call with the same arguments.

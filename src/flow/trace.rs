@@ -8,9 +8,9 @@ use super::graph::{Edge, Graph, Node, Reached};
 use super::mentions::FactNodes;
 use super::origin::OriginTable;
 use super::place::Place;
-use super::steps::{holder, steps};
-use super::{FnId, apart, choice, closed, context, guard, iterator, passage, ranges, release, undone};
-use crate::ast::{Function, StmtKind};
+use super::steps::{dropped, holder, steps};
+use super::{FnId, apart, beyond, choice, closed, context, guard, passage, ranges, release, undone};
+use crate::ast::Function;
 use crate::index::{FnRef, Scope};
 use crate::kernel::{AcquireKind, Api, Borrow, Roles};
 use crate::program::Program;
@@ -53,31 +53,29 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     drops.dedup_by_key(|d| (e.fns[d.fn_id.0 as usize].file, d.callee_span));
 
     let passages = passage::Passages::default();
-    let serves: Vec<bool> = sites.par_iter().map(|s| apart::serves_iterators(e.index, &s.what).is_some()).collect();
-    let iterators = sites.par_iter().filter(|s| kind(&s.what) == Some(AcquireKind::Iter));
-    let of_no_user: BTreeSet<(FnId, Span)> = iterators
-        .filter(|s| iterator::not_user_iter(e.index, &s.what).is_some())
-        .map(|s| (s.fn_id, s.what.call))
-        .collect();
-    let reached: Vec<Option<Reached>> = sites
-        .par_iter()
-        .enumerate()
-        .map(|(i, s)| {
-            let n = s.node?;
-            // The same part of the same array, pinned again: what was there before is gone.
-            let again: Vec<Span> = sites
-                .iter()
-                .filter(|o| o.fn_id == s.fn_id && o.what.call != s.what.call && apart::same_array(&o.what, &s.what))
-                .map(|o| o.what.call)
-                .collect();
-            let func = funcs[s.fn_id.0 as usize].as_ref();
-            let late = func.map(|f| apart::after(f, s.what.call, &again)).unwrap_or_default();
-            let early = |at: Span| !late.is_empty() && !late.iter().any(|l| l.start < at.end && at.start < l.end);
-            let closed = |n: Node, came: (FnId, Span), by: &Edge| passages.closed(e, g.place(n), came, by);
-            let without = serves[i].then_some(&of_no_user);
-            Some(g.forward_after(n, (s.fn_id, &early), &closed, without))
-        })
-        .collect();
+    let walk = |s: &Site, without: Option<&BTreeSet<(FnId, Span)>>| {
+        let n = s.node?;
+        // The same part of the same array, pinned again: what was there before is gone.
+        let again: Vec<Span> = sites
+            .iter()
+            .filter(|o| o.fn_id == s.fn_id && o.what.call != s.what.call && apart::same_array(&o.what, &s.what))
+            .map(|o| o.what.call)
+            .collect();
+        let func = funcs[s.fn_id.0 as usize].as_ref();
+        let late = func.map(|f| apart::after(f, s.what.call, &again)).unwrap_or_default();
+        let early = |at: Span| !late.is_empty() && !late.iter().any(|l| l.start < at.end && at.start < l.end);
+        let closed = |n: Node, came: (FnId, Span), by: &Edge| passages.closed(e, g.place(n), came, by);
+        Some(g.forward_after(n, s.fn_id, &early, &closed, without))
+    };
+    let reached: Vec<Option<Reached>> = sites.par_iter().map(|s| walk(s, None)).collect();
+    // What gets a page together with a reference that was taken for it drops that one.
+    let given = beyond::Given::new(e, g);
+    let strict = |(s, r): (&Site, &Option<Reached>)| given.touched(r.as_ref()?).and_then(|calls| walk(s, Some(calls)));
+    let mine: Vec<Option<Reached>> = sites.par_iter().zip(&reached).map(strict).collect();
+    let mine: Vec<Option<&Reached>> =
+        mine.iter().zip(&reached).map(|(mine, all)| mine.as_ref().or(all.as_ref())).collect();
+    // Behind a store with a reference of its own: what is dropped there is not the pin.
+    let beyond: Vec<Option<Reached>> = reached.par_iter().map(|r| beyond::reached(g, r.as_ref()?)).collect();
     let hidden = Hidden::new(e);
     let origins = OriginTable::new(e, g, &forward, &hidden);
     let dirties = dirty_calls(e, g);
@@ -87,6 +85,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     let called: FxHashMap<FnId, bool> =
         dropping.par_iter().map(|f| (*f, called_atomic(e, e.fns[f.0 as usize]))).collect();
     let here_pinned = |f: FnId| -> Vec<&PinSite> { sites.iter().filter(|s| s.fn_id == f).map(|s| &s.what).collect() };
+    let serves: Vec<bool> = sites.par_iter().map(|s| apart::serves_iterators(e.index, &s.what).is_some()).collect();
     let makers = apart::Makers::default();
     let release_of = |d: &Drop| -> Option<Release> {
         let file = e.fns[d.fn_id.0 as usize].file;
@@ -98,7 +97,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
             .iter()
             .enumerate()
             .filter(|(i, s)| {
-                let r = reached[*i].as_ref();
+                let r = mine[*i];
                 let end = r.and_then(|r| d.nodes.iter().find(|n| r.has(**n)).map(|n| (r, *n)));
                 end.is_some_and(|(r, n)| {
                     let other = r.only_behind(n) && apart::of_own_vessel(e, g, r, n, file, &makers);
@@ -196,7 +195,28 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     let traces = sites
         .par_iter()
         .enumerate()
-        .map(|(i, s)| trace(e, g, &funcs, &nodes, &hidden, SiteId(i as u32), s, reached[i].as_ref(), &releases, &drops))
+        .map(|(i, s)| {
+            let mut t = trace(
+                e,
+                g,
+                &funcs,
+                &nodes,
+                &hidden,
+                SiteId(i as u32),
+                s,
+                (reached[i].as_ref(), mine[i]),
+                &releases,
+                &drops,
+            );
+            if let (Some(all), Some(r)) = (&beyond[i], &reached[i]) {
+                // The object gets at the page as well.
+                t.local = false;
+                let late = funcs[s.fn_id.0 as usize].as_ref().map(|f| apart::after(f, s.what.call, &[]));
+                let from = (s.fn_id, &late.unwrap_or_default()[..]);
+                beyond::drops(e, g, (r, all), from, &releases, &|i| &drops[i].nodes, &mut t);
+            }
+            t
+        })
         .collect();
     let sites = sites.into_iter().map(|s| s.what).collect();
     Custody { sites, releases, asleep, frees_others: frees_others(e, g, &forward), traces, damaged: e.index.damaged() }
@@ -356,17 +376,6 @@ fn called_atomic(e: &Engine, me: FnRef) -> bool {
     atomic
 }
 
-fn kind(site: &PinSite) -> Option<AcquireKind> {
-    Api::get().acquire(&site.api).map(|a| a.kind)
-}
-
-/// Whether the call is a statement: its value is thrown away.
-fn stands_alone(func: &Function, call: Span) -> bool {
-    let mut alone = false;
-    func.body.walk(&mut |s| alone |= matches!(&s.kind, StmtKind::Expr(e) if e.span == call));
-    alone
-}
-
 #[allow(clippy::too_many_arguments)]
 fn trace(
     e: &Engine,
@@ -376,7 +385,7 @@ fn trace(
     hidden: &Hidden,
     id: SiteId,
     s: &Site,
-    reached: Option<&Reached>,
+    (reached, mine): (Option<&Reached>, Option<&Reached>),
     releases: &[Release],
     drops: &[Drop],
 ) -> PinTrace {
@@ -384,11 +393,9 @@ fn trace(
     // Only NULL holds nothing.
     let no_array = s.what.pages.as_ref().is_some_and(|(text, _)| text == "NULL" || text == "0");
     // An iterator may be over pages that nothing is taken of.
-    let unused = || funcs[s.fn_id.0 as usize].as_ref().is_some_and(|f| stands_alone(f, s.what.call));
-    let takes = match kind(&s.what) {
+    let takes = match Api::get().acquire(&s.what.api).map(|a| a.kind) {
         Some(AcquireKind::Iter) => "stores the pages of an iterator in",
         _ if no_array => "gets no array to put pages into:",
-        _ if s.node.is_none() && s.what.pages.is_none() && unused() => "takes no reference and nothing looks at",
         _ if s.node.is_none() && s.what.pages.is_none() => "takes no reference and looks at",
         _ => "pins pages into",
     };
@@ -397,6 +404,7 @@ fn trace(
         holders: Vec::new(),
         releases: Vec::new(),
         by_number: Vec::new(),
+        own: Vec::new(),
         gaps: Vec::new(),
         uses: Vec::new(),
         functions: Vec::new(),
@@ -430,8 +438,10 @@ fn trace(
         if rel.pins.contains(&id) {
             t.releases.push(ReleaseId(i as u32));
             let from = drops.iter().find(|d| e.fns[d.fn_id.0 as usize].file == rel.at.file && d.call == rel.call);
+            let r = mine.unwrap_or(r);
             if let Some(n) = from.and_then(|d| d.nodes.iter().find(|n| r.has(**n))) {
-                steps(e, g, r, *n, rel, (s.fn_id, &late), &mut t.steps);
+                steps(e, g, r, *n, (s.fn_id, &late), &mut t.steps);
+                dropped(rel, "the reference", &mut t.steps);
                 if r.by_number(*n) {
                     t.by_number.push(ReleaseId(i as u32));
                 }

@@ -84,8 +84,9 @@ fn looks(e: &Engine, f: FnRef, depth: u32) -> Option<bool> {
                     return None;
                 }
             }
-            Fact::Origin { .. } | Fact::Use { .. } | Fact::Address { .. } | Fact::Dirty { .. } => {}
-            Fact::Extra { .. } => return None,
+            Fact::Origin { .. } | Fact::Given { .. } | Fact::Use { .. } | Fact::Address { .. } | Fact::Dirty { .. } => {
+            }
+            Fact::Extra { .. } | Fact::Own { .. } => return None,
         }
     }
     Some(returned)

@@ -1,7 +1,7 @@
 //! Types by name: what the fact extraction asks.
 
 use super::{FnRef, Index, lock};
-use crate::ast::{Base, CType, StructDef};
+use crate::ast::{Base, CType, Function, StructDef};
 use crate::kernel::{Api, Roles};
 use crate::lex::{self, TokKind};
 use crate::parse::Parser;
@@ -25,6 +25,8 @@ pub trait Scope: Sync {
     fn folder(&self, file: FileId) -> &str;
     /// The file makes numbers of pages, and pages of numbers.
     fn makes_pages_of_numbers(&self, file: FileId) -> bool;
+    /// The functions of the file that call one of these, all or those of that name.
+    fn beside(&self, file: FileId, name: Option<&str>, calls: &dyn Fn(&str) -> bool) -> Vec<Arc<Function>>;
     /// Positional roles of an acquiring call (prototype of the tree first).
     fn roles(&self, api: &str, argc: usize) -> Option<Roles>;
 }
@@ -109,6 +111,18 @@ impl Scope for Index {
             return struct_named(text).map(|t| CType::structure(&t, 1));
         }
         self.head_type(FnRef { file, item: i })
+    }
+
+    fn beside(&self, file: FileId, name: Option<&str>, calls: &dyn Fn(&str) -> bool) -> Vec<Arc<Function>> {
+        let Some(items) = self.items(file) else { return Vec::new() };
+        let all = match name {
+            Some(name) => items.function(name).into_iter().collect(),
+            None => (0..items.items.len() as u32).collect::<Vec<_>>(),
+        };
+        let calling = all.into_iter().filter(|i| {
+            items.items.get(*i as usize).is_some_and(|f| f.kind == ItemKind::Function) && items.calls_any(*i, calls)
+        });
+        calling.filter_map(|item| self.parsed(FnRef { file, item })).filter(|f| f.whole()).collect()
     }
 
     fn shadows(&self, file: FileId, name: &str) -> bool {

@@ -86,6 +86,9 @@ pub struct ReleaseFn {
     /// Releases what an object holds; the primitive put is inside.
     #[serde(default)]
     pub wrapper: bool,
+    /// Arithmetic on the count, of one reference or of several.
+    #[serde(default)]
+    pub counter: bool,
     /// Dirties as well.
     #[serde(default)]
     dirty: Option<String>,
@@ -421,10 +424,6 @@ impl Api {
     /// All vessels.
     pub fn vessels(&self) -> &[Vessel] {
         &self.vessels
-    }
-    /// Words that lead to what is in vessels.
-    pub fn vessel_words(&self) -> impl Iterator<Item = &str> {
-        self.vessels.iter().flat_map(|v| v.words.iter().map(String::as_str))
     }
     /// The vessel with these contents.
     pub fn vessel(&self, tag: &str, field: &str) -> Option<&Vessel> {

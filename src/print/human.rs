@@ -181,6 +181,12 @@ fn released(r: &ReleaseRecord) -> String {
     if r.when != "normal" {
         text.push_str(&format!(", on {} path", r.when));
     }
+    if let Some(own) = &r.own {
+        text.push_str(&format!(
+            "; not the pin: the holder's own reference, {}() for {}:{}",
+            own.call, own.path, own.line
+        ));
+    }
     text
 }
 

@@ -46,6 +46,7 @@ pub(crate) fn release(path: &str, line: u32) -> ReleaseRecord {
         dirty_when: "buf->write".into(),
         shape: "for-loop",
         when: "normal",
+        own: None,
     }
 }
 

@@ -88,7 +88,8 @@ fn site_result(s: &SiteRecord, rules: &BTreeMap<String, usize>) -> Value {
         flow.push(step(&s.path, s.line, Some(s.column), &format!("held in {}", one_line(holder))));
     }
     for r in &s.releases {
-        flow.push(step(&r.path, r.line, None, &format!("released by {}() in {}", r.call, r.function)));
+        let what = if r.own.is_some() { "the holder's own reference is dropped" } else { "released" };
+        flow.push(step(&r.path, r.line, None, &format!("{what} by {}() in {}", r.call, r.function)));
     }
     for g in &s.gaps {
         flow.push(step(&g.path, g.line, None, &format!("lost: {}: {}", g.code, one_line(&g.detail))));

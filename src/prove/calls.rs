@@ -8,7 +8,6 @@ use super::exec::Machine;
 use super::names::{Builtin, builtin};
 use super::pages::PAGE_FUNCTIONS;
 use super::state::{Fill, What};
-use super::story::Assumed;
 use super::trail::Stop;
 use super::value::{ITy, Obj, Ptr, Term, TermId, V, int_type};
 use crate::ast::{BinOp, CType, Expr, ExprKind, Function};
@@ -176,7 +175,7 @@ impl Machine<'_> {
         let number = self.st.calls;
         for (x, t) in &v {
             if t.page_depth().is_some() && matches!(x, V::Term(_) | V::Page(_) | V::Ptr(_)) {
-                self.assumed.insert(Assumed::References(n));
+                self.assumed.insert(format!("{name}() does not change the references of the pages it is given"));
                 continue;
             }
             let area = match *x {
@@ -185,7 +184,7 @@ impl Machine<'_> {
                 _ => continue,
             };
             if self.trusting && !matches!(self.w.what(area.obj), Obj::Local(..)) {
-                self.assumed.insert(Assumed::Structs(n));
+                self.assumed.insert(format!("{name}() does not change the structs that hold the pages"));
                 continue;
             }
             self.st.refill(&self.w, area, false, Fill::Havoc(number));

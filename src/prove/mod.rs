@@ -46,7 +46,6 @@ pub use negative::{Defect, Negative, negative};
 pub use task::{Budget, ChangedFunction, HeldBy, Outcome, Policy, Proof, Refinement, Stopped, Task};
 
 use explore::Found;
-use std::collections::BTreeSet;
 
 /// Proves a plan. Never fails: what cannot be done is [`Outcome::Unsupported`] with the construct.
 pub fn prove(task: &Task<'_>) -> Proof {
@@ -100,15 +99,14 @@ pub fn prove(task: &Task<'_>) -> Proof {
         proof.refinements = m.refinements.clone();
     }
     proof.runs = m.compared;
-    let told: BTreeSet<String> = m.assumed.iter().map(|a| m.tell_assumed(a)).collect();
-    proof.assumed = told.into_iter().collect();
+    proof.assumed = m.assumed.iter().cloned().collect();
     proof
 }
 
 /// Which folios matter for what the changed functions call.
 fn prepare(m: &mut exec::Machine<'_>) {
     let task = m.task;
-    let mut names = BTreeSet::new();
+    let mut names = std::collections::BTreeSet::new();
     for c in &task.changed {
         for f in [&c.before, &c.after] {
             names.extend(explore::callees(f));

@@ -1,7 +1,8 @@
 //! From what the hops found to a [`Run`]: places become lines, enums become their stable codes.
 
 use super::{
-    Coverage, EditRecord, FixRecord, GapRecord, ProofRecord, ReleaseRecord, Run, RunRecord, SCHEMA, SiteRecord,
+    Coverage, EditRecord, FixRecord, GapRecord, OwnRecord, ProofRecord, ReleaseRecord, Run, RunRecord, SCHEMA,
+    SiteRecord,
 };
 use super::{StepRecord, lines};
 use crate::edit::Edit;
@@ -210,7 +211,14 @@ fn site_record(
         .iter()
         .filter_map(|r| custody.releases.get(r.0 as usize))
         .map(|r| release_record(places, r))
-        .collect();
+        .collect::<Vec<_>>();
+    let own = trace.own.iter().filter_map(|o| {
+        let mut record = release_record(places, custody.releases.get(o.release.0 as usize)?);
+        let (path, line) = (places.path(o.stored.file), places.line(o.stored));
+        record.own = Some(OwnRecord { path, line, call: o.api.to_string() });
+        Some(record)
+    });
+    let releases = releases.into_iter().chain(own.collect::<Vec<_>>()).collect();
     let gaps = trace
         .gaps
         .iter()
@@ -301,6 +309,7 @@ fn release_record(places: &mut Places<'_>, r: &Release) -> ReleaseRecord {
             When::Error => "error",
             When::Partial => "partial",
         },
+        own: None,
     }
 }
 
@@ -390,6 +399,7 @@ mod tests {
             holders: vec![Holder { text: "p".into(), kind: HolderKind::Local }],
             releases: vec![ReleaseId(0)],
             by_number: Vec::new(),
+            own: Vec::new(),
             gaps: vec![Gap { at: loc(1, 14), code: GapCode::Cast, detail: "(long)p".into() }],
             steps: vec![Step { at: loc(0, 6), what: "pinned".into(), because: String::new() }],
             uses: Vec::new(),

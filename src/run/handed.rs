@@ -82,12 +82,7 @@ impl Evidence {
                 None => Evidence::Device(by),
             }
         });
-        let cpu = || {
-            let by = used(&[UseKind::Read, UseKind::Write, UseKind::Map])?;
-            let begins = |u: &&Use| u.kind == UseKind::Map && !u.callee.contains("unmap");
-            let map = trace.uses.iter().find(begins).filter(|_| by.contains("unmap"));
-            Some(Evidence::Processor(map.map_or(by, |u| u.callee.to_string())))
-        };
+        let cpu = || used(&[UseKind::Read, UseKind::Write, UseKind::Map]).map(Evidence::Processor);
         device.or_else(cpu).unwrap_or(Evidence::Other)
     }
 }

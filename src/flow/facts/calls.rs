@@ -30,6 +30,10 @@ impl<'a> Extract<'a> {
             if r.wrapper {
                 return self.known_wrapper(&name, span, args, values);
             }
+            // The function took that reference itself.
+            if self.own.undone.contains(&span) {
+                return Value::none();
+            }
             if let (Some(v), Some(a)) = (values.get(r.arg), args.get(r.arg)) {
                 let from = self.pinned_here(a, &v.places, span, env).unwrap_or_else(|| v.places.clone());
                 let f = Fact::Release { callee: name, callee_span: callee.span, call: span, from };
@@ -72,7 +76,12 @@ impl<'a> Extract<'a> {
             let values: Vec<Value> = args.iter().map(|a| self.eval(a, env)).collect();
             let carries = args.get(s.from).is_some_and(|a| !s.container || self.carries_pages(a))
                 && args.get(s.to).is_some_and(|a| !s.container || self.carries_pages(a));
-            if carries && let (Some(to), Some(from)) = (values.get(s.to), values.get(s.from)) {
+            if let Some(api) = self.own.kept.get(&span).cloned() {
+                let from = values.get(s.from).map(|v| v.places.clone()).unwrap_or_default();
+                for into in values.get(s.to).map(|v| v.places.clone()).unwrap_or_default() {
+                    self.own(&into, &from, &api, span);
+                }
+            } else if carries && let (Some(to), Some(from)) = (values.get(s.to), values.get(s.from)) {
                 for t in &to.places {
                     for v in &from.places {
                         self.edge(t.clone(), v.clone(), span, false);
@@ -104,6 +113,12 @@ impl<'a> Extract<'a> {
         }
         if let Some(gap) = self.api.handover(&name) {
             let values: Vec<Value> = args.iter().map(|a| self.eval(a, env)).collect();
+            // A reference of its own is given away, the pin stays here.
+            if self.own.kept.contains_key(&span) {
+                let of = values.into_iter().fold(Value::none(), Value::join).places;
+                self.push(Fact::Handover { of, gap: None, callee: name, at: span });
+                return Value::none();
+            }
             if let Some((v, page)) = self.api.fills(&name) {
                 // The position of the page differs between kernels.
                 let page = args.iter().position(|a| self.ty(a).page_depth() == Some(1)).unwrap_or(page);
@@ -302,6 +317,10 @@ impl<'a> Extract<'a> {
                 out,
                 span: a.span,
             });
+        }
+        if self.own.given.contains(&span) {
+            let of = out_args.iter().flat_map(|a| a.places.iter().cloned()).collect();
+            self.push(Fact::Given { of, call: span });
         }
         let result = Place::Call(self.f, span.start);
         let ty = callee.as_ref().and_then(|n| self.scope.returns(self.file, n));

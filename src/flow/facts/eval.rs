@@ -2,7 +2,6 @@
 
 use super::super::cfg::Elem;
 use super::super::place::{Place, UNKNOWN_TAG};
-use super::super::steps::own_reference;
 use super::Fact;
 use super::extract::{Env, Extract, Value, merge};
 use crate::ast::{Base, BinOp, CType, Expr, ExprKind, Stmt, StmtKind, UnOp};
@@ -229,13 +228,10 @@ impl<'a> Extract<'a> {
             let through = Some(callee.clone());
             self.push(Fact::UnknownStore { of: value.places.clone(), through, bytes: false, at });
         }
-        // `get_page(buf->page = page)`, or the two beside each other: what a pipe holds has a reference of its own.
-        let vessel = |p: &Place| matches!(p, Place::Field(tag, field) if self.api.vessel(tag, field).is_some());
-        if target.places.iter().any(vessel)
-            && let Some(api) = own_reference(self.func, at)
-        {
-            for into in target.places.iter().filter(|p| vessel(p)) {
-                self.push(Fact::Origin { into: into.clone(), what: api.clone(), counted: true, at });
+        // What is stored has a reference of its own: the one that was there stays where it was.
+        if let Some(api) = self.own.kept.get(&at).cloned() {
+            for into in target.places {
+                self.own(&into, &value.places, &api, at);
             }
             return value;
         }
@@ -283,6 +279,16 @@ impl<'a> Extract<'a> {
             _ => {}
         });
         own.filter(|_| set <= 1)
+    }
+
+    /// Pages are stored with a reference of their own. All pipes are one place, and another one of these is in each.
+    pub(super) fn own(&mut self, into: &Place, from: &[Place], api: &Name, at: Span) {
+        self.push(Fact::Origin { into: into.clone(), what: api.clone(), counted: true, at });
+        if !matches!(into, Place::Field(tag, field) if self.api.vessel(tag, field).is_some()) {
+            for from in from.iter().filter(|f| *f != into) {
+                self.push(Fact::Own { to: into.clone(), from: from.clone(), api: api.clone(), at });
+            }
+        }
     }
 
     /// The value of a call that makes a number of a page, or the page of a number.

@@ -7,6 +7,7 @@ use super::super::FnId;
 use super::super::cfg::{Cfg, Elem};
 use super::super::place::{ENTRY, Place};
 use super::eval::is_small;
+use super::own::{self, Own};
 use super::returned::Returned;
 use super::{Fact, Facts, Param};
 use crate::ast::{CType, Designator, Expr, ExprKind, Function, Stmt, StmtKind};
@@ -38,6 +39,8 @@ pub(super) struct Extract<'a> {
     pub(super) new_array: Option<(usize, Place)>,
     /// Variables whose page may get a reference of its own before it is returned.
     pub(super) returned: Vec<Returned>,
+    /// Stores and drops of references that the function takes itself.
+    pub(super) own: Own,
 }
 /// Extracts the facts of `func`.
 pub fn extract(f: FnId, file: FileId, func: &Function, scope: &dyn Scope) -> Facts {
@@ -74,7 +77,9 @@ pub fn extract(f: FnId, file: FileId, func: &Function, scope: &dyn Scope) -> Fac
         extra: Vec::new(),
         new_array: None,
         returned: Vec::new(),
+        own: Own::default(),
     };
+    x.own = own::find(&x);
     x.find_slots();
     x.find_returned();
     for world in worlds(&func.body) {
