@@ -431,8 +431,7 @@ impl Graph {
         self.walk(vec![0; self.out.len()], from, true, EVERYWHERE)
     }
     /// Where the pages of a pin in function `f` can get to. `early` tells of a place in that function whether it cannot
-    /// be reached after the pin, `closed` which ways through a place no run takes.
-    /// Calls `without` bring no page along.
+    /// be reached after the pin, `closed` which ways through a place no run takes. Calls `without` bring no page along.
     pub fn forward_after(
         &self,
         from: Node,
@@ -501,11 +500,8 @@ impl Graph {
             let shift = if extent.number { 2 } else { 0 };
             if r.phase[n as usize] >> shift & phase == 0 {
                 r.phase[n as usize] |= phase << shift;
-                if extent.number {
-                    r.numbers.push(n)
-                } else {
-                    r.order.push(n)
-                }
+                let list = if extent.number { &mut r.numbers } else { &mut r.order };
+                list.push(n);
                 queue.push_back((n, phase, extent.number, false));
             }
         }

@@ -177,6 +177,8 @@ pub(super) fn when(func: &Function, text: &[u8], call: Span, result: Option<&str
     let any = |c: &Expr| result.and_then(|r| any_at_all(c, text, r));
     let error = |c: &str| ["ret", "err", "error", "rc", "res", "retval"].iter().any(|w| word(c, w));
     let mut failed = false;
+    // A branch further in has left already, without an error: how one around it ends tells nothing.
+    let mut left = false;
     for s in around.iter().rev() {
         let StmtKind::If { cond, then, els } = &s.kind else { continue };
         if cond.span.end > call.start {
@@ -200,9 +202,10 @@ pub(super) fn when(func: &Function, text: &[u8], call: Span, result: Option<&str
             return if error { When::Error } else { When::Normal };
         }
         let named = error(&plain(cond, text)) && !says_no_error(cond, first, els.as_deref(), &around);
-        if taken.is_some_and(|t| fails(func, t)) || named || first && none_allocated(&around, s, cond) {
+        if !left && taken.is_some_and(|t| fails(func, t)) || named || first && none_allocated(&around, s, cond) {
             return When::Error;
         }
+        left |= taken.is_some_and(leaves);
     }
     if failed {
         return When::Error;

@@ -71,8 +71,8 @@ fn still_nothing(func: &Function, name: &Name, at: Span) -> bool {
     nothing
 }
 
-/// Whether a variable is nothing at a place because no error stays in it: whatever it is set to is a constant that is no
-/// error, is asked for at once by an `if` that leaves, or is followed by a way out. The place is in none of these.
+/// Whether a variable is nothing at a place because no error stays in it: whatever it is set to is a constant that is
+/// no error, is asked for at once by an `if` that leaves, or is followed by a way out. The place is in none of these.
 fn never_kept(func: &Function, name: &Name, at: Span) -> bool {
     let is_int = |e: &Expr| matches!(e.kind, ExprKind::Int { .. });
     let (mut sets, mut known) = (0, 0);
