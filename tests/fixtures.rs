@@ -12,7 +12,7 @@
 //! Format of `expect.txt`, one block a site, in the order of the report:
 //! ```text
 //! PATH:LINE FUNCTION API -> VERDICT REASON [CASE n]
-//!   release PATH:LINE CALLEE DIRTY SHAPE WHEN
+//!   release PATH:LINE CALLEE DIRTY SHAPE WHEN [own]
 //!   gap CODE
 //!   finding CODE
 //! ```

@@ -144,7 +144,8 @@ and the release must fit both. Look at the other site first.
         "\
 All releases are known, but the code around one of them has a form for which
 there is no safe rewrite: the loop does something else as well, counts in an
-odd way, or dirties page by page on different conditions.
+odd way, or dirties page by page on different conditions. Or references are
+taken off the count itself (page_ref_sub()), which no release of pins does.
 ",
     ),
     page(
