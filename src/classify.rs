@@ -5,7 +5,6 @@
 //! the code does with the pages, never on who wrote it. It does not know how a rewrite looks.
 
 mod access;
-mod iterator;
 mod notifier;
 
 use crate::ast::{Expr, ExprKind};
@@ -20,7 +19,6 @@ use crate::sites;
 use crate::source::{Loc, Name, Span};
 use crate::trace::{Custody, GapCode, PinSite, PinTrace, Reason, ReleaseId, Use, UseKind, Verdict, Writes};
 use access::{Access, cpu_access, given_away, only_flushes, transfer};
-use iterator::{made_over_kernel, not_user_iter};
 use notifier::{gives_up, invalidates, notifier};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
@@ -150,7 +148,7 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, entri
             return (Verdict::Leave, Reason::StructPageOnly, s, 4, "follow_page() is for struct page users".into());
         }
         AcquireKind::Iter if api.acquire(&site.api).is_some_and(|a| a.extracts) => {
-            if let Some(w) = made_over_kernel(index, site) {
+            if let Some(w) = flow::made_over_kernel(index, site) {
                 let s = format!(
                     "The iterator is over memory of the kernel ({w}()), made here: {}() takes no reference on \
                      its pages.",
@@ -166,7 +164,7 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, entri
             return direct(Verdict::Leave, Reason::Extracts, s);
         }
         AcquireKind::Iter => {
-            if let Some(w) = not_user_iter(index, site) {
+            if let Some(w) = flow::not_user_iter(index, site) {
                 let s = format!("The iterator holds no user pages: {w}().");
                 return say(Verdict::Leave, Reason::NotUserPages, s);
             }

@@ -137,7 +137,8 @@ impl<'a> Builder<'a> {
     fn record(&self, file: &FileChange, set: &BTreeSet<String>, before: &Built, after: &Built) -> BuildRecord {
         let path = file.path.as_str();
         let Some(object) = object_of(path) else {
-            return not_built(path, &self.arch.name, "a header has no object of its own");
+            let what = if path.ends_with(".h") { "a header" } else { "a Makefile" };
+            return not_built(path, &self.arch.name, format!("{what} has no object of its own"));
         };
         let missing = self.kbuild.missing(path, set).map(|symbol| format!("CONFIG_{symbol} is not set"));
         if !before.objects.contains(&object) {

@@ -33,7 +33,7 @@ pub static NOT_KERNEL: &[&str] = &["Documentation", "scripts", "tools"];
 /// word must not keep half of the tree.
 const KEEP: usize = 32 << 20;
 
-/// Files that a thread takes at a time.
+/// Files that a thread takes at a time, in a search of many.
 const BATCH: usize = 32;
 
 /// What is listed, and how many threads work.
@@ -77,6 +77,8 @@ pub struct SourceTree {
     threads: usize,
     unreadable: Mutex<BTreeMap<String, String>>,
     cache: Mutex<Cache>,
+    /// Those that no thread reads with.
+    readers: Mutex<Vec<Reader>>,
     survey: OnceLock<Survey>,
     /// Files by the hash of their path; half of it is free.
     table: OnceLock<Vec<u32>>,
@@ -145,6 +147,7 @@ impl SourceTree {
             threads,
             unreadable: Mutex::new(unreadable),
             cache: Mutex::default(),
+            readers: Mutex::default(),
             survey: OnceLock::new(),
             table: OnceLock::new(),
         })
@@ -231,9 +234,19 @@ impl SourceTree {
         if let Some(b) = lock(&self.cache).files.get(&file) {
             return Ok(b.clone());
         }
-        // One file: a buffer of its own length, not the large one of a search, which would be cleared first.
-        let bytes = std::fs::read(self.root.join(self.path(file))).map_err(|e| self.fails(file, e))?;
-        Ok(self.keep(file, bytes.into(), usize::MAX))
+        let mut reader = self.reader();
+        let bytes: Arc<[u8]> = reader.read(&self.root, self.path(file)).map_err(|e| self.fails(file, e))?.into();
+        self.put_back(reader);
+        Ok(self.keep(file, bytes, usize::MAX))
+    }
+
+    fn reader(&self) -> Reader {
+        lock(&self.readers).pop().unwrap_or_default()
+    }
+
+    fn put_back(&self, mut reader: Reader) {
+        reader.shrink();
+        lock(&self.readers).push(reader);
     }
 
     /// Puts bytes into the cache unless that would exceed `limit`. The first bytes of a file stay.
@@ -260,7 +273,20 @@ impl SourceTree {
     /// Needles are identifiers. `within` narrows the search to these files. Reads every file once, in parallel; files
     /// that cannot be read are added to [`SourceTree::unreadable`].
     pub fn grep(&self, needles: &[&str], within: Option<&[FileId]>) -> Vec<(FileId, Vec<usize>)> {
-        self.search(&Finder::new(needles, true), within)
+        let known = |i: &usize| within.is_none() && self.surveyed(needles[*i]).is_some();
+        let (known, open): (Vec<usize>, Vec<usize>) = (0..needles.len()).partition(known);
+        let words: Vec<&str> = open.iter().map(|&i| needles[i]).collect();
+        let hits = self.search(&Finder::new(&words, true), within);
+        if known.is_empty() {
+            return hits;
+        }
+        let mut pairs: Vec<(FileId, usize)> = Vec::new();
+        for i in known {
+            pairs.extend(self.surveyed(needles[i]).unwrap_or_default().iter().map(|f| (*f, i)));
+        }
+        pairs.extend(hits.iter().flat_map(|(f, which)| which.iter().map(|&w| (*f, open[w]))));
+        pairs.sort_unstable();
+        pairs.chunk_by(|a, b| a.0 == b.0).map(|c| (c[0].0, c.iter().map(|p| p.1).collect())).collect()
     }
 
     /// Like [`SourceTree::grep`], but a needle may also be part of a longer word.
@@ -273,8 +299,9 @@ impl SourceTree {
         if finder.needles.is_empty() || count == 0 {
             return Vec::new();
         }
+        let grams: Vec<Grams> = finder.needles.iter().map(|n| Grams::of(n)).collect();
         let visit = |mine: &mut Vec<(FileId, Vec<usize>)>, _, file, text: &[u8]| {
-            let hits = finder.find(text);
+            let hits = finder.find(text, &self.may_be_in(file, &grams));
             let found = !hits.is_empty();
             if found {
                 mine.push((file, hits));
@@ -282,7 +309,6 @@ impl SourceTree {
             found
         };
         // What has no braces has no function: half of the bytes of v6.12 are tables of register names.
-        let grams: Vec<Grams> = finder.needles.iter().map(|n| Grams::of(n)).collect();
         let pick = |i: usize| {
             let file = match within {
                 Some(w) => w[i],
@@ -300,12 +326,13 @@ impl SourceTree {
     /// file of several searches is read once.
     pub fn grep_groups(&self, groups: &[(Vec<FileId>, Vec<&str>)]) -> Vec<Vec<(FileId, Vec<usize>)>> {
         let finders: Vec<Finder> = groups.iter().map(|g| Finder::new(&g.1, true)).collect();
+        let grams: Vec<Vec<Grams>> = groups.iter().map(|g| g.1.iter().map(|w| Grams::of(w)).collect()).collect();
         let mut pairs: Vec<(FileId, u32)> = groups
             .iter()
             .enumerate()
             .filter(|(_, g)| !g.1.is_empty())
             .flat_map(|(i, g)| {
-                let grams: Vec<Grams> = g.1.iter().map(|w| Grams::of(w)).collect();
+                let grams = &grams[i];
                 let may = move |f: &&FileId| self.has_code(**f) && grams.iter().any(|g| self.may_hold(**f, g));
                 g.0.iter().filter(may).map(move |f| (*f, i as u32))
             })
@@ -316,7 +343,8 @@ impl SourceTree {
         let visit = |mine: &mut Vec<(u32, FileId, Vec<usize>)>, i: usize, file, text: &[u8]| {
             let before = mine.len();
             for (_, group) in by_file[i] {
-                let hits = finders[*group as usize].find(text);
+                let (finder, grams) = (&finders[*group as usize], &grams[*group as usize]);
+                let hits = finder.find(text, &self.may_be_in(file, grams));
                 if !hits.is_empty() {
                     mine.push((*group, file, hits));
                 }
@@ -342,21 +370,23 @@ impl SourceTree {
         visit: &Visit<'_, T>,
     ) -> Vec<T> {
         let next = AtomicUsize::new(0);
+        // In a small search the last batch shall not leave the other threads without work for long.
+        let batch = (count / 32).clamp(8, BATCH);
         let all = Mutex::new(Vec::new());
         let work = || {
-            let mut reader = Reader::new(&self.root);
+            let mut reader = self.reader();
             let mut mine = T::default();
             loop {
-                let start = next.fetch_add(BATCH, Ordering::Relaxed);
+                let start = next.fetch_add(batch, Ordering::Relaxed);
                 if start >= count {
                     break;
                 }
-                for i in start..(start + BATCH).min(count) {
+                for i in start..(start + batch).min(count) {
                     let Some(file) = pick(i) else { continue };
                     let cached = lock(&self.cache).files.get(&file).cloned();
                     let text = match &cached {
                         Some(b) => &b[..],
-                        None => match reader.read(self.path(file)) {
+                        None => match reader.read(&self.root, self.path(file)) {
                             Ok(text) => text,
                             Err(e) => {
                                 self.fails(file, e);
@@ -369,9 +399,10 @@ impl SourceTree {
                     }
                 }
             }
+            self.put_back(reader);
             lock(&all).push(mine);
         };
-        let threads = self.threads.min(count.div_ceil(BATCH));
+        let threads = self.threads.min(count.div_ceil(batch));
         std::thread::scope(|s| {
             // This thread works too.
             for _ in 1..threads {

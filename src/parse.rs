@@ -181,6 +181,7 @@ impl Parser {
             base: span.start,
             depth: 0,
             names: params.iter().map(|p| p.name.clone()).collect(),
+            spelled: FxHashMap::default(),
             damage: masked.cut.iter().map(|c| shifted(*c, span.start)).collect(),
         };
         if root.has_error() {
@@ -334,10 +335,12 @@ struct Lower<'a> {
     depth: usize,
     /// Names declared so far: they tell a cast from a parenthesised variable.
     names: FxHashSet<Name>,
+    /// Words that were met: each is stored once, and a body has most of its words many times.
+    spelled: FxHashMap<&'a [u8], Name>,
     damage: Vec<Span>,
 }
 
-impl Lower<'_> {
+impl<'a> Lower<'a> {
     /// Span of the node in the file.
     fn span(&self, n: Node) -> Span {
         Span { start: n.start_byte() as u32 + self.base, end: n.end_byte() as u32 + self.base }
@@ -347,11 +350,12 @@ impl Lower<'_> {
         self.masked.get(n.byte_range()).unwrap_or(b"")
     }
     /// The original bytes of the node.
-    fn original(&self, n: Node) -> &[u8] {
+    fn original(&self, n: Node) -> &'a [u8] {
         self.span(n).of(self.text)
     }
-    fn name(&self, n: Node) -> Name {
-        String::from_utf8_lossy(self.original(n)).into()
+    fn name(&mut self, n: Node) -> Name {
+        let word = self.original(n);
+        self.spelled.entry(word).or_insert_with(|| String::from_utf8_lossy(word).into()).clone()
     }
     /// Goes one level down, or records damage and refuses.
     fn enter(&mut self, n: Node) -> bool {

@@ -74,6 +74,12 @@ void put_user_pages_dirty(struct page **pages, unsigned long npages)
 \tfor (i = 0; i < npages; i++) {
 \t\tstruct page *head = compound_head(pages[i]);
 
+\t\t/*
+\t\t * May race with clear_page_dirty_for_io(). Either the page is seen
+\t\t * dirty: then it is yet to be written, with what is in it now, for
+\t\t * its mappings are cleaned before its flag is. Or it is seen clean,
+\t\t * and is written once more, which does no harm.
+\t\t */
 \t\tif (!PageDirty(head))
 \t\t\tset_page_dirty(head);
 \t\tput_user_page(pages[i]);

@@ -120,7 +120,8 @@ fn hops(config: &Config, mut detected: Detected, answer: &Answer<'_>) -> Result<
     })?;
     clock.lap("list");
     let parts: Vec<&str> = Api::get().search_parts().iter().map(String::as_str).collect();
-    let seeds: Vec<FileId> = tree.survey(&parts);
+    let words: Vec<&str> = Api::get().vessel_words().collect();
+    let seeds: Vec<FileId> = tree.survey(&parts, &words);
     clock.lap("search");
     let files = tree.len() as u32;
     let index = Index::new(tree, detected.prototypes.clone());

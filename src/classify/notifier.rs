@@ -18,11 +18,21 @@ pub(super) fn notifier(t: &PinTrace, index: &Index, site: &PinSite) -> Option<(N
     let words = |file: FileId, span: Span, own: bool| -> Option<(Name, Loc)> {
         let items = index.items(file)?;
         let text = span.of(&items.text);
-        crate::lex::code(text).find_map(|tok| {
+        let mut hits = crate::lex::code(text).filter_map(|tok| {
             let w = std::str::from_utf8(tok.span.of(text)).ok()?;
             let at = Span { start: tok.span.start + span.start, end: tok.span.end + span.start };
             (api.is_notifier(w) && (own || !invalidates(w))).then(|| (Name::from(w), Loc { file, span: at }))
-        })
+        });
+        // Its table of callbacks says more than a function that has the word in its name.
+        let first = hits.next()?;
+        let table = |hit: &(Name, Loc)| hit.0.ends_with("_ops");
+        Some(if table(&first) { first } else { hits.find(table).unwrap_or(first) })
+    };
+    let name = |l: &Loc| index.function_at(*l).map(|f| f.name.clone());
+    // Other files can call it.
+    let defines = |n: &Name| {
+        let items = index.items(site.at.file);
+        items.is_some_and(|it| it.function(n).is_some_and(|i| !it.items[i as usize].is_static))
     };
     for l in t.functions.iter().filter(|l| l.file == site.at.file) {
         let Some(f) = index.function_at(*l) else { continue };
@@ -32,6 +42,16 @@ pub(super) fn notifier(t: &PinTrace, index: &Index, site: &PinSite) -> Option<(N
         // What it gives away to be called (`.rmap_one = f`) runs on its behalf.
         let given = |at: Span| words(l.file, at, true);
         if let Some(hit) = named_functions(index, l.file, &f).into_iter().find_map(given) {
+            return Some(hit);
+        }
+    }
+    // In another file only who asks a function of this trace for the pages: what else is watched there is not theirs.
+    let ours: Vec<Name> = t.functions.iter().filter(|l| l.file == site.at.file).filter_map(name).collect();
+    for l in t.functions.iter().filter(|l| l.file != site.at.file) {
+        let Some(f) = index.function_at(*l) else { continue };
+        let mut asks = false;
+        f.body.walk_exprs(&mut |e| asks |= e.call().is_some_and(|(n, _)| ours.contains(n) && defines(n)));
+        if let Some(hit) = words(l.file, f.span, false).filter(|_| asks) {
             return Some(hit);
         }
     }

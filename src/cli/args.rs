@@ -50,11 +50,11 @@ pub enum Command {
     },
     /// Make a series of patches with a cover letter, ready for git am. Nothing is sent.
     Series(SeriesArgs),
-    /// Follow one pin step by step, or say what stopped it.
+    /// Follow a pin step by step, or say what stopped it.
     Trace {
-        /// The line of a site, or of a release of one.
-        #[arg(value_name = "FILE:LINE")]
-        place: String,
+        /// The line of a site, or of a release of one. Several are answered from one look at the tree, in this order.
+        #[arg(value_name = "FILE:LINE", required = true)]
+        places: Vec<String>,
         /// Layout of the report.
         #[arg(long, value_enum, default_value_t)]
         format: Format,

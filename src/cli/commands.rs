@@ -31,7 +31,7 @@ pub fn run(cli: &Cli, screen: &Screen) -> Result<ExitStatus, Stop> {
             let config = Config { leads: true, ..config(&cli.common, &args.paths)? };
             super::series::series(&config, args, &cli.common, screen)
         }
-        Command::Trace { place, format } => trace(place, *format, &cli.common, screen),
+        Command::Trace { places, format } => trace(places, *format, &cli.common, screen),
         Command::Model { site: Some(place), format, .. } => hazards_of(place, *format, &cli.common, screen),
         Command::Model { scenario, list, set, format, site: None } => {
             let format = match format {
@@ -86,17 +86,31 @@ fn scan(config: &Config, format: Format, common: &Common, screen: &Screen) -> Re
     Ok(status(&analysis, common))
 }
 
-/// The analysis of the tree around a place, with the numbers of the sites there.
-fn sites_of(place: &str, common: &Common) -> Result<(Config, Analysis, Vec<usize>), UserError> {
-    let (file, line) = file_line(place)?;
-    let located = tree::locate(common.tree.as_deref(), &[file])?;
-    let path = located.paths.first().cloned().unwrap_or_default();
+/// The analysis of the tree around the places, with the numbers of the sites at each, every site once.
+fn sites_of(places: &[String], common: &Common) -> Result<(Config, Analysis, Vec<usize>), UserError> {
+    let mut located: Option<Located> = None;
+    let mut at = Vec::new();
+    for place in places {
+        let (file, line) = file_line(place)?;
+        let here = tree::locate(common.tree.as_deref(), &[file])?;
+        at.push((here.paths.first().cloned().unwrap_or_default(), line));
+        match &located {
+            Some(first) if first.root != here.root => return Err(two_trees(first, &here)),
+            Some(_) => {}
+            None => located = Some(here),
+        }
+    }
+    let Some(located) = located else { return Err(no_place()) };
     // The whole tree is reported: the nearest sites may have to be offered.
     let config = Config { paths: Vec::new(), ..configured(common, located) };
     let analysis = run::analyse(&config)?;
-    let chosen = sites_at(&analysis.run, &path, line);
-    if chosen.is_empty() {
-        return Err(nothing_at(&analysis.run, &path, line));
+    let mut chosen = Vec::new();
+    for (path, line) in &at {
+        let here = sites_at(&analysis.run, path, *line);
+        if here.is_empty() {
+            return Err(nothing_at(&analysis.run, path, *line));
+        }
+        chosen.extend(here.into_iter().filter(|i| !chosen.contains(i)).collect::<Vec<_>>());
     }
     Ok((config, analysis, chosen))
 }
@@ -108,7 +122,7 @@ fn hazards_of(place: &str, format: StoryFormat, common: &Common, screen: &Screen
             UserError::new("a site has no diagram", cause, "name a scenario instead, or use --format text").into()
         );
     }
-    let (config, analysis, chosen) = sites_of(place, common)?;
+    let (config, analysis, chosen) = sites_of(std::slice::from_ref(&place.to_owned()), common)?;
     let dialect = &analysis.run.run.dialect;
     let read = |path: &str| std::fs::read(config.root.join(path)).ok();
     let kernel = concern::Kernel::of(&read);
@@ -128,8 +142,8 @@ fn hazards_of(place: &str, format: StoryFormat, common: &Common, screen: &Screen
     Ok(status(&analysis, common))
 }
 
-fn trace(place: &str, format: Format, common: &Common, screen: &Screen) -> Result<ExitStatus, Stop> {
-    let (config, analysis, chosen) = sites_of(place, common)?;
+fn trace(places: &[String], format: Format, common: &Common, screen: &Screen) -> Result<ExitStatus, Stop> {
+    let (config, analysis, chosen) = sites_of(places, common)?;
     output(|out| match format {
         Format::Human => print::trace::print(&analysis.run, &chosen, &screen.out, out),
         format => {
@@ -140,6 +154,18 @@ fn trace(place: &str, format: Format, common: &Common, screen: &Screen) -> Resul
     })?;
     notes(&config, &analysis, screen)?;
     Ok(status(&analysis, common))
+}
+
+fn no_place() -> UserError {
+    UserError::new("no place is given", "a trace starts at a line", "name one as in drivers/foo/bar.c:120")
+}
+
+fn two_trees(first: &Located, other: &Located) -> UserError {
+    UserError::new(
+        format!("{} and {} are two trees", first.name, other.name),
+        "one look is at one tree",
+        "run gupconv once for each of them",
+    )
 }
 
 /// `FILE:LINE`, or `FILE:LINE:COLUMN` as compilers print it.

@@ -9,15 +9,15 @@ use memchr::memmem;
 pub(super) struct Finder<'n> {
     pub(super) needles: &'n [&'n str],
     word: bool,
-    how: How<'n>,
+    /// A pass for each needle.
+    each: Vec<memmem::Finder<'n>>,
+    all: Option<All>,
 }
 
-enum How<'n> {
-    /// A pass for each needle. Fastest for one, and right for needles that overlap.
-    Each(Vec<memmem::Finder<'n>>),
-    /// All at once, vectorised.
+/// Searches for all needles at once.
+enum All {
+    /// Vectorised.
     Packed(packed::Searcher),
-    /// All at once.
     Automaton(AhoCorasick),
 }
 
@@ -26,42 +26,41 @@ enum How<'n> {
 /// MB/s in the automaton that the library chooses for up to 10.
 const PACKED: usize = 64;
 
+/// Up to so many needles are searched one after the other, which is as fast.
+const EACH: usize = 3;
+
 impl<'n> Finder<'n> {
     pub(super) fn new(needles: &'n [&'n str], word: bool) -> Self {
-        let each = || How::Each(needles.iter().map(|n| memmem::Finder::new(n.as_bytes())).collect());
-        if needles.len() == 1 || !word || needles.iter().any(|n| n.is_empty()) {
-            return Self { needles, word, how: each() };
+        let each = needles.iter().map(|n| memmem::Finder::new(n.as_bytes())).collect();
+        // Parts of words may overlap, and are searched one after the other.
+        if needles.len() <= EACH || !word || needles.iter().any(|n| n.is_empty()) {
+            return Self { needles, word, each, all: None };
         }
         // A whole word starts where a word starts, so the longest match there is the only candidate.
         let packed = || {
             let config = packed::Config::new().match_kind(packed::MatchKind::LeftmostLongest).clone();
             config.builder().extend(needles.iter().map(|n| n.as_bytes())).build()
         };
-        let how = match (needles.len() <= PACKED).then(packed).flatten() {
-            Some(p) => How::Packed(p),
-            None => match AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(needles) {
-                Ok(a) => How::Automaton(a),
-                Err(_) => each(),
-            },
-        };
-        Self { needles, word, how }
+        let automaton = || AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(needles).ok();
+        let packed = (needles.len() <= PACKED).then(packed).flatten().map(All::Packed);
+        Self { needles, word, each, all: packed.or_else(|| automaton().map(All::Automaton)) }
     }
 
-    /// Indices of the needles that occur, ascending.
-    pub(super) fn find(&self, text: &[u8]) -> Vec<usize> {
-        match &self.how {
-            How::Each(finders) => {
+    /// Indices of the needles that occur, ascending; `among` has those that may, ascending.
+    pub(super) fn find(&self, text: &[u8], among: &[usize]) -> Vec<usize> {
+        match &self.all {
+            Some(All::Packed(p)) if among.len() > EACH => self.collect(text, p.find_iter(text)),
+            Some(All::Automaton(a)) if among.len() > EACH => self.collect(text, a.find_iter(text)),
+            _ => {
                 let mut out = Vec::new();
-                for (i, f) in finders.iter().enumerate() {
+                for &i in among {
                     let len = self.needles[i].len();
-                    if len > 0 && f.find_iter(text).any(|at| self.counts(text, at, at + len)) {
+                    if len > 0 && self.each[i].find_iter(text).any(|at| self.counts(text, at, at + len)) {
                         out.push(i);
                     }
                 }
                 out
             }
-            How::Packed(p) => self.collect(text, p.find_iter(text)),
-            How::Automaton(a) => self.collect(text, a.find_iter(text)),
         }
     }
 

@@ -11,55 +11,66 @@ use std::path::{Path, PathBuf};
 /// Size of the buffer; 99.9 % of the files of v6.12 fit.
 const BUFFER: usize = 1 << 20;
 
+/// A system that reads less than was asked for breaks off between pages, which are multiples of this; within one, the
+/// file ends.
+const PAGE: usize = 4096;
+
 /// What one thread reads with.
-pub(super) struct Reader<'t> {
-    root: &'t Path,
+#[derive(Debug, Default)]
+pub(super) struct Reader {
     /// The folder that is open, if the system has such a thing.
-    folder: Option<(&'t str, Folder)>,
+    folder: Option<(String, Folder)>,
     path: PathBuf,
     buffer: Vec<u8>,
 }
 
-impl<'t> Reader<'t> {
-    pub(super) fn new(root: &'t Path) -> Self {
-        Self { root, folder: None, path: PathBuf::new(), buffer: Vec::new() }
-    }
-
-    /// The bytes of the file with this path below the root. Its size is not asked for first (one system call a file
-    /// less), and the buffer only grows: clearing it for every file would cost more than reading.
+impl Reader {
+    /// The bytes of the file with this path below the root. Its size is not asked for first, nor is it read behind an
+    /// end that shows (two system calls a file less), and the buffer only grows: clearing it for every file would cost
+    /// more than reading.
     ///
     /// # Errors
     /// What the system said.
-    pub(super) fn read(&mut self, file: &'t str) -> io::Result<&[u8]> {
-        let mut opened = self.open(file)?;
+    pub(super) fn read(&mut self, root: &Path, file: &str) -> io::Result<&[u8]> {
+        let mut opened = self.open(root, file)?;
         let mut filled = 0;
         loop {
             if filled == self.buffer.len() {
                 self.buffer.resize((self.buffer.len() * 2).max(BUFFER), 0);
             }
             match opened.read(&mut self.buffer[filled..]) {
-                Ok(0) => return Ok(&self.buffer[..filled]),
-                Ok(n) => filled += n,
+                Ok(n) => {
+                    filled += n;
+                    if n == 0 || filled < self.buffer.len() && !filled.is_multiple_of(PAGE) {
+                        return Ok(&self.buffer[..filled]);
+                    }
+                }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }
         }
     }
 
-    fn open(&mut self, file: &'t str) -> io::Result<File> {
+    /// Gives back what a large file needed: two tables of registers of v6.12 have 16 MB.
+    pub(super) fn shrink(&mut self) {
+        self.buffer.truncate(BUFFER);
+        self.buffer.shrink_to(BUFFER);
+    }
+
+    fn open(&mut self, root: &Path, file: &str) -> io::Result<File> {
         let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
         if self.folder.as_ref().is_none_or(|f| f.0 != folder) {
-            self.folder = Folder::open(self.at(folder)).map(|f| (folder, f));
+            self.folder = Folder::open(self.at(root, folder)).map(|f| (folder.to_owned(), f));
         }
         match &self.folder {
             Some((_, f)) => f.file(name),
-            None => File::open(self.at(file)),
+            None => File::open(self.at(root, file)),
         }
     }
 
-    fn at(&mut self, below: &str) -> &Path {
+    fn at(&mut self, root: &Path, below: &str) -> &Path {
         self.path.clear();
-        self.path.push(self.root);
+        self.path.push(root);
         self.path.push(below);
         &self.path
     }
@@ -74,6 +85,7 @@ mod folder {
     use std::path::Path;
 
     /// An open folder.
+    #[derive(Debug)]
     pub(super) struct Folder(OwnedFd);
 
     impl Folder {
@@ -93,6 +105,7 @@ mod folder {
     use std::path::Path;
 
     /// There is no such thing.
+    #[derive(Debug)]
     pub(super) enum Folder {}
 
     impl Folder {

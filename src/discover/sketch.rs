@@ -15,6 +15,10 @@ const BEHIND: usize = 3;
 /// Bytes of text a bit of its sketch.
 const BYTES_A_BIT: usize = 6;
 
+/// Bytes that are looked at together, and those that are read for a gram.
+const BLOCK: usize = 64;
+const READ: usize = 8;
+
 /// Sketches of some files.
 #[derive(Debug, Default)]
 pub(super) struct Sketches {
@@ -48,22 +52,23 @@ impl Sketches {
         let start = self.bits.len();
         self.bits.resize(start + words, 0);
         let bits = &mut self.bits[start..];
-        let mut set = |p: usize| {
-            if p >= BEFORE && p + BEHIND < text.len() {
-                let (word, mask) = place(hash(gram(text, p)), words);
-                bits[word] |= mask;
-            }
+        let mut set = |gram: u64| {
+            let (word, mask) = place(hash(gram), words);
+            bits[word] |= mask;
         };
-        let (blocks, rest) = text.as_chunks::<64>();
-        for (i, block) in blocks.iter().enumerate() {
+        // A block with what its grams need on both sides: nothing is left to be checked for each underscore, which
+        // takes a tenth of the time.
+        let mut at = BEFORE;
+        while let Some(window) = text.get(at - BEFORE..).and_then(|t| t.first_chunk::<{ BLOCK + READ }>()) {
+            let Some(block) = window[BEFORE..].first_chunk::<BLOCK>() else { break };
             let mut found = underscores(block);
             while found != 0 {
-                set(i * 64 + found.trailing_zeros() as usize);
+                set(gram(window, BEFORE + found.trailing_zeros() as usize % BLOCK));
                 found &= found - 1;
             }
+            at += BLOCK;
         }
-        let last = text.len() - rest.len();
-        rest.iter().enumerate().filter(|(_, b)| **b == b'_').for_each(|(i, _)| set(last + i));
+        (at..text.len().saturating_sub(BEHIND)).filter(|p| text[*p] == b'_').for_each(|p| set(gram(text, p)));
         At { start: start as u32, words: words as u32 }
     }
 
@@ -77,9 +82,9 @@ impl Sketches {
 }
 
 /// A bit for each byte that is an underscore.
-fn underscores(block: &[u8; 64]) -> u64 {
+fn underscores(block: &[u8; BLOCK]) -> u64 {
     // The compiler makes this loop a few vector instructions.
-    let mut one = [0u8; 64];
+    let mut one = [0u8; BLOCK];
     for (one, byte) in one.iter_mut().zip(block) {
         *one = u8::from(*byte == b'_');
     }
@@ -97,7 +102,7 @@ fn gram(text: &[u8], p: usize) -> u64 {
     const LEN: usize = BEFORE + 1 + BEHIND;
     let start = p - BEFORE;
     // Eight bytes in one go; at the end of the text byte by byte.
-    match text.get(start..start + 8).and_then(|b| b.try_into().ok()) {
+    match text.get(start..start + READ).and_then(|b| b.try_into().ok()) {
         Some(b) => u64::from_le_bytes(b) & ((1 << (8 * LEN)) - 1),
         None => text[start..start + LEN].iter().rev().fold(0, |x, b| x << 8 | u64::from(*b)),
     }

@@ -5,7 +5,7 @@
 //! which `#if` is taken, so it sees more includes than a compiler does.
 
 use super::SourceTree;
-use super::finder::Any;
+use super::finder::{Any, Finder};
 use super::sketch::{At, Grams, Sketches};
 use crate::source::FileId;
 use memchr::memmem;
@@ -18,7 +18,7 @@ pub(super) struct Survey {
     code: Vec<Option<(u16, At)>>,
     /// By thread.
     sketches: Vec<Sketches>,
-    /// Texts of all includes with their delimiters, ascending.
+    /// Texts of all includes with their delimiters, in any order.
     texts: Vec<Box<str>>,
     /// Ends, by file, of its part of `list`.
     ends: Vec<u32>,
@@ -26,6 +26,8 @@ pub(super) struct Survey {
     list: Vec<u32>,
     /// Files by the text that they include, with where the part of each text ends.
     users: (Vec<u32>, Vec<FileId>),
+    /// Files with code that hold a word which was known to be asked for, ascending.
+    words: FxHashMap<Box<str>, Vec<FileId>>,
 }
 
 /// Notes of one thread.
@@ -36,14 +38,20 @@ struct Notes {
     sketches: Sketches,
     texts: FxHashMap<Box<str>, u32>,
     includes: Vec<(FileId, u32)>,
+    /// Files and indices of words.
+    words: Vec<(FileId, usize)>,
 }
 
 impl SourceTree {
     /// Reads every file once: returns those that have code and hold any of the needles, ascending, and notes what
-    /// [`SourceTree::has_code`], [`SourceTree::includes`] and [`SourceTree::including`] answer.
-    pub fn survey(&self, needles: &[&str]) -> Vec<FileId> {
+    /// [`SourceTree::has_code`], [`SourceTree::includes`] and [`SourceTree::including`] answer, and which files hold
+    /// each of `words`, which [`SourceTree::grep`] will be asked for: the sketches of 4000 files of v6.12 let one of them
+    /// pass, which would all be read again.
+    pub fn survey(&self, needles: &[&str], words: &[&str]) -> Vec<FileId> {
         let wanted = Any::new(needles);
         let grams: Vec<Grams> = needles.iter().map(|n| Grams::of(n)).collect();
+        let finders: Vec<(Grams, Finder)> =
+            words.iter().map(|w| (Grams::of(w), Finder::new(std::slice::from_ref(w), true))).collect();
         let visit = |notes: &mut Notes, _, file, text: &[u8]| {
             includes_of(text, &mut |inc| {
                 let id = match notes.texts.get(inc) {
@@ -65,13 +73,24 @@ impl SourceTree {
             if hit {
                 notes.hits.push(file);
             }
-            hit
+            let before = notes.words.len();
+            for (i, (grams, finder)) in finders.iter().enumerate() {
+                if notes.sketches.may(at, grams) && !finder.find(text, &[0]).is_empty() {
+                    notes.words.push((file, i));
+                }
+            }
+            hit || notes.words.len() > before
         };
         let all = self.each(self.len(), &|i| Some(FileId(i as u32)), &visit);
         let mut hits: Vec<FileId> = all.iter().flat_map(|n| n.hits.iter().copied()).collect();
         hits.sort_unstable();
-        let _ = self.survey.set(Survey::new(self.len(), all));
+        let _ = self.survey.set(Survey::new(self.len(), all, words));
         hits
+    }
+
+    /// Files with code that hold the word, ascending, if the survey looked for it.
+    pub(super) fn surveyed(&self, word: &str) -> Option<&[FileId]> {
+        self.survey.get()?.words.get(word).map(Vec::as_slice)
     }
 
     /// Whether the file may hold a function: it has a brace, or nobody looked.
@@ -86,6 +105,11 @@ impl SourceTree {
             Some(s.sketches.get(thread as usize)?.may(at, word))
         };
         self.survey.get().and_then(sketch).unwrap_or(true)
+    }
+
+    /// Indices of the words that the file may hold, ascending.
+    pub(super) fn may_be_in(&self, file: FileId, words: &[Grams]) -> Vec<usize> {
+        (0..words.len()).filter(|&i| self.may_hold(file, &words[i])).collect()
     }
 
     /// Whether the file may hold any of the words: false is certain, true is not.
@@ -134,46 +158,39 @@ impl SourceTree {
 }
 
 impl Survey {
-    fn new(files: usize, all: Vec<Notes>) -> Self {
+    fn new(files: usize, mut all: Vec<Notes>, words: &[&str]) -> Self {
+        let mut named: FxHashMap<Box<str>, Vec<FileId>> = words.iter().map(|w| ((*w).into(), Vec::new())).collect();
+        let mut found: Vec<(FileId, usize)> = all.iter().flat_map(|n| n.words.iter().copied()).collect();
+        found.sort_unstable();
+        for (file, i) in found {
+            named.entry(words[i].into()).or_default().push(file);
+        }
         let mut code = vec![None; files];
-        let mut texts: Vec<Box<str>> = all.iter().flat_map(|n| n.texts.keys().cloned()).collect();
-        texts.sort_unstable();
-        texts.dedup();
+        let mut numbers: FxHashMap<Box<str>, u32> = FxHashMap::default();
         let mut pairs: Vec<(FileId, u32)> = Vec::new();
-        for (thread, n) in all.iter().enumerate() {
+        for (thread, n) in all.iter_mut().enumerate() {
             for (f, at) in &n.code {
                 code[f.0 as usize] = Some((thread as u16, *at));
             }
-            let mut global = vec![0u32; n.texts.len()];
-            for (t, &i) in &n.texts {
-                global[i as usize] = texts.binary_search(t).unwrap_or(0) as u32;
+            let mut number = vec![0u32; n.texts.len()];
+            for (text, i) in n.texts.drain() {
+                let next = numbers.len() as u32;
+                number[i as usize] = *numbers.entry(text).or_insert(next);
             }
-            pairs.extend(n.includes.iter().map(|&(f, i)| (f, global[i as usize])));
+            pairs.extend(n.includes.drain(..).map(|(f, i)| (f, number[i as usize])));
+        }
+        let mut texts = vec![Box::<str>::default(); numbers.len()];
+        for (text, i) in numbers {
+            texts[i as usize] = text;
         }
         // One thread has all includes of a file, in order.
-        pairs.sort_by_key(|p| p.0);
-        let mut ends = Vec::with_capacity(files);
-        let mut at = 0;
-        for f in 0..files {
-            at += pairs[at..].iter().take_while(|p| p.0.0 as usize == f).count();
-            ends.push(at as u32);
-        }
+        let (ends, list) = by_key(files, 0, pairs.iter().map(|p| (p.0.0 as usize, p.1)));
+        drop(pairs);
+        let part = |f: usize| f.checked_sub(1).map_or(0, |k| ends[k]) as usize..ends[f] as usize;
+        let uses = (0..files).flat_map(|f| list[part(f)].iter().map(move |&t| (t as usize, FileId(f as u32))));
+        let users = by_key(texts.len(), FileId(0), uses);
         let sketches = all.into_iter().map(|n| n.sketches).collect();
-        // Counted first, so that each text has its place in one list.
-        let mut starts = vec![0u32; texts.len() + 1];
-        for &(_, text) in &pairs {
-            starts[text as usize + 1] += 1;
-        }
-        for i in 1..starts.len() {
-            starts[i] += starts[i - 1];
-        }
-        let mut users = vec![FileId(0); pairs.len()];
-        for &(file, text) in &pairs {
-            users[starts[text as usize] as usize] = file;
-            starts[text as usize] += 1;
-        }
-        let list = pairs.into_iter().map(|p| p.1).collect();
-        Self { code, sketches, texts, ends, list, users: (starts, users) }
+        Self { code, sketches, texts, ends, list, users, words: named }
     }
 
     /// Files that include a text, ascending.
@@ -189,6 +206,23 @@ impl Survey {
         let end = self.ends.get(i).copied().unwrap_or(start);
         self.list.get(start as usize..end as usize).unwrap_or_default()
     }
+}
+
+/// Where the values of each key end, and all values, those of a key in the order in which they come. Counted, not sorted:
+/// the includes of v6.12 are some hundred thousand.
+fn by_key<T: Copy>(keys: usize, none: T, pairs: impl Iterator<Item = (usize, T)> + Clone) -> (Vec<u32>, Vec<T>) {
+    let mut ends = vec![0u32; keys];
+    pairs.clone().for_each(|(key, _)| ends[key] += 1);
+    let mut all = 0;
+    for end in &mut ends {
+        (*end, all) = (all, all + *end);
+    }
+    let mut values = vec![none; all as usize];
+    for (key, value) in pairs {
+        values[ends[key] as usize] = value;
+        ends[key] += 1;
+    }
+    (ends, values)
 }
 
 /// Calls `f` for each `#include` at the start of a line, with the path and its delimiters.

@@ -8,7 +8,7 @@ use super::wiring::{self, Link, Passed, Places, Wiring};
 use crate::index::{Asked, FnRef, Index};
 use crate::kernel::{AcquireKind, Api};
 use crate::source::{FileId, Name, Span};
-use crate::split::{As, ItemKind, mentions};
+use crate::split::{As, mentions};
 use crate::trace::Custody;
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -30,6 +30,8 @@ pub(super) struct Engine<'a> {
     pub fns: Vec<FnRef>,
     pub ids: FxHashMap<FnRef, FnId>,
     pub facts: Vec<Arc<Facts>>,
+    /// Whether a function is itself one that acquires: what it pins is its callers' business.
+    acquires: Vec<bool>,
     /// The facts in numbers, as far as a graph was built.
     wirings: Vec<Wiring>,
     places: Arc<Places>,
@@ -85,6 +87,7 @@ pub fn analyse(index: &Index, seeds: &[FileId]) -> Custody {
         fns: Vec::new(),
         ids: FxHashMap::default(),
         facts: Vec::new(),
+        acquires: Vec::new(),
         wirings: Vec::new(),
         places: Arc::default(),
         targets: FxHashMap::default(),
@@ -135,8 +138,9 @@ impl Engine<'_> {
         let mut wanted = Vec::new();
         for &file in files {
             let Some(items) = self.index.items(file) else { continue };
-            for (i, item) in items.items.iter().enumerate() {
-                let (ItemKind::Function, Some(body)) = (item.kind, item.body) else { continue };
+            for i in items.holding(api.search_parts()) {
+                let item = &items.items[i as usize];
+                let Some(body) = item.body else { continue };
                 if !item.is_static && implements_api(&item.name) {
                     continue;
                 }
@@ -146,7 +150,7 @@ impl Engine<'_> {
                     pins
                 });
                 if pins {
-                    wanted.push(FnRef { file, item: i as u32 });
+                    wanted.push(FnRef { file, item: i });
                 }
             }
         }
@@ -177,6 +181,9 @@ impl Engine<'_> {
         for (i, f) in wanted.iter().enumerate() {
             self.ids.insert(*f, FnId(first + i as u32));
         }
+        // An object that a vector fills has a release of its own.
+        let acquires = |f: &FnRef| Api::get().acquire(&index.name(*f)).is_some_and(|a| a.kind != AcquireKind::Vector);
+        self.acquires.extend(wanted.iter().map(acquires));
         self.fns.extend(wanted);
         self.facts.extend(facts);
         true
@@ -267,9 +274,7 @@ impl Engine<'_> {
         let mut all = Vec::new();
         let mut closed = FxHashSet::default();
         for (i, f) in self.facts.iter().enumerate() {
-            // What such a function pins is its callers' business; an object that it fills has a release of its own.
-            let inside =
-                Api::get().acquire(&self.index.name(self.fns[i])).is_some_and(|a| a.kind != AcquireKind::Vector);
+            let inside = self.acquires[i];
             if inside {
                 closed.insert(FnId(i as u32));
             }
@@ -310,6 +315,17 @@ impl Engine<'_> {
     }
 
     fn demands(&self, g: &Graph, r: &Reach2) -> Vec<Demand> {
+        let calls = || self.wirings.par_iter().zip(&self.fns).with_min_len(64);
+        let (mut all, called): (BTreeSet<Demand>, Vec<Vec<Demand>>) = rayon::join(
+            || self.demands_of_places(g, r),
+            || calls().map(|(f, at)| self.demands_of_calls(f, at.file, r)).collect(),
+        );
+        all.extend(called.into_iter().flatten());
+        all.into_iter().filter(|d| !self.asked.contains(d)).collect()
+    }
+
+    /// What the places ask for that were reached.
+    fn demands_of_places(&self, g: &Graph, r: &Reach2) -> BTreeSet<Demand> {
         let mut out = BTreeSet::new();
         let mut seen = FxHashSet::default();
         for (reached, is_forward, wide) in
@@ -363,36 +379,40 @@ impl Engine<'_> {
                 }
             }
         }
-        for (f, &FnRef { file, .. }) in self.wirings.iter().zip(&self.fns) {
-            for link in &f.links {
-                let Link::Call { callee, member, args, result, .. } = link else { continue };
-                let passes = |reached: &Reached| {
-                    // Backward, a callee may be who fills the array.
-                    let fills = |a: &Passed| a.out.is_some() || a.container;
-                    let there = |a: &Passed, n| reached.has(n) || (fills(a) && r.backward.has(n));
-                    args.iter().any(|a| a.relevant && a.nodes().any(|n| there(a, n)))
-                };
-                let gives = r.backward.has(wiring::read(*result));
-                let number = || args.iter().flat_map(Passed::nodes).any(|n| r.every.has_number(n));
-                match (callee, member) {
-                    (Some(name), _) if passes(&r.forward) => {
-                        out.insert(Demand::Definition(file, name.clone(), true));
-                    }
-                    // A container that is made of nothing which carries pages: an allocator, or a search.
-                    (Some(name), _) if gives && !args.iter().any(|a| a.relevant) => {
-                        out.insert(Demand::Definition(file, name.clone(), true));
-                    }
-                    (Some(name), _) if gives || passes(&r.every) || number() => {
-                        out.insert(Demand::Definition(file, name.clone(), false));
-                    }
-                    (None, Some((tag, name))) if gives || passes(&r.forward) => {
-                        out.insert(Demand::Member(file, tag.clone(), name.clone()));
-                    }
-                    _ => {}
+        out
+    }
+
+    /// What the calls of a function ask for that pages pass.
+    fn demands_of_calls(&self, f: &Wiring, file: FileId, r: &Reach2) -> Vec<Demand> {
+        let mut out = Vec::new();
+        for link in &f.links {
+            let Link::Call { callee, member, args, result, .. } = link else { continue };
+            let passes = |reached: &Reached| {
+                // Backward, a callee may be who fills the array.
+                let fills = |a: &Passed| a.out.is_some() || a.container;
+                let there = |a: &Passed, n| reached.has(n) || (fills(a) && r.backward.has(n));
+                args.iter().any(|a| a.relevant && a.nodes().any(|n| there(a, n)))
+            };
+            let gives = r.backward.has(wiring::read(*result));
+            let number = || args.iter().flat_map(Passed::nodes).any(|n| r.every.has_number(n));
+            match (callee, member) {
+                (Some(name), _) if passes(&r.forward) => {
+                    out.push(Demand::Definition(file, name.clone(), true));
                 }
+                // A container that is made of nothing which carries pages: an allocator, or a search.
+                (Some(name), _) if gives && !args.iter().any(|a| a.relevant) => {
+                    out.push(Demand::Definition(file, name.clone(), true));
+                }
+                (Some(name), _) if gives || passes(&r.every) || number() => {
+                    out.push(Demand::Definition(file, name.clone(), false));
+                }
+                (None, Some((tag, name))) if gives || passes(&r.forward) => {
+                    out.push(Demand::Member(file, tag.clone(), name.clone()));
+                }
+                _ => {}
             }
         }
-        out.into_iter().filter(|d| !self.asked.contains(d)).collect()
+        out
     }
 
     /// What nobody asked for, because it is too far from a pin or because the rounds ended: a gap where pages get

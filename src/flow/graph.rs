@@ -5,9 +5,10 @@
 
 use super::FnId;
 use super::place::{Place, UNKNOWN_TAG};
-use super::wiring::{Link, Passed, Places, Wiring, read, store};
+use super::wiring::{self, Link, Places, Wiring, read, store};
 use crate::kernel::Api;
 use crate::source::{FileId, Name, Span};
+use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -50,6 +51,20 @@ pub struct Edge {
     pub via: Via,
     /// Function and place of the statement.
     pub at: (FnId, Span),
+}
+
+impl Edge {
+    /// Pages are copied there.
+    pub fn copy(to: Node, at: (FnId, Span)) -> Self {
+        Self { turn: Turn::Keep, to, via: Via::Copy, at }
+    }
+    /// Adds the edge to those of a node, once.
+    fn add_to(self, edges: &mut Vec<Edge>) {
+        let same = |e: &Edge| e.to == self.to && e.at == self.at && (self.turn == Turn::Keep || e.turn == self.turn);
+        if !edges.iter().any(same) {
+            edges.push(self);
+        }
+    }
 }
 
 /// Nodes reached: per node, in which phase, and by which edge first.
@@ -139,6 +154,8 @@ struct Extent<'a> {
     early: Option<(FnId, &'a dyn Fn(Span) -> bool)>,
     /// Calls that bring no page along.
     without: Option<&'a BTreeSet<(FnId, Span)>>,
+    /// Calls out of which no page comes, forward.
+    empty: Option<&'a BTreeSet<(FnId, Span)>>,
     /// Pages are followed to where they have a reference of their own.
     own: bool,
     /// Whether pages that came to a place by a statement do not leave it by an edge.
@@ -198,6 +215,7 @@ const EVERYWHERE: Extent = Extent {
     closed: None,
     early: None,
     without: None,
+    empty: None,
     own: true,
     passage: None,
 };
@@ -236,25 +254,16 @@ impl Graph {
             edges.iter_mut().for_each(Vec::clear);
             edges.resize_with(nodes, Vec::new);
         }
-        for i in 0..nodes as u32 / 2 {
-            let of = g.places.list()[i as usize].function().unwrap_or(FnId(0));
-            g.edge(store(i), read(i), Via::Copy, (of, Span::default()));
-        }
-        for (i, (f, targets)) in functions.iter().zip(targets).enumerate() {
-            let id = FnId(i as u32);
-            let mut targets = targets.iter();
-            for link in &f.links {
-                match link {
-                    Link::Edge { from, to, turn: Turn::Keep, at } => g.edge(*from, *to, Via::Copy, (id, *at)),
-                    Link::Edge { from, to, turn, at } => g.turn(*from, *to, *turn, (id, *at)),
-                    Link::Call { at, args, result, .. } => {
-                        for t in targets.next().into_iter().flatten() {
-                            g.call((id, *at), args, *result, &functions[t.0 as usize]);
-                        }
-                    }
-                }
-            }
-        }
+        // The two ends of the edges know nothing of each other: a thread for each.
+        let (places, out, inc) = (&g.places, &mut g.out, &mut g.inc);
+        rayon::join(
+            || wiring::edges(places, functions, targets, &mut |from, e| e.add_to(&mut out[from as usize])),
+            || {
+                wiring::edges(places, functions, targets, &mut |from, e| {
+                    Edge { to: from, ..e }.add_to(&mut inc[e.to as usize]);
+                });
+            },
+        );
         g.shown(functions);
         g.untyped_fields(functions, files);
         g.summaries(functions);
@@ -266,28 +275,12 @@ impl Graph {
         self.places = Arc::default();
     }
 
-    fn call(&mut self, at: (FnId, Span), args: &[Passed], result: u32, target: &Wiring) {
-        for (a, entry) in args.iter().zip(&target.entries) {
-            for &place in &a.places {
-                self.edge(read(place), read(entry.place), Via::In, at);
-                if !entry.by_value && a.container {
-                    self.edge(store(entry.place), store(place), Via::Out, at);
-                }
-            }
-            if let Some(out) = a.out {
-                self.edge(store(entry.place), store(out), Via::Out, at);
-            }
-        }
-        self.edge(read(target.ret), read(result), Via::Out, at);
-        self.edge(store(result), store(target.ret), Via::In, at);
-    }
-
     /// A pin into a field whose array is another place as well (`obj->pages = array`): the pages are there, too.
     fn shown(&mut self, functions: &[Wiring]) {
         for &(from, field) in functions.iter().flat_map(|f| &f.shown) {
             for e in self.out[store(field) as usize].clone() {
                 if e.to % 2 == 1 {
-                    self.edge(store(from), e.to, e.via, e.at);
+                    self.edge(store(from), Edge { turn: Turn::Keep, ..e });
                 }
             }
         }
@@ -319,25 +312,17 @@ impl Graph {
             let Some((_, &unknown)) = tags.iter().find(|t| t.0.starts_with(UNKNOWN_TAG)) else { continue };
             let at = (first.get(&file).copied().unwrap_or(FnId(0)), Span::default());
             for &t in tags.values().filter(|t| **t != unknown) {
-                self.edge(read(t), read(unknown), Via::Copy, at);
-                self.edge(store(unknown), store(t), Via::Copy, at);
+                self.edge(read(t), Edge::copy(read(unknown), at));
+                self.edge(store(unknown), Edge::copy(store(t), at));
             }
         }
     }
 
-    fn edge(&mut self, from: Node, to: Node, via: Via, at: (FnId, Span)) {
-        if from == to || self.out[from as usize].iter().any(|e| e.to == to && e.at == at) {
-            return;
+    fn edge(&mut self, from: Node, e: Edge) {
+        if from != e.to {
+            e.add_to(&mut self.out[from as usize]);
+            Edge { to: from, ..e }.add_to(&mut self.inc[e.to as usize]);
         }
-        self.out[from as usize].push(Edge { turn: Turn::Keep, to, via, at });
-        self.inc[to as usize].push(Edge { turn: Turn::Keep, to: from, via, at });
-    }
-    fn turn(&mut self, from: Node, to: Node, turn: Turn, at: (FnId, Span)) {
-        if from == to || self.out[from as usize].iter().any(|e| e.to == to && e.at == at && e.turn == turn) {
-            return;
-        }
-        self.out[from as usize].push(Edge { turn, to, via: Via::Copy, at });
-        self.inc[to as usize].push(Edge { turn, to: from, via: Via::Copy, at });
     }
     fn is_heap(&self, n: Node) -> bool {
         matches!(self.place(n), Place::Field(..) | Place::Global(..))
@@ -390,17 +375,12 @@ impl Graph {
                 }
             }
             for (from, to, turn, at) in add {
-                match turn {
-                    Turn::Keep => self.edge(from, to, Via::Copy, at),
-                    _ => {
-                        if turn == Turn::Page
-                            && let Some(caller) = pages.get_mut(at.0.0 as usize)
-                        {
-                            *caller = true;
-                        }
-                        self.turn(from, to, turn, at);
-                    }
+                if turn == Turn::Page
+                    && let Some(caller) = pages.get_mut(at.0.0 as usize)
+                {
+                    *caller = true;
                 }
+                self.edge(from, Edge { turn, ..Edge::copy(to, at) });
             }
         }
     }
@@ -431,16 +411,18 @@ impl Graph {
         self.walk(vec![0; self.out.len()], from, true, EVERYWHERE)
     }
     /// Where the pages of a pin in function `f` can get to. `early` tells of a place in that function whether it cannot
-    /// be reached after the pin, `closed` which ways through a place no run takes. Calls `without` bring no page along.
+    /// be reached after the pin, `closed` which ways through a place no run takes.
+    /// Calls `without` bring no page along, and none comes out of the calls `empty`.
     pub fn forward_after(
         &self,
         from: Node,
-        f: FnId,
-        early: &dyn Fn(Span) -> bool,
+        (f, early): (FnId, &dyn Fn(Span) -> bool),
         closed: &Closed,
         without: Option<&BTreeSet<(FnId, Span)>>,
+        empty: Option<&BTreeSet<(FnId, Span)>>,
     ) -> Reached {
-        let extent = Extent { early: Some((f, early)), passage: Some(closed), own: false, without, ..EVERYWHERE };
+        let extent =
+            Extent { early: Some((f, early)), passage: Some(closed), own: false, without, empty, ..EVERYWHERE };
         self.walk(vec![0; self.out.len()], &[from], true, extent)
     }
     /// Where pages in these nodes can come from.
@@ -455,26 +437,29 @@ impl Graph {
     /// The union of walks from each of the groups, none of which looks at more than `most` nodes. The pages of a
     /// `closed` function are not followed to its callers.
     pub fn near(&self, groups: &[Vec<Node>], forward: bool, most: usize, closed: &FxHashSet<FnId>) -> Reached {
-        let mut phase = vec![0; self.out.len()];
-        let mut all = Reached {
-            phase: vec![0; self.out.len()],
-            from: FxHashMap::default(),
-            order: Vec::new(),
-            numbers: Vec::new(),
-        };
-        let extent = Extent { most, closed: Some(closed), ..EVERYWHERE };
-        for from in groups {
-            let mut r = self.walk(std::mem::take(&mut phase), from, forward, extent);
-            for (mine, theirs, bits) in [(&mut all.order, &r.order, PAGE), (&mut all.numbers, &r.numbers, NUMBER)] {
-                mine.extend(theirs.iter().filter(|n| all.phase[**n as usize] & bits == 0));
-                for n in theirs {
-                    all.phase[*n as usize] |= r.phase[*n as usize] & bits;
-                }
-            }
+        let nodes = self.out.len();
+        let mut all =
+            Reached { phase: vec![0; nodes], from: FxHashMap::default(), order: Vec::new(), numbers: Vec::new() };
+        // A table a thread, cleaned after each walk.
+        let walk = |phase: &mut Vec<u8>, from: &Vec<Node>| {
+            let extent = Extent { most, closed: Some(closed), ..EVERYWHERE };
+            let mut r = self.walk(std::mem::take(phase), from, forward, extent);
+            let seen = [(&r.order, PAGE), (&r.numbers, NUMBER)]
+                .map(|(nodes, bits)| nodes.iter().map(|n| (*n, r.phase[*n as usize] & bits)).collect::<Vec<_>>());
             for n in r.order.iter().chain(&r.numbers) {
                 r.phase[*n as usize] = 0;
             }
-            phase = r.phase;
+            *phase = r.phase;
+            seen
+        };
+        let walks = groups.par_iter().with_min_len(8).map_init(|| vec![0; nodes], walk);
+        for [order, numbers] in walks.collect::<Vec<_>>() {
+            for (mine, theirs, bits) in [(&mut all.order, order, PAGE), (&mut all.numbers, numbers, NUMBER)] {
+                mine.extend(theirs.iter().filter(|n| all.phase[n.0 as usize] & bits == 0).map(|n| n.0));
+                for (n, phase) in theirs {
+                    all.phase[n as usize] |= phase;
+                }
+            }
         }
         all
     }
@@ -525,7 +510,8 @@ impl Graph {
             let edges = if forward { &self.out[n as usize] } else { &self.inc[n as usize] };
             let closed = extent.closed.is_some_and(|c| self.place(n).function().is_some_and(|f| c.contains(&f)));
             for e in edges {
-                let skipped = e.via == Via::In && extent.without.is_some_and(|w| w.contains(&e.at));
+                let skipped = e.via == Via::In && extent.without.is_some_and(|w| w.contains(&e.at))
+                    || e.via == Via::Out && extent.empty.is_some_and(|w| w.contains(&e.at));
                 if skipped || closed && e.via == leave {
                     continue;
                 }

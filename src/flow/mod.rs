@@ -17,6 +17,7 @@ pub mod facts;
 mod gaps;
 pub mod graph;
 mod guard;
+mod iterator;
 mod mentions;
 mod origin;
 mod passage;
@@ -33,6 +34,7 @@ mod wiring;
 
 pub use apart::serves_iterators;
 pub use engine::analyse;
+pub use iterator::{made_over_kernel, not_user_iter};
 
 /// Number of a loaded function, in the order of loading.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -25,6 +25,14 @@ const MAX_FAR: usize = 2;
 /// A folder with more files is not searched on behalf of a name that is known everywhere.
 const MAX_FOLDER: usize = 400;
 
+/// How a file names a function.
+struct Naming {
+    /// The functions that do, and whether they call it.
+    functions: Vec<(FnRef, bool)>,
+    /// It stands in a table of functions.
+    callback: bool,
+}
+
 impl Engine<'_> {
     /// Answers the demands: what they ask for is loaded. Tells whether anything new is known.
     pub(super) fn satisfy(&mut self, demands: Vec<Demand>) -> bool {
@@ -38,45 +46,39 @@ impl Engine<'_> {
         let mut wide_fields: Vec<(Demand, Name, Arc<Vec<FileId>>)> = Vec::new();
         let mut vessels = Vec::new();
         let mut members: Vec<Asked> = Vec::new();
+        // What calls a function is known before what a name means is asked.
+        let mut callers: Vec<(FnRef, Vec<FileId>)> = Vec::new();
+        for d in &demands {
+            let Demand::Callers(f, wide) = d else { continue };
+            match self.index.reach(*f) {
+                Reach::File => callers.push((*f, self.index.unit(f.file))),
+                Reach::Folder => {
+                    let files = self.index.folder_files(f.file);
+                    let name = self.index.name(*f);
+                    callers.push((*f, self.naming_files(&files, &name)));
+                }
+                // The first search found all files that name an acquiring function.
+                Reach::Tree if self.is_api(*f) => callers.push((*f, self.seeds.clone())),
+                Reach::Tree if *wide && let Some(files) = self.index.users(*f) => wide_callers.push((*f, files)),
+                Reach::Tree if *wide && let Some(files) = self.with_helpers.get(&self.index.name(*f)) => {
+                    callers.push((*f, files.clone()));
+                }
+                Reach::Tree if *wide && self.far_passes < MAX_FAR => far_callers.push(*f),
+                Reach::Tree => {
+                    let files = self.index.folder_files(f.file);
+                    if files.len() < MAX_FOLDER {
+                        let name = self.index.name(*f);
+                        callers.push((*f, self.naming_files(&files, &name)));
+                    }
+                    self.refused.insert(Demand::Callers(*f, true));
+                }
+            }
+        }
+        self.callers_in(callers, &mut wanted);
         for d in demands {
             self.asked.insert(d.clone());
             match &d {
-                Demand::Callers(f, wide) => match self.index.reach(*f) {
-                    Reach::File => {
-                        let found = self.callers_in(&self.index.unit(f.file), *f);
-                        self.take_callers(*f, found, &mut wanted);
-                    }
-                    Reach::Folder => {
-                        let files = self.index.folder_files(f.file);
-                        let name = self.index.name(*f);
-                        let files = self.naming_files(&files, &name);
-                        let found = self.callers_in(&files, *f);
-                        self.take_callers(*f, found, &mut wanted);
-                    }
-                    // The first search found all files that name an acquiring function.
-                    Reach::Tree if self.is_api(*f) => {
-                        let found = self.callers_in(&self.seeds.clone(), *f);
-                        self.take_callers(*f, found, &mut wanted);
-                    }
-                    Reach::Tree if *wide && let Some(files) = self.index.users(*f) => {
-                        wide_callers.push((*f, files));
-                    }
-                    Reach::Tree if *wide && let Some(files) = self.with_helpers.get(&self.index.name(*f)) => {
-                        let found = self.callers_in(&files.clone(), *f);
-                        self.take_callers(*f, found, &mut wanted);
-                    }
-                    Reach::Tree if *wide && self.far_passes < MAX_FAR => far_callers.push(*f),
-                    Reach::Tree => {
-                        let files = self.index.folder_files(f.file);
-                        if files.len() < MAX_FOLDER {
-                            let name = self.index.name(*f);
-                            let files = self.naming_files(&files, &name);
-                            let found = self.callers_in(&files, *f);
-                            self.take_callers(*f, found, &mut wanted);
-                        }
-                        self.refused.insert(Demand::Callers(*f, true));
-                    }
-                },
+                Demand::Callers(..) => {}
                 Demand::Definition(file, name, wide) => {
                     let key = (*file, name.clone());
                     if self.targets.contains_key(&key) {
@@ -196,10 +198,7 @@ impl Engine<'_> {
             .iter()
             .map(|(_, field, files)| found.get(&(number(files), &**field)).cloned().unwrap_or_default())
             .collect();
-        for ((f, _), files) in callers.iter().zip(&in_callers) {
-            let found = self.callers_in(files, *f);
-            self.take_callers(*f, found, wanted);
-        }
+        self.callers_in(callers.iter().map(|c| c.0).zip(in_callers).collect(), wanted);
         for ((d, field, _), files) in fields.iter().zip(in_fields) {
             self.index.load(&files);
             let found: Vec<FnRef> = self.index.touching_in(&files, field);
@@ -242,8 +241,8 @@ impl Engine<'_> {
             return;
         }
         if self.far_passes == 0 {
-            // Few words, and known before anybody asks for them.
-            needles.extend(Api::get().vessels().iter().flat_map(|v| v.words.iter().map(|w| Name::from(w.as_str()))));
+            // Few words, and known before anybody asks for them: the survey has looked for them.
+            needles.extend(Api::get().vessel_words().map(Name::from));
             helpers = self.release_helpers();
             needles.extend(helpers.iter().cloned());
         }
@@ -258,9 +257,9 @@ impl Engine<'_> {
                 files.entry(words[*w]).or_default().push(*f);
             }
         }
-        for w in Api::get().vessels().iter().flat_map(|v| &v.words) {
-            if let Some(found) = files.get(w.as_str()) {
-                self.with_vessels.entry(w.clone()).or_insert_with(|| found.clone());
+        for w in Api::get().vessel_words() {
+            if let Some(found) = files.get(w) {
+                self.with_vessels.entry(w.to_string()).or_insert_with(|| found.clone());
             }
         }
         for name in helpers {
@@ -283,13 +282,13 @@ impl Engine<'_> {
             self.targets.insert((file, name), found);
             wanted.extend(found);
         }
+        let mut callers = Vec::new();
         for f in far_callers {
             let name = self.index.name(f);
-            let in_files = files.get(&*name).unwrap_or(&none).clone();
             self.refused.remove(&Demand::Callers(f, true));
-            let found = self.callers_in(&in_files, f);
-            self.take_callers(f, found, wanted);
+            callers.push((f, files.get(&*name).unwrap_or(&none).clone()));
         }
+        self.callers_in(callers, wanted);
         for (d, tag, field) in far_fields {
             self.far_fields.insert((tag.clone(), field.clone()));
             let in_files = files.get(outer_tag(&tag)).unwrap_or(&none).clone();
@@ -432,10 +431,39 @@ impl Engine<'_> {
         }
     }
 
-    /// Functions in these files that name the function, other than itself.
-    fn callers_in(&mut self, files: &[FileId], f: FnRef) -> Vec<FnRef> {
+    /// Looks in files for functions that name a function, other than itself, and loads them unless they are many.
+    fn callers_in(&mut self, asked: Vec<(FnRef, Vec<FileId>)>, wanted: &mut Vec<FnRef>) {
+        let mut all: Vec<FileId> = asked.iter().flat_map(|a| &a.1).copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        self.index.load(&all);
+        let looked: Vec<Vec<Naming>> = asked.par_iter().map(|(f, files)| self.naming_of(*f, files)).collect();
+        for ((f, _), looked) in asked.into_iter().zip(looked) {
+            let name = self.index.name(f);
+            let mut found = Vec::new();
+            for Naming { functions, callback } in looked {
+                for (r, calls) in functions {
+                    found.push(r);
+                    if calls {
+                        self.targets.entry((r.file, name.clone())).or_insert(Some(f));
+                    }
+                }
+                if callback {
+                    self.callback.insert(f);
+                }
+            }
+            self.callers.insert(f, found.len());
+            if found.len() > MAX_FANOUT {
+                self.refused.insert(Demand::Callers(f, true));
+            } else {
+                wanted.extend(found);
+            }
+        }
+    }
+
+    /// How each of these files names the function, other than in itself.
+    fn naming_of(&self, f: FnRef, files: &[FileId]) -> Vec<Naming> {
         let name = self.index.name(f);
-        self.index.load(files);
         let look = |&file: &FileId| {
             let items = self.index.items(file)?;
             // Another static function of that name: its callers are not ours.
@@ -451,31 +479,9 @@ impl Engine<'_> {
             let ops =
                 |it: &Item| it.kind == ItemKind::Variable && contains_word(it.span.of(&items.text), name.as_bytes());
             let callback = items.items.iter().any(ops);
-            Some((naming.map(|r| (r, calling.binary_search(&r.item).is_ok())).collect::<Vec<_>>(), callback))
+            Some(Naming { functions: naming.map(|r| (r, calling.binary_search(&r.item).is_ok())).collect(), callback })
         };
-        let looked: Vec<_> = files.par_iter().filter_map(look).collect();
-        let mut found = Vec::new();
-        for (naming, callback) in looked {
-            for (r, calls) in naming {
-                found.push(r);
-                if calls {
-                    self.targets.entry((r.file, name.clone())).or_insert(Some(f));
-                }
-            }
-            if callback {
-                self.callback.insert(f);
-            }
-        }
-        found
-    }
-
-    fn take_callers(&mut self, f: FnRef, found: Vec<FnRef>, wanted: &mut Vec<FnRef>) {
-        self.callers.insert(f, found.len());
-        if found.len() > MAX_FANOUT {
-            self.refused.insert(Demand::Callers(f, true));
-        } else {
-            wanted.extend(found);
-        }
+        files.par_iter().filter_map(look).collect()
     }
 
     fn field(

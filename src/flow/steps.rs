@@ -1,6 +1,7 @@
 //! How a trace is told: the steps from a pin to a release, and the holders on the way.
 
 use super::FnId;
+use super::apart::after;
 use super::engine::Engine;
 use super::facts::Fact;
 use super::graph::{Graph, Node, Reached};
@@ -12,12 +13,24 @@ use std::sync::Arc;
 
 /// The way from the pin to a node.
 pub(super) fn steps(e: &Engine, g: &Graph, r: &Reached, end: Node, (pins, late): (FnId, &[Span]), out: &mut Vec<Step>) {
+    let mut last: Option<(FnId, Span)> = None;
     for (from, to, (f, span)) in r.way(end).into_iter().rev() {
-        // Of several statements in the function of the pin that do the same, one that comes after it.
-        let after = |s: Span| late.iter().any(|l| l.contains(s));
-        let others = g.outgoing(from).iter().filter(|e| e.to == to && e.at.0 == f && after(e.at.1));
-        let later = others.map(|e| e.at.1).next().filter(|_| f == pins && !after(span));
+        // Of several statements of a function that do the same, one that comes after the pin, or after the statement by
+        // which the pages came into the function.
+        let same: Vec<Span> = g.outgoing(from).iter().filter(|e| e.to == to && e.at.0 == f).map(|e| e.at.1).collect();
+        let behind = match last.filter(|(g, _)| *g == f && f != pins) {
+            Some((_, at)) if same.len() > 1 => {
+                e.index.parsed(e.fns[f.0 as usize]).map(|f| after(&f, at, &[])).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        let late = if f == pins { late } else { &behind };
+        let comes_after = |s: Span| late.iter().any(|l| l.contains(s));
+        let later = same.into_iter().find(|s| comes_after(*s)).filter(|_| !comes_after(span));
         let span = later.unwrap_or(span);
+        if span != Span::default() {
+            last = Some((f, span));
+        }
         step(e, g, (from, to), (f, span), out);
     }
 }

@@ -9,8 +9,8 @@ use super::mentions::FactNodes;
 use super::origin::OriginTable;
 use super::place::Place;
 use super::steps::{dropped, holder, steps};
-use super::{FnId, apart, beyond, choice, closed, context, guard, passage, ranges, release, undone};
-use crate::ast::Function;
+use super::{FnId, apart, beyond, choice, closed, context, guard, iterator, passage, ranges, release, undone};
+use crate::ast::{Function, StmtKind};
 use crate::index::{FnRef, Scope};
 use crate::kernel::{AcquireKind, Api, Borrow, Roles};
 use crate::program::Program;
@@ -53,7 +53,13 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     drops.dedup_by_key(|d| (e.fns[d.fn_id.0 as usize].file, d.callee_span));
 
     let passages = passage::Passages::default();
-    let walk = |s: &Site, without: Option<&BTreeSet<(FnId, Span)>>| {
+    let serves: Vec<bool> = sites.par_iter().map(|s| apart::serves_iterators(e.index, &s.what).is_some()).collect();
+    let iterators = sites.par_iter().filter(|s| kind(&s.what) == Some(AcquireKind::Iter));
+    let of_no_user: BTreeSet<(FnId, Span)> = iterators
+        .filter(|s| iterator::not_user_iter(e.index, &s.what).is_some())
+        .map(|s| (s.fn_id, s.what.call))
+        .collect();
+    let walk = |(s, serves): (&Site, &bool), without: Option<&BTreeSet<(FnId, Span)>>| {
         let n = s.node?;
         // The same part of the same array, pinned again: what was there before is gone.
         let again: Vec<Span> = sites
@@ -65,13 +71,14 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
         let late = func.map(|f| apart::after(f, s.what.call, &again)).unwrap_or_default();
         let early = |at: Span| !late.is_empty() && !late.iter().any(|l| l.start < at.end && at.start < l.end);
         let closed = |n: Node, came: (FnId, Span), by: &Edge| passages.closed(e, g.place(n), came, by);
-        Some(g.forward_after(n, s.fn_id, &early, &closed, without))
+        Some(g.forward_after(n, (s.fn_id, &early), &closed, without, serves.then_some(&of_no_user)))
     };
-    let reached: Vec<Option<Reached>> = sites.par_iter().map(|s| walk(s, None)).collect();
+    let reached: Vec<Option<Reached>> = sites.par_iter().zip(&serves).map(|s| walk(s, None)).collect();
     // What gets a page together with a reference that was taken for it drops that one.
     let given = beyond::Given::new(e, g);
-    let strict = |(s, r): (&Site, &Option<Reached>)| given.touched(r.as_ref()?).and_then(|calls| walk(s, Some(calls)));
-    let mine: Vec<Option<Reached>> = sites.par_iter().zip(&reached).map(strict).collect();
+    let strict =
+        |(s, r): ((&Site, &bool), &Option<Reached>)| given.touched(r.as_ref()?).and_then(|calls| walk(s, Some(calls)));
+    let mine: Vec<Option<Reached>> = sites.par_iter().zip(&serves).zip(&reached).map(strict).collect();
     let mine: Vec<Option<&Reached>> =
         mine.iter().zip(&reached).map(|(mine, all)| mine.as_ref().or(all.as_ref())).collect();
     // Behind a store with a reference of its own: what is dropped there is not the pin.
@@ -85,7 +92,6 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     let called: FxHashMap<FnId, bool> =
         dropping.par_iter().map(|f| (*f, called_atomic(e, e.fns[f.0 as usize]))).collect();
     let here_pinned = |f: FnId| -> Vec<&PinSite> { sites.iter().filter(|s| s.fn_id == f).map(|s| &s.what).collect() };
-    let serves: Vec<bool> = sites.par_iter().map(|s| apart::serves_iterators(e.index, &s.what).is_some()).collect();
     let makers = apart::Makers::default();
     let release_of = |d: &Drop| -> Option<Release> {
         let file = e.fns[d.fn_id.0 as usize].file;
@@ -376,6 +382,17 @@ fn called_atomic(e: &Engine, me: FnRef) -> bool {
     atomic
 }
 
+fn kind(site: &PinSite) -> Option<AcquireKind> {
+    Api::get().acquire(&site.api).map(|a| a.kind)
+}
+
+/// Whether the call is a statement: its value is thrown away.
+fn stands_alone(func: &Function, call: Span) -> bool {
+    let mut alone = false;
+    func.body.walk(&mut |s| alone |= matches!(&s.kind, StmtKind::Expr(e) if e.span == call));
+    alone
+}
+
 #[allow(clippy::too_many_arguments)]
 fn trace(
     e: &Engine,
@@ -393,9 +410,11 @@ fn trace(
     // Only NULL holds nothing.
     let no_array = s.what.pages.as_ref().is_some_and(|(text, _)| text == "NULL" || text == "0");
     // An iterator may be over pages that nothing is taken of.
-    let takes = match Api::get().acquire(&s.what.api).map(|a| a.kind) {
+    let unused = || funcs[s.fn_id.0 as usize].as_ref().is_some_and(|f| stands_alone(f, s.what.call));
+    let takes = match kind(&s.what) {
         Some(AcquireKind::Iter) => "stores the pages of an iterator in",
         _ if no_array => "gets no array to put pages into:",
+        _ if s.node.is_none() && s.what.pages.is_none() && unused() => "takes no reference and nothing looks at",
         _ if s.node.is_none() && s.what.pages.is_none() => "takes no reference and looks at",
         _ => "pins pages into",
     };

@@ -5,7 +5,7 @@
 
 use super::FnId;
 use super::facts::{Fact, Facts, Param};
-use super::graph::{Node, Turn};
+use super::graph::{Edge, Node, Turn, Via};
 use super::place::{ENTRY, Place};
 use crate::source::{Name, Span};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -213,4 +213,50 @@ fn entry(f: FnId, k: usize, p: &Param) -> Place {
         Place::Var(_, name) => Place::Def(f, name.clone(), ENTRY + k as u32),
         other => other.clone(),
     }
+}
+
+/// The edges within all functions and along their calls, in their order: where each starts, and itself. `targets` has,
+/// by function, the loaded functions that each of its calls reaches, in their order.
+pub fn edges(places: &Places, functions: &[Wiring], targets: &[Vec<Vec<FnId>>], found: &mut impl FnMut(Node, Edge)) {
+    let mut add = |from: Node, e: Edge| {
+        if from != e.to {
+            found(from, e);
+        }
+    };
+    for (i, place) in (0..).zip(places.list()) {
+        let of = place.function().unwrap_or(FnId(0));
+        add(store(i), Edge::copy(read(i), (of, Span::default())));
+    }
+    for ((id, f), targets) in (0..).map(FnId).zip(functions).zip(targets) {
+        let mut targets = targets.iter();
+        for link in &f.links {
+            match link {
+                Link::Edge { from, to, turn, at } => add(*from, Edge { turn: *turn, ..Edge::copy(*to, (id, *at)) }),
+                Link::Call { at, args, result, .. } => {
+                    for t in targets.next().into_iter().flatten() {
+                        call((id, *at), args, *result, &functions[t.0 as usize], &mut add);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The edges of one call.
+fn call(at: (FnId, Span), args: &[Passed], result: u32, target: &Wiring, add: &mut impl FnMut(Node, Edge)) {
+    let enters = |to| Edge { via: Via::In, ..Edge::copy(to, at) };
+    let leaves = |to| Edge { via: Via::Out, ..Edge::copy(to, at) };
+    for (a, entry) in args.iter().zip(&target.entries) {
+        for &place in &a.places {
+            add(read(place), enters(read(entry.place)));
+            if !entry.by_value && a.container {
+                add(store(entry.place), leaves(store(place)));
+            }
+        }
+        if let Some(out) = a.out {
+            add(store(entry.place), leaves(store(out)));
+        }
+    }
+    add(read(target.ret), leaves(read(result)));
+    add(store(result), enters(store(target.ret)));
 }

@@ -89,6 +89,20 @@ impl FileItems {
         });
         found
     }
+    /// Functions with any of the texts in their body, ascending: a quick look before their words are read.
+    pub fn holding(&self, parts: &[String]) -> Vec<u32> {
+        let function_at = |at: usize| {
+            let at = at as u32;
+            let i = self.items.partition_point(|it| it.span.start <= at).checked_sub(1)?;
+            let body = self.items[i].body.filter(|_| self.items[i].kind == ItemKind::Function)?;
+            body.contains(Span { start: at, end: at }).then_some(i as u32)
+        };
+        let places = parts.iter().flat_map(|p| memchr::memmem::find_iter(&self.text, p.as_bytes()));
+        let mut functions: Vec<u32> = places.filter_map(function_at).collect();
+        functions.sort_unstable();
+        functions.dedup();
+        functions
+    }
     /// Functions whose body holds the word in the given way, in order.
     pub fn mentioning(&self, word: &str, how: As) -> Vec<u32> {
         let mut out = Vec::new();
@@ -250,11 +264,15 @@ impl Index {
 
     /// Splits files with all headers that they see, in parallel.
     pub fn load_with_headers(&self, files: &[FileId]) {
-        let closures: Vec<_> = files.par_iter().map(|&f| self.closure(f)).collect();
+        let mut closures: Vec<_> = files.par_iter().map(|&f| self.closure(f)).collect();
+        closures.retain(|c| c.split.get().is_none());
         let mut all: Vec<FileId> = closures.iter().flat_map(|c| c.headers()).collect();
         all.sort_unstable();
         all.dedup();
         self.load(&all);
+        for c in closures {
+            c.split.get_or_init(|| ());
+        }
     }
 
     /// The parsed function.

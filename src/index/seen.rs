@@ -123,15 +123,16 @@ impl Index {
         let texts = self.tree.include_texts();
         let meanings: Vec<OnceLock<Box<[FileId]>>> = (0..texts * (archs.len() + 1)).map(|_| OnceLock::new()).collect();
         let files: Vec<FileId> = self.tree.files().collect();
-        let mut edges: Vec<(FileId, FileId)> = files
+        let edges: Vec<(FileId, FileId)> = files
             .par_iter()
             .fold(Vec::new, |mut out, &f| {
                 let of = self.tree.path(f).strip_prefix("arch/").and_then(|p| p.split_once('/')).map(|a| a.0);
                 let arch = of.and_then(|a| archs.iter().position(|b| *b == a));
+                let folder = self.folder(f);
                 self.tree.includes(f, &mut |text, number| {
                     let name = text.trim_matches(['<', '>', '"']);
                     if text.starts_with('"')
-                        && let Some(h) = self.tree.lookup(&join(self.folder(f), name))
+                        && let Some(h) = self.tree.lookup(&join(folder, name))
                     {
                         out.push((h, f));
                         return;
@@ -152,15 +153,22 @@ impl Index {
                 a.append(&mut b);
                 a
             });
-        edges.par_sort_unstable();
-        edges.dedup();
-        let mut ends = Vec::with_capacity(files.len());
-        let mut at = 0;
-        for f in &files {
-            at += edges[at..].iter().take_while(|e| e.0 == *f).count();
-            ends.push(at as u32);
+        // The files come in their order, so those of each header need only be put behind each other.
+        let mut ends = vec![0u32; files.len()];
+        for &(header, _) in &edges {
+            ends[header.0 as usize] += 1;
         }
-        Seen { ends, list: edges.into_iter().map(|e| e.1).collect() }
+        let mut at = 0;
+        for end in &mut ends {
+            (*end, at) = (at, at + *end);
+        }
+        let mut list = vec![FileId(0); edges.len()];
+        for (header, file) in edges {
+            let end = &mut ends[header.0 as usize];
+            list[*end as usize] = file;
+            *end += 1;
+        }
+        Seen { ends, list }
     }
 
     /// All headers that an include can mean that is none of its folder.
@@ -170,11 +178,14 @@ impl Index {
                 return vec![f];
             }
         }
-        let mut all: Vec<FileId> = archs
-            .iter()
-            .flat_map(|a| ["include", "include/uapi"].map(|front| format!("arch/{a}/{front}/{name}")))
-            .filter_map(|p| self.tree.lookup(&p))
-            .collect();
+        // Few headers have the name of the text's last part; most texts that get here mean none at all.
+        let Some(namesakes) = by_base.get(base(name)) else { return Vec::new() };
+        let of_arch = |f: &&FileId| {
+            let path = self.tree.path(**f).strip_prefix("arch/").and_then(|p| p.split_once('/'));
+            let rest = path.filter(|(arch, _)| archs.contains(arch)).and_then(|(_, p)| p.strip_prefix("include/"));
+            rest.is_some_and(|p| p == name || p.strip_prefix("uapi/") == Some(name))
+        };
+        let mut all: Vec<FileId> = namesakes.iter().filter(of_arch).copied().collect();
         if let Some(rest) = name.strip_prefix("asm/") {
             all.extend(self.tree.lookup(&format!("include/asm-generic/{rest}")));
         }
@@ -189,7 +200,7 @@ impl Index {
         let ends = |f: &&FileId| {
             self.tree.path(**f).strip_suffix(end).is_some_and(|front| front.is_empty() || front.ends_with('/'))
         };
-        by_base.get(base(end)).into_iter().flatten().filter(ends).copied().collect()
+        namesakes.iter().filter(ends).copied().collect()
     }
 }
 

@@ -425,6 +425,10 @@ impl Api {
     pub fn vessels(&self) -> &[Vessel] {
         &self.vessels
     }
+    /// Words that lead to what is in vessels.
+    pub fn vessel_words(&self) -> impl Iterator<Item = &str> {
+        self.vessels.iter().flat_map(|v| v.words.iter().map(String::as_str))
+    }
     /// The vessel with these contents.
     pub fn vessel(&self, tag: &str, field: &str) -> Option<&Vessel> {
         self.vessels.iter().find(|v| v.tag == tag && v.field == field)

@@ -2,8 +2,8 @@
 //!
 //! What is arms of an `if` stays, since the other program has no way that this one has not. Of a group that cuts a
 //! statement the first branch stays and the place is damage. Of the 310,144 functions in the `.c` files of v6.12 that
-//! belong to file systems, networking, memory, block devices, media and the larger drivers, some 420 have such arms, and
-//! 270 are damaged by other directives.
+//! belong to file systems, networking, memory, block devices, media and the larger drivers, some 420 have such arms,
+//! and 270 are damaged by other directives.
 
 use super::{Normalised, blank};
 use crate::lex::{self, TokKind, Token};

@@ -8,6 +8,7 @@ use super::exec::Machine;
 use super::names::{Builtin, builtin};
 use super::pages::PAGE_FUNCTIONS;
 use super::state::{Fill, What};
+use super::story::Assumed;
 use super::trail::Stop;
 use super::value::{ITy, Obj, Ptr, Term, TermId, V, int_type};
 use crate::ast::{BinOp, CType, Expr, ExprKind, Function};
@@ -175,7 +176,7 @@ impl Machine<'_> {
         let number = self.st.calls;
         for (x, t) in &v {
             if t.page_depth().is_some() && matches!(x, V::Term(_) | V::Page(_) | V::Ptr(_)) {
-                self.assumed.insert(format!("{name}() does not change the references of the pages it is given"));
+                self.assumed.insert(Assumed::References(n));
                 continue;
             }
             let area = match *x {
@@ -184,7 +185,7 @@ impl Machine<'_> {
                 _ => continue,
             };
             if self.trusting && !matches!(self.w.what(area.obj), Obj::Local(..)) {
-                self.assumed.insert(format!("{name}() does not change the structs that hold the pages"));
+                self.assumed.insert(Assumed::Structs(n));
                 continue;
             }
             self.st.refill(&self.w, area, false, Fill::Havoc(number));

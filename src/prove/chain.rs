@@ -4,6 +4,7 @@ use super::align::Pair;
 use super::code::Code;
 use super::exec::{Machine, local_types};
 use super::explore::{Found, callees, compile_regions, explore_runs, never_reached, reaches_region};
+use super::story::Assumed;
 use super::task::HeldBy;
 use super::trail::Stop;
 use super::value::{Obj, Ptr, V};
@@ -67,12 +68,12 @@ pub fn from_pin(m: &mut Machine<'_>, number: usize, pairs: &[Pair<'_>], runs: &m
             Found::Fine => {
                 let names: Vec<String> = entries.iter().map(|e| format!("{}()", e.1.name)).collect();
                 let order = names.join(", then ");
-                m.assumed.insert(match names.first() {
+                m.assumed.insert(Assumed::Text(match names.first() {
                     Some(first) if names.len() > 1 && !holds => {
                         format!("the code runs in the order {order}, and no further when {first} fails")
                     }
                     _ => format!("the code runs in the order {order}"),
-                });
+                }));
             }
             other => {
                 result = other;

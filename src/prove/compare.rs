@@ -10,7 +10,7 @@ use super::exec::{Exit, Machine};
 use super::state::{Ev, State, What};
 use super::task::{HeldBy, Policy, Refinement};
 use super::trail::Note;
-use super::value::{NameId, Obj, Ptr, V};
+use super::value::{Obj, Ptr, V};
 use crate::model::{Event, Map, Page, Warning};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -276,17 +276,17 @@ fn segment_difference(
     until: Option<&Ev>,
     met: &mut BTreeSet<Refinement>,
 ) -> Option<String> {
-    let until = until.map_or_else(String::new, |e| format!(", before {}", m.show_event(e)));
+    let until = || until.map_or_else(String::new, |e| format!(", before {}", m.show_event(e)));
     let pages: BTreeSet<Page> = a.releases.keys().chain(b.releases.keys()).copied().collect();
     for p in pages {
         let (x, y) = (a.releases.get(&p).copied().unwrap_or(0), b.releases.get(&p).copied().unwrap_or(0));
         if x != y {
             let name = m.w.show_value(V::Page(p));
-            return Some(format!("{name} is released {x} time(s) by the old code, {y} by the new code{until}"));
+            return Some(format!("{name} is released {x} time(s) by the old code, {y} by the new code{}", until()));
         }
     }
     if let Some(f) = a.dirtied.difference(&b.dirtied).next() {
-        return Some(format!("page {f} is marked dirty here by the old code, not by the new code{until}"));
+        return Some(format!("page {f} is marked dirty here by the old code, not by the new code{}", until()));
     }
     for &f in b.dirtied.difference(&a.dirtied) {
         let folio = new.mems[1].folio(crate::model::FolioId(f));
@@ -296,7 +296,7 @@ fn segment_difference(
             met.insert(Refinement::R4);
             continue;
         }
-        return Some(format!("page {f} is marked dirty here by the new code, not by the old code{until}"));
+        return Some(format!("page {f} is marked dirty here by the new code, not by the old code{}", until()));
     }
     if let Some(f) = b.late.difference(&a.late).next() {
         return Some(format!("page {f} is marked dirty by the new code after it was released"));
@@ -426,27 +426,32 @@ fn same(m: &mut Machine<'_>, a: V, b: V) -> bool {
 }
 
 fn cell_difference(m: &mut Machine<'_>, region: usize, exit: &Exit, new: &State) -> Option<String> {
-    let mut places: BTreeSet<Ptr> = BTreeSet::new();
-    places.extend(m.st.cells.keys().copied());
-    places.extend(new.cells.keys().copied());
+    // Most cells hold the same in both.
+    let differ = |a: &State, b: &State| -> Vec<Ptr> {
+        a.cells.iter().filter(|(p, v)| b.cells.get(p) != Some(v)).map(|(p, _)| *p).collect()
+    };
+    let mut places = differ(&m.st, new);
+    places.extend(differ(new, &m.st));
     // What was filled as a whole, looked at in a few places: its first elements, and any field.
     let any = m.w.name("…");
     for s in [&m.st, new] {
         for &(area, array, _) in s.fills.get(m.fills_from..).unwrap_or(&[]) {
             for i in 0..if array { 4 } else { 1 } {
                 let at = Ptr { idx: area.idx + i, ..area };
-                places.insert(at);
-                places.insert(m.w.field(at, any));
+                places.push(at);
+                places.push(m.w.field(at, any));
             }
         }
     }
+    places.sort_unstable();
+    places.dedup();
     let open: BTreeSet<u32> = m.st.frames.iter().map(|f| f.id).collect();
     let here = m.frame().map_or(0, |f| f.id);
     let live = match exit {
         Exit::Return(_) => None,
         Exit::Way(w) => m.regions[region].live.iter().find(|l| l.0 == *w).map(|l| l.1.clone()),
     };
-    let known: BTreeSet<NameId> = m.regions[region].types[1].keys().copied().collect();
+    let known = m.regions[region].types[1].clone();
     for p in places {
         if let Obj::Local(frame, name) = m.w.what(p.obj) {
             if !open.contains(&frame) {
@@ -456,7 +461,7 @@ fn cell_difference(m: &mut Machine<'_>, region: usize, exit: &Exit, new: &State)
                 let read = match (&live, exit) {
                     (_, Exit::Return(_)) => false,
                     (Some(l), _) => l.contains(&name),
-                    (None, _) => known.contains(&name),
+                    (None, _) => known.contains_key(&name),
                 };
                 if !read {
                     continue;

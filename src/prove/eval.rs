@@ -5,6 +5,7 @@
 
 use super::exec::Machine;
 use super::state::{Fill, Phase};
+use super::story::Assumed;
 use super::trail::{Stop, truth_of};
 use super::value::{ITy, Obj, Ptr, Term, V, int_type};
 use crate::ast::{Base, BinOp, CType, Designator, Expr, ExprKind, UnOp};
@@ -296,7 +297,7 @@ impl Machine<'_> {
             return None;
         }
         let same = format!("{} is what the code before was given as {}", self.w.show_ptr(p), self.w.show(x));
-        self.assumed.insert(same);
+        self.assumed.insert(Assumed::Text(same));
         Some(V::Term(x))
     }
     pub(super) fn step(&mut self, p: Ptr, n: i128) -> Result<Ptr, Stop> {

@@ -6,6 +6,7 @@
 use super::code::{Code, Op, Way};
 use super::compare::Diff;
 use super::state::{At, Ev, Fill, Frame, Pages, Phase, State, What};
+use super::story::Assumed;
 use super::task::{ChangedFunction, HeldBy, Refinement, Task};
 use super::trail::{BOUND, Note, Stop, Trail};
 use super::value::{NameId, Obj, Ptr, Term, V, World};
@@ -58,7 +59,7 @@ pub struct Machine<'t> {
     pub regions: Vec<Region>,
     /// The difference that ended the last run.
     pub diff: Option<Box<Diff>>,
-    pub assumed: BTreeSet<String>,
+    pub assumed: BTreeSet<Assumed>,
     pub refinements: BTreeSet<Refinement>,
     /// Pairs compared in this proof.
     pub compared: u64,
@@ -201,9 +202,9 @@ impl<'t> Machine<'t> {
 
     /// Starts a new run with the given choices.
     pub fn restart(&mut self, prefix: Vec<u16>) {
-        self.trail = Trail::new(prefix);
+        self.trail.restart(prefix);
         self.pages = Pages::default();
-        self.st = State::new(self.task.caps);
+        self.st.restart(self.task.caps);
         self.phase = Phase::Both;
         self.spent += self.steps;
         self.steps = 0;

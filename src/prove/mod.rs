@@ -46,6 +46,7 @@ pub use negative::{Defect, Negative, negative};
 pub use task::{Budget, ChangedFunction, HeldBy, Outcome, Policy, Proof, Refinement, Stopped, Task};
 
 use explore::Found;
+use std::collections::BTreeSet;
 
 /// Proves a plan. Never fails: what cannot be done is [`Outcome::Unsupported`] with the construct.
 pub fn prove(task: &Task<'_>) -> Proof {
@@ -99,14 +100,15 @@ pub fn prove(task: &Task<'_>) -> Proof {
         proof.refinements = m.refinements.clone();
     }
     proof.runs = m.compared;
-    proof.assumed = m.assumed.iter().cloned().collect();
+    let told: BTreeSet<String> = m.assumed.iter().map(|a| m.tell_assumed(a)).collect();
+    proof.assumed = told.into_iter().collect();
     proof
 }
 
 /// Which folios matter for what the changed functions call.
 fn prepare(m: &mut exec::Machine<'_>) {
     let task = m.task;
-    let mut names = std::collections::BTreeSet::new();
+    let mut names = BTreeSet::new();
     for c in &task.changed {
         for f in [&c.before, &c.after] {
             names.extend(explore::callees(f));

@@ -12,6 +12,7 @@ use crate::model::{Capabilities, Event, Folio, Grab, Memory, Page};
 use crate::source::{FileId, Span};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
+use std::mem::take;
 use std::rc::Rc;
 
 /// Which version of the code runs.
@@ -174,6 +175,15 @@ impl State {
             used: std::collections::BTreeSet::new(),
             told: Vec::new(),
         }
+    }
+
+    /// As it was when it was new. What a proof of thousands of short runs allocates again and again is kept.
+    pub fn restart(&mut self, caps: Capabilities) {
+        let (mut cells, mut fills, mut log) = (take(&mut self.cells), take(&mut self.fills), take(&mut self.log));
+        cells.clear();
+        fills.clear();
+        log.clear();
+        *self = State { cells, fills, log, ..State::new(caps) };
     }
 
     /// Adds the pages that came to life since the last time.

@@ -4,12 +4,23 @@ use super::compare::Diff;
 use super::exec::Machine;
 use super::state::{At, Ev, What};
 use super::trail::Note;
-use super::value::{TermId, V, World};
+use super::value::{NameId, TermId, V, World};
 use crate::model::Event;
 use crate::source::LineMap;
 
 /// Events of one line, and pages, that are told; a reader needs no more of what repeats itself.
 const SAME_LINE: usize = 6;
+
+/// What a proof takes for granted. Opaque calls say theirs in every run, so these are told in words at the end only.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Assumed {
+    /// The function does not change the references of the pages it is given.
+    References(NameId),
+    /// The function does not change the structs that hold the pages.
+    Structs(NameId),
+    /// In words.
+    Text(String),
+}
 
 impl Machine<'_> {
     /// `path:line` and the source line of a place.
@@ -38,6 +49,17 @@ impl Machine<'_> {
             What::Call(n, args) => format!("{}({})", self.w.spell(*n), list(&self.w, args)),
             What::Free(t) => format!("the freeing of {}", self.w.show(*t)),
             What::Barrier(n) => format!("{}()", self.w.spell(*n)),
+        }
+    }
+
+    /// What the proof takes for granted.
+    pub fn tell_assumed(&self, a: &Assumed) -> String {
+        match a {
+            Assumed::References(n) => {
+                format!("{}() does not change the references of the pages it is given", self.w.spell(*n))
+            }
+            Assumed::Structs(n) => format!("{}() does not change the structs that hold the pages", self.w.spell(*n)),
+            Assumed::Text(text) => text.clone(),
         }
     }
 

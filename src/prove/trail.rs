@@ -76,8 +76,15 @@ pub struct Trail {
 }
 
 impl Trail {
-    pub fn new(prefix: Vec<u16>) -> Self {
-        Self { prefix, ..Self::default() }
+    /// Forgets everything, for a run that begins with these choices.
+    pub fn restart(&mut self, prefix: Vec<u16>) {
+        self.prefix = prefix;
+        self.made.clear();
+        self.truths.clear();
+        self.doms.clear();
+        self.values.clear();
+        self.conds.clear();
+        self.notes.clear();
     }
     /// Picks one of `n` options.
     pub fn choose(&mut self, n: usize) -> usize {

@@ -256,6 +256,9 @@ impl World {
     }
     /// Whether `p` is `outer` or lies inside the element `outer`.
     pub fn inside(&self, p: Ptr, outer: Ptr) -> bool {
+        if p.obj != outer.obj {
+            return false;
+        }
         let mut at = p;
         loop {
             if at == outer {
@@ -269,9 +272,12 @@ impl World {
     }
     /// Whether `p` lies in the array at the path of `outer`, whatever the index.
     pub fn inside_array(&self, p: Ptr, outer: Ptr) -> bool {
+        if p.obj != outer.obj {
+            return false;
+        }
         let mut at = p;
         loop {
-            if at.obj == outer.obj && at.path == outer.path {
+            if at.path == outer.path {
                 return true;
             }
             match self.parent(at) {

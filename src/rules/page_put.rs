@@ -26,7 +26,7 @@ use super::{Change, Form, Rewrite, Scene, Unit, is_loop};
 use crate::ast::{ExprKind, StmtKind, UnOp};
 
 /// Part of the note on a test that was turned around.
-pub const TURNED: &str = "skips the turn now, so that the call fits into a line";
+pub const TURNED: &str = "is turned around (continue), so that the call fits into a line";
 
 /// The change of the name alone.
 pub fn rename(scene: &Scene, unit: &Unit) -> Option<Change> {

@@ -82,7 +82,12 @@ impl Evidence {
                 None => Evidence::Device(by),
             }
         });
-        let cpu = || used(&[UseKind::Read, UseKind::Write, UseKind::Map]).map(Evidence::Processor);
+        let cpu = || {
+            let by = used(&[UseKind::Read, UseKind::Write, UseKind::Map])?;
+            let begins = |u: &&Use| u.kind == UseKind::Map && !u.callee.contains("unmap");
+            let map = trace.uses.iter().find(begins).filter(|_| by.contains("unmap"));
+            Some(Evidence::Processor(map.map_or(by, |u| u.callee.to_string())))
+        };
         device.or_else(cpu).unwrap_or(Evidence::Other)
     }
 }

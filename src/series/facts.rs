@@ -2,6 +2,7 @@
 //!
 //! No sentence is made here, and nothing is decided: sets of names in the order of the text, counts, flags.
 
+use crate::findings;
 use crate::kernel::Api;
 use crate::report::SiteRecord;
 use crate::rules;
@@ -137,6 +138,11 @@ impl<'a> Facts<'a> {
         let of = self.refined.get(refinement);
         let met = |f: &FunctionChange| of.is_some_and(|o| o.contains(&(f.path.clone(), f.name.clone())));
         self.functions_where(|f| met(f) && pick(f))
+    }
+
+    /// The sites whose pages stay pinned after the call, without `FOLL_LONGTERM`: where pins are counted.
+    pub fn kept_long(&self) -> impl Iterator<Item = &'a SiteRecord> {
+        self.sites.iter().copied().filter(|s| s.findings.iter().any(|f| f == findings::LONG))
     }
 
     /// The proofs found nothing but changes of form.

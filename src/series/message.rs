@@ -67,6 +67,9 @@ pub fn subject(prefix: &str, facts: &Facts<'_>) -> String {
     let (old, new) = renamed(facts);
     // A fix of a bug must be seen without opening the mail.
     let fix = if facts.fixes_dirtying() { ", fix dirtying" } else { "" };
+    // What is different at run time, if there is room to say it.
+    let skips = fix.is_empty() && facts.new_acquires.is_empty() && facts.refinements.contains("R2");
+    let more = if skips { ", skip redirtying" } else { "" };
     let least = format!("convert to {}{fix}", family(new));
     let short = prefix.rsplit(['/', ':']).next().unwrap_or(prefix).trim();
     let choices = [
@@ -76,8 +79,9 @@ pub fn subject(prefix: &str, facts: &Facts<'_>) -> String {
         (prefix, least.clone()),
         (short, least.clone()),
     ];
-    choices
-        .into_iter()
+    let told = choices.iter().filter(|_| skips).map(|(p, rest)| (*p, format!("{rest}{more}"))).collect::<Vec<_>>();
+    told.into_iter()
+        .chain(choices)
         .map(|(p, rest)| format!("{p}: {rest}"))
         .find(|s| s.chars().count() <= SUBJECT)
         .unwrap_or_else(|| least.chars().take(SUBJECT).collect())
@@ -256,6 +260,11 @@ fn purpose(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
             named(&facts.new_acquires, "and"),
             named(&facts.new_releases, "or"),
         ));
+        if facts.kept_long().any(|s| s.case == 2) {
+            first.push_str(
+                " FOLL_LONGTERM, which belongs to that case, is not added: it changes which pages can be pinned.",
+            );
+        }
     } else if alike && no_loops && names == pinning {
         first.truncate(first.len() - 1);
         first.push_str(&format!(
@@ -340,7 +349,13 @@ fn case(facts: &Facts<'_>, frame: &Frame, one: bool) -> String {
     let how = match evidence.as_slice() {
         [Evidence::Device(f)] => format!("A device gets at the data of {pages} ({f}())"),
         [Evidence::DeviceUntil(f)] => format!("A device gets at the data of {pages}, until {f}()"),
-        [Evidence::Processor(f)] => format!("The processor gets at the data of {pages} ({f}())"),
+        all if !all.is_empty() && all.iter().all(|e| matches!(e, Evidence::Processor(_))) => {
+            let calls: Vec<String> = all
+                .iter()
+                .filter_map(|e| if let Evidence::Processor(f) = e { Some(format!("{f}()")) } else { None })
+                .collect();
+            format!("The processor gets at the data of {pages} ({})", list(&calls))
+        }
         [Evidence::Address(f)] => {
             format!("The data of {pages} is reached by the physical address ({f}()), past the page tables")
         }
@@ -355,7 +370,10 @@ fn line(f: &FunctionChange) -> String {
     if !f.made_by.is_empty() {
         let made: Vec<String> =
             f.made_by.iter().map(|(caller, calls)| format!("{caller}() calls {}", named(calls, "and"))).collect();
-        return format!("{} instead", list(&made));
+        // Two calls are left of a helper only where every caller gave a constant for the choice between them.
+        let chose = f.made_by.iter().any(|(_, calls)| f.made_by.first().is_some_and(|(_, first)| first != calls));
+        let why = if chose { ", as each passed a constant for the choice" } else { "" };
+        return format!("{} instead{why}", list(&made));
     }
     let acquires = |n: &&String| api.acquire(n).is_some();
     let releases = |n: &&String| api.release(n).is_some() || api.dirty(n).is_some();

@@ -56,6 +56,8 @@ pub fn wrap(text: &str, width: usize, first: &str, next: &str) -> String {
     let mut out = String::new();
     let mut line = first.to_string();
     let mut empty = true;
+    // No line is a closing bracket alone.
+    let text = text.replace(" ]", &format!("{GLUE}]"));
     for word in text.split_whitespace() {
         if !empty && line.chars().count() + 1 + word.chars().count() > width {
             out.push_str(line.trim_end());
@@ -126,6 +128,7 @@ mod tests {
         assert_eq!(wrapped.replace("- ", "").split_whitespace().collect::<Vec<_>>().join(" "), text);
         assert_eq!(wrap(&format!("one two {}", unbroken("`three four`")), 12, "", ""), "one two\n`three four`\n");
         assert_eq!(wrap("averyveryverylongword b", 5, "", ""), "averyveryverylongword\nb\n");
+        assert_eq!(wrap("[ one two ]", 9, "", ""), "[ one\ntwo ]\n");
     }
 
     #[test]
