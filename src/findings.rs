@@ -18,6 +18,9 @@ pub const CODES: &[&str] = &["GUP006", "GUP007", "GUP008", "GUP009", "GUP010", "
 /// are counted apart).
 pub const LONG: &str = "GUP017";
 
+/// The negative result of a pin gets to a release as a count, and nothing looks at its sign.
+pub const NEGATIVE: &str = "GUP010";
+
 pub use leak::Leak;
 
 /// The way out of a function of the trace that loses pages.
@@ -44,7 +47,7 @@ pub fn of(program: &dyn Program, c: &Custody, t: &PinTrace) -> Vec<String> {
             found.insert("GUP009");
         }
         if defects::negative_count(program, c, t, site) {
-            found.insert("GUP010");
+            found.insert(NEGATIVE);
         }
         if defects::never_dirtied(program, c, t, site) {
             found.insert("GUP011");

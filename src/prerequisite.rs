@@ -15,7 +15,7 @@ use crate::program::Program;
 use crate::source::Span;
 use crate::split::{ItemKind, split};
 
-pub use always_built::{GUP, MAKEFILE};
+pub use always_built::{GUP, MAKEFILE, keeps_order};
 
 const MM_H: &str = "include/linux/mm.h";
 /// Where the bodies go, the best place first: mm/swap.c is built always and has `release_pages()`.

@@ -397,7 +397,8 @@ fn refinements_are_told_with_their_functions() {
         &[
             "unpin_user_pages() called set_page_dirty() without the page lock",
             "skips a page that is dirty already; unpin_user_pages() dirtied it again. Such a page is still to be written back",
-            "the page lock is not taken for it",
+            // It never took the page lock.
+            "but what the file system does for a page that is dirtied",
             "blocks that were written only through the pin may not reach the disk.",
         ],
     );
@@ -620,7 +621,9 @@ fn without_git_the_mails_have_the_same_shape() {
     // Equal but for what only git has: object names, dates, base commit.
     let bare = |mail: &[u8]| -> Vec<String> {
         String::from_utf8_lossy(mail)
-            .lines()
+            .split("\n\n")
+            .filter(|p| !p.starts_with("The mails have the date of "))
+            .flat_map(str::lines)
             .filter(|l| {
                 let by_content = ["Message-Id: ", "In-Reply-To: ", "References: "];
                 !["From ", "Date: ", "index ", "base-commit: "].iter().chain(&by_content).any(|p| l.starts_with(p))
@@ -631,6 +634,11 @@ fn without_git_the_mails_have_the_same_shape() {
     };
     for (name, mail) in &by_git {
         assert_eq!(bare(mail), bare(&by_hand[name]), "{name}");
+    }
+    for (series, date) in
+        [(&by_git, "the commit that the series is based on,"), (&by_hand, "the Makefile of the tree,")]
+    {
+        assert!(flat(&cover(series)).contains(&format!("The mails have the date of {date}")), "{date}");
     }
     fs::rename(tree.beside("git-dir"), tree.path().join(".git")).expect("moved back");
     let clone = applied(&tree, "hand", "clone");
@@ -710,6 +718,30 @@ fn a_missing_dirtying_is_told_where_nobody_can_do_it() {
 }
 
 #[test]
+fn a_negative_count_that_stays_is_told() {
+    let tree = Tree::checkout("mini-5.2");
+    let text = "// SPDX-License-Identifier: GPL-2.0\n#include <linux/hw.h>\n#include <linux/mm.h>\n#include <linux/pagemap.h>\n\n\
+                static void finch_drop(struct page **pages, unsigned long n)\n{\n\tunsigned long i;\n\n\
+                \tfor (i = 0; i < n; i++)\n\t\tput_page(pages[i]);\n}\n\n\
+                int finch_run(unsigned long uaddr)\n{\n\tstruct page *pages[4];\n\tint got;\n\n\
+                \tgot = get_user_pages_fast(uaddr, 4, FOLL_WRITE, pages);\n\tif (got < 4) {\n\
+                \t\tfinch_drop(pages, got);\n\t\treturn -EFAULT;\n\t}\n\
+                \tmemset(kmap(pages[0]), 0, 8);\n\tkunmap(pages[0]);\n\tset_page_dirty_lock(pages[0]);\n\
+                \tfinch_drop(pages, 4);\n\treturn 0;\n}\n";
+    fs::write(tree.path().join("drivers/net/finch.c"), text).expect("file");
+    tree.commit("A negative count");
+    let series = tree.series("out", &["drivers/net/finch.c"]);
+    let mail = flat(&patches(&series)[0].1);
+    let told = "when get_user_pages_fast() fails in finch_run(), its negative result gets to a release as a count";
+    assert!(mail.contains(told), "{mail}");
+    let letter = flat(&cover(&series));
+    assert!(
+        letter.contains("when the pin fails in the code of patch 1 (finch_run()), its negative result"),
+        "{letter}"
+    );
+}
+
+#[test]
 fn one_driver_is_one_patch_but_for_fixes() {
     let tree = Tree::checkout("mini-5.2");
     let files = [
@@ -730,6 +762,10 @@ fn one_driver_is_one_patch_but_for_fixes() {
     assert!(all[0].1.contains("a/drivers/net/wren.c ") && all[0].1.contains("a/drivers/net/heron.c "), "{}", all[0].1);
     assert!(subject(&all[1].1).ends_with(", fix dirtying") && !subject(&all[0].1).contains("fix"), "{}", all[1].1);
     assert!(subject(&all[0].1).ends_with(", skip redirtying"), "{}", all[0].1);
+    // A fix wants its tag; the page lock is missed where it was taken.
+    let says = |what: &str| [0, 1].map(|i| flat(&all[i].1).contains(what));
+    assert_eq!(says("[ To be filled in before sending: a Fixes: tag,"), [false, true]);
+    assert_eq!(says("the page lock is not taken for it"), [true, false]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ what a rewrite needs.
     ),
     page(
         "no-pages",
-        "the call takes no page",
+        "the call takes no reference",
         "\
 With NULL for the array, pages are faulted in and nobody gets a page to
 release; a positive return value is no count of pins. get_user_pages() and
@@ -274,7 +274,7 @@ at the release first, as a fix of its own; then convert.
     ),
     page(
         "other-mm",
-        "the pin would mark another process for a touch of the processor",
+        "only the processor gets at the data, and the address space that a pin marks may be another one's",
         "\
 The pages belong to an address space that is not shown to be current->mm, and
 only the processor gets at the data (case 5). pin_user_pages*() sets

@@ -118,6 +118,15 @@ pub fn makefile(text: &str) -> Option<String> {
     Some(format!("{before}{after}{OBJECT} {}", text.get(to..)?))
 }
 
+/// Whether the object stays where it was among all that is linked with an MMU: it was the first of what `$(mmu-y)` is
+/// then, and now stands right before that.
+pub fn keeps_order(makefile: &[u8]) -> bool {
+    String::from_utf8_lossy(makefile).lines().any(|line| {
+        let list = line.strip_prefix("mmu-$(CONFIG_MMU)").and_then(|l| l.trim_start().strip_prefix(":="));
+        list.and_then(|l| l.split_whitespace().next()) == Some(OBJECT)
+    })
+}
+
 /// Where a word of a list stands.
 fn word(line: &str, word: &str) -> Option<usize> {
     let blank = |c: Option<char>| c.is_none_or(|c| c.is_whitespace() || c == '=');
@@ -168,6 +177,8 @@ mod tests {
                     obj-y := a.o \\\n\t b.o $(mmu-y)\n";
         let want = text.replace("gup.o ", "").replace("$(mmu-y)", "gup.o $(mmu-y)");
         assert_eq!(makefile(text), Some(want));
+        assert!(keeps_order(text.as_bytes()));
+        assert!(!keeps_order(text.replace("gup.o memory.o", "memory.o gup.o").as_bytes()));
         assert_eq!(
             makefile("mmu-$(CONFIG_MMU) := gup.o\nobj-y := $(mmu-y)\n").as_deref(),
             Some("mmu-$(CONFIG_MMU) :=\nobj-y := gup.o $(mmu-y)\n")

@@ -16,7 +16,7 @@ const SAME_LINE: usize = 6;
 pub enum Assumed {
     /// The function does not change the references of the pages it is given.
     References(NameId),
-    /// The function does not change the structs that hold the pages.
+    /// The function leaves alone the members that hold the pages and their number.
     Structs(NameId),
     /// In words.
     Text(String),
@@ -58,7 +58,9 @@ impl Machine<'_> {
             Assumed::References(n) => {
                 format!("{}() does not change the references of the pages it is given", self.w.spell(*n))
             }
-            Assumed::Structs(n) => format!("{}() does not change the structs that hold the pages", self.w.spell(*n)),
+            Assumed::Structs(n) => {
+                format!("{}() does not store into the members that hold the pages and their number", self.w.spell(*n))
+            }
             Assumed::Text(text) => text.clone(),
         }
     }

@@ -1,7 +1,7 @@
 //! The patches that have to stand before the conversions, and what they say.
 
 use super::{HandedPlan, Leading, Needed};
-use crate::prerequisite::GUP;
+use crate::prerequisite::{GUP, MAKEFILE, keeps_order};
 use crate::report::FileChange;
 use crate::report::build::Unlinked;
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,6 +56,11 @@ pub(super) fn without_mmu(changes: Vec<FileChange>, files: &BTreeMap<&str, &Unli
         true => " get_user_pages() is there without an MMU as well, in mm/nommu.c.",
         false => "",
     };
+    let ordered = changes.iter().any(|c| c.path == MAKEFILE && keeps_order(&c.before));
+    let linked = match ordered {
+        true => "nothing changes: the code is the same, and so is the order in which it is linked.",
+        false => "the code is the same as before; its object is linked at another place within mm/.",
+    };
     Leading {
         subject: "mm/gup: provide put_user_pages*() without CONFIG_MMU".into(),
         body: vec![
@@ -66,7 +71,7 @@ pub(super) fn without_mmu(changes: Vec<FileChange>, files: &BTreeMap<&str, &Unli
             format!("{these}, as far as the Makefiles and Kconfig tell. Such a build would no longer link after that."),
             format!(
                 "Build {GUP} always. Without CONFIG_MMU only put_user_pages*(), and what they call, are left of it. With \
-                 CONFIG_MMU the code is the same as before; its object is linked at another place within mm/."
+                 CONFIG_MMU {linked}"
             ),
         ],
         below: vec![format!("[ The files that need this for a build without an MMU: {}. ]", all.join(", "))],

@@ -37,12 +37,14 @@ pub fn body(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &F
         paragraphs.push("The main changes at run time; each patch says which of these concern it:".into());
         paragraphs.extend(effects::pinned(facts, frame).into_iter().map(|e| format!("- {e}")));
     }
+    paragraphs.extend(negative(&each));
     paragraphs.extend(undirtied(&each));
+    paragraphs.extend(fixes(patches, &each));
     paragraphs.extend(long(&each));
     paragraphs.extend(nobody(patches));
     paragraphs.extend(by_path(patches));
     paragraphs.extend(frame.base.iter().cloned());
-    paragraphs.push(repeat(frame));
+    paragraphs.extend(repeat(frame));
     paragraphs
         .push("All call sites are listed below the diffstat, and the ones that are left out, with the reasons.".into());
     text::body(&paragraphs)
@@ -112,10 +114,35 @@ fn with(each: &[Facts<'_>], pick: impl Fn(&Facts<'_>) -> Vec<String>) -> Option<
 fn undirtied(each: &[Facts<'_>]) -> Option<String> {
     let patches = with(each, |f| f.undirtied.iter().map(|s| format!("{}()", s.function)).collect())?;
     Some(format!(
-        "[ To be decided before sending: the code of {patches} asks for pages to write to, and {}. What was written to a \
-         page of a file may be lost then. Where it matters, a fix belongs in a patch of its own before the conversion. ]",
-        decide::UNDIRTIED
+        "[ To be decided before sending: the code of {patches} asks for pages to write to, and {}. {} A fix, if \
+         one is needed, belongs in a patch of its own before the conversion. ]",
+        decide::UNDIRTIED,
+        message::UNDIRTIED_MEANS
     ))
+}
+
+/// Patches of code that releases by the result of a pin that failed.
+fn negative(each: &[Facts<'_>]) -> Option<String> {
+    let patches = with(each, |f| f.negative().map(|s| format!("{}()", s.function)).collect())?;
+    Some(format!(
+        "[ To be decided before sending: when the pin fails in the code of {patches}, its negative result gets to a release \
+         as a count of pages, and nothing looks at its sign, before as after. A fix belongs in a patch of its own before \
+         the conversion. ]"
+    ))
+}
+
+/// Patches that call themselves a fix, and have no tag for it.
+fn fixes(patches: &[Patch], each: &[Facts<'_>]) -> Option<String> {
+    let all = (1..).zip(patches.iter().zip(each)).filter(|(_, (p, f))| !p.plans.is_empty() && f.fixes_dirtying());
+    let numbers: Vec<String> = all.map(|(n, _): (usize, _)| n.to_string()).collect();
+    let patch = if numbers.len() == 1 { "patch" } else { "patches" };
+    (!numbers.is_empty()).then(|| {
+        format!(
+            "[ To be filled in before sending: a Fixes: tag in {patch} {}, or the fix as a patch of its own before the \
+             conversion. ]",
+            list(&numbers)
+        )
+    })
 }
 
 /// Patches with pages that stay pinned after the call, where pins are counted.
@@ -135,17 +162,22 @@ fn nobody(patches: &[Patch]) -> Option<String> {
             "[ To be filled in before sending: who gets the patches. The tree's own script did not tell. ]".into(),
         );
     }
-    let numbers: Vec<String> = (1..)
-        .zip(patches)
-        .filter(|(_, p)| p.recipients.to.is_empty())
-        .map(|(n, _): (usize, _)| n.to_string())
-        .collect();
-    let patch = if numbers.len() == 1 { "patch" } else { "patches" };
-    (!numbers.is_empty()).then(|| {
+    let numbers = |pick: &dyn Fn(&Recipients) -> bool| -> Vec<String> {
+        let picked = (1..).zip(patches).filter(|(_, p)| p.recipients.to.is_empty() && pick(&p.recipients));
+        picked.map(|(n, _): (usize, _)| n.to_string()).collect()
+    };
+    let (all, unnamed) = (numbers(&|_| true), numbers(&|r| r.unnamed));
+    let patch = |n: &[String]| format!("{} {}", if n.len() == 1 { "patch" } else { "patches" }, list(n));
+    let names = match unnamed.len() {
+        0 => "no person for the files".to_string(),
+        n if n == all.len() => "nobody for the files, neither a person nor a list".to_string(),
+        _ => format!("no person for the files, and no list either for those of {}", patch(&unnamed)),
+    };
+    (!all.is_empty()).then(|| {
         format!(
-            "[ To be filled in before sending: somebody who takes {patch} {}. MAINTAINERS names no person for the files; \
-             `git log` of each may tell whom to ask. ]",
-            list(&numbers)
+            "[ To be filled in before sending: somebody who takes {}. MAINTAINERS names {names}; `git log` of each may \
+             tell whom to ask. ]",
+            patch(&all)
         )
     })
 }
@@ -184,7 +216,7 @@ fn why(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
         let mut means = "put_user_page() and its relatives are for such pages only.".to_string();
         if frame.header.is_put_page || frame.brings_functions {
             means.push_str(
-                " So far put_user_page() is put_page(): converting a caller changes nothing, but all callers have to be \
+                " So far put_user_page() is put_page(): the release as such changes nothing, but all callers have to be \
                  converted before these references can be counted apart.",
             );
         }
@@ -336,15 +368,25 @@ fn at_run_time(site: &SiteRecord) -> Vec<&str> {
 }
 
 /// How to make the same series.
-fn repeat(frame: &Frame) -> String {
-    format!(
-        "The patches and this letter were generated by gupconv {}. In the root of the tree, {} makes the same patches. \
-         Nothing was compiled by the tool, and nothing was run on a machine. [ To be filled in before sending: where \
-         the tool can be had, and how this was built and tested. ] The mails have the date of the tree, not of today, so that a \
-         second run gives the same bytes; git send-email sets its own.",
-        env!("CARGO_PKG_VERSION"),
-        text::unbroken(&format!("`{}`", frame.command))
-    )
+fn repeat(frame: &Frame) -> [String; 2] {
+    let dated = match frame.in_git {
+        true => "the commit that the series is based on",
+        false => "the Makefile of the tree, or that of SOURCE_DATE_EPOCH",
+    };
+    [
+        format!(
+            "The patches and this letter were generated by gupconv {}. In the root of the tree, {} makes the same patches. \
+             Nothing was compiled by the tool, and nothing was run on a machine. [ To be filled in before sending: where \
+             the tool can be had, and how this was built and tested. ]",
+            env!("CARGO_PKG_VERSION"),
+            text::unbroken(&format!("`{}`", frame.command))
+        ),
+        format!(
+            "The mails have the date of {dated}, so that a second run gives the same bytes; git send-email sets its own. \
+             [ To be checked before sending: git am takes that date for the author's as well, unless it is told \
+             --ignore-date. ]"
+        ),
+    ]
 }
 
 /// The sites that the series does not touch, by reason.

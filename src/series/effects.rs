@@ -47,7 +47,7 @@ pub fn differences(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
             places.clone_from(&dirtying);
         }
         let helpers: Vec<String> = facts.new_releases.iter().filter(is_dirty_release).cloned().collect();
-        out.push(skipped(facts, frame, &helpers, &list(&places)));
+        out.push(skipped(facts, frame, &helpers, &places));
     }
     if has("R3") && !told_r3 {
         out.push("A page that only had its dirty flag set is marked dirty in its mapping as well.".into());
@@ -106,12 +106,13 @@ pub fn differences(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
 }
 
 /// That dirty pages are skipped, what that leaves out, and who does it already.
-fn skipped(facts: &Facts<'_>, frame: &Frame, helpers: &[String], places: &str) -> String {
+fn skipped(facts: &Facts<'_>, frame: &Frame, helpers: &[String], places: &[String]) -> String {
     let known = &frame.known;
     let verb = if helpers.len() == 1 { "skips" } else { "skip" };
     let mut out = format!(
-        "{} {verb} a page that is dirty already; {places} dirtied it again. Such a page is still to be written back",
-        named(helpers, "and")
+        "{} {verb} a page that is dirty already; {} dirtied it again. Such a page is still to be written back",
+        named(helpers, "and"),
+        list(places)
     );
     if let Some(function) = &known.skipped {
         out.push_str(&format!(" (see the comment in {function}())"));
@@ -120,11 +121,17 @@ fn skipped(facts: &Facts<'_>, frame: &Frame, helpers: &[String], places: &str) -
     // ext4_journalled_set_page_dirty() sets PG_checked. mm/memory.c fault_dirty_shared_page() did so when the page was
     // mapped for writing, and page_mkclean() takes that mapping away before they are written.
     if facts.sites.iter().any(|s| s.write != "never") {
-        out.push_str(
-            ", but the page lock is not taken for it, and what the file system does for a page that is dirtied, such as \
-             marking all of its buffers, is not done again. If it was written back while it was pinned, and a part of \
-             it was then written to by write(2), blocks that were written only through the pin may not reach the disk.",
-        );
+        let took = facts.functions_with("R2", |f| f.gone.iter().any(|n| n == "set_page_dirty_lock"));
+        let lock = match took.as_slice() {
+            [] => String::new(),
+            all if all == places => "the page lock is not taken for it, and ".to_string(),
+            some => format!("the page lock, which {} took, is not taken for it, and ", list(some)),
+        };
+        out.push_str(&format!(
+            ", but {lock}what the file system does for a page that is dirtied, such as marking all of its buffers, is \
+             not done again. If it was written back while it was pinned, and a part of it was then written to by \
+             write(2), blocks that were written only through the pin may not reach the disk."
+        ));
     } else {
         out.push('.');
     }
@@ -146,7 +153,7 @@ fn skipped(facts: &Facts<'_>, frame: &Frame, helpers: &[String], places: &str) -
         ));
     } else if !tested.is_empty() {
         out.push_str(&format!(
-            " Before this series {} tested PageDirty() to the same effect.",
+            " {} tested PageDirty() to the same effect already.",
             text::short_list(&tested, 2, "function")
         ));
     }
@@ -167,14 +174,14 @@ pub fn pinned(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     if known.unshares && reads {
         let mut asked: Vec<&str> = facts.sites.iter().map(|s| s.write_expr.as_str()).collect();
         asked.dedup();
-        let unless = match asked.as_slice() {
+        let by = match asked.as_slice() {
             [one] if !one.is_empty() && facts.sites.iter().all(|s| s.write == "conditional") => {
-                format!(" (unless {})", text::unbroken(&format!("`{one}`")))
+                format!("{} does not ask for write access", text::unbroken(&format!("`{one}`")))
             }
-            _ => String::new(),
+            _ => "no write access is asked for".to_string(),
         };
         out.push(format!(
-            "Where no write access is asked for{unless}, an anonymous page that is shared with another process, or \
+            "Where {by}, an anonymous page that is shared with another process, or \
              through KSM, is copied for this one first, and the copy is pinned; if the copy cannot be made, the pin \
              fails. A plain reference takes the shared page as it is."
         ));

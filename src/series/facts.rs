@@ -145,6 +145,12 @@ impl<'a> Facts<'a> {
         self.sites.iter().copied().filter(|s| s.findings.iter().any(|f| f == findings::LONG))
     }
 
+    /// The sites whose negative result gets to a release as a count, and no patch before this one mends that.
+    pub fn negative(&self) -> impl Iterator<Item = &'a SiteRecord> {
+        let told = |s: &&SiteRecord| s.findings.iter().any(|f| f == findings::NEGATIVE) && s.fixes.is_empty();
+        self.sites.iter().copied().filter(told)
+    }
+
     /// The proofs found nothing but changes of form.
     pub fn same_behaviour(&self) -> bool {
         self.proved && self.notes.is_empty() && self.refinements.iter().all(|r| is_form(r))

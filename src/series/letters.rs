@@ -48,7 +48,11 @@ pub fn finish(mails: &mut Vec<Mail>, series: &Series<'_>) {
         if !who.to.is_empty() || !who.cc.is_empty() {
             list.push_str(&format!("{}\n", mail.name));
             if who.to.is_empty() {
-                list.push_str("[ To be filled in before sending: MAINTAINERS names no person for these files. ]\n");
+                let names = match who.unnamed {
+                    true => "nobody for these files, neither a person nor a list",
+                    false => "no person for these files",
+                };
+                list.push_str(&format!("[ To be filled in before sending: MAINTAINERS names {names}. ]\n"));
             }
             for (role, people) in [("To", &who.to), ("Cc", &who.cc)] {
                 people.iter().for_each(|p| list.push_str(&format!("{role}: {p}\n")));
@@ -86,12 +90,17 @@ fn fill(letter: &mut Mail, series: &Series<'_>) {
     letter.bytes = text.into_bytes();
 }
 
-/// The letter goes to the lists; people get their own patches.
+/// The letter goes to the lists, and to the people of a patch that others stand on; others get their own patches.
 fn to_the_lists(patches: &[Patch]) -> Recipients {
     let mut who = Recipients::default();
     for list in patches.iter().flat_map(|p| &p.recipients.lists) {
         if !who.to.contains(list) {
             who.to.push(list.clone());
+        }
+    }
+    for p in patches.iter().filter(|p| p.plans.is_empty() && !p.fix).flat_map(|p| p.recipients.people()) {
+        if !who.cc.contains(p) {
+            who.cc.push(p.clone());
         }
     }
     who

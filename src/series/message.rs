@@ -30,6 +30,8 @@ pub struct Frame {
     pub header: Header,
     /// What the tree says of its functions.
     pub known: Known,
+    /// The tree is a checkout: the mails have the date of a commit.
+    pub in_git: bool,
     /// On what the series is based, where that has to be said in words.
     pub base: Vec<String>,
 }
@@ -123,6 +125,11 @@ pub fn leading_below(patch: &Leading) -> String {
     text::body(&out)
 }
 
+/// What it means that nobody marks pages dirty which are asked for to be written to: whether anything writes is not
+/// known.
+pub const UNDIRTIED_MEANS: &str = "If something does write to them, what was written to a page of a file may be lost; if \
+                                   nothing does, the write access may not be needed.";
+
 /// The gap for the sender.
 const NOT_TESTED: &str = "[ Not tested at run time. Before sending: say here or above how this was built and tested, and \
                           sign it off. ]";
@@ -133,7 +140,11 @@ pub fn below(facts: &Facts<'_>, frame: &Frame) -> String {
     let files = facts.unlinked_files();
     if !files.is_empty() {
         let names = named(&facts.unlinked_calls(), "and");
-        let may = if files.len() == 1 { "may" } else { "may all" };
+        let may = match files.len() {
+            1 => "may",
+            2 => "may both",
+            _ => "may all",
+        };
         let these = list(&files);
         out.push(match &frame.nommu {
             Some(subject) => format!(
@@ -150,8 +161,21 @@ pub fn below(facts: &Facts<'_>, frame: &Frame) -> String {
     let repeated = |c: &&String| c.contains(decide::UNDIRTIED);
     for caution in facts.cautions.iter().filter(|c| !facts::is_mmu(c) && !repeated(c)) {
         let caution = caution.strip_prefix("The ").map_or_else(|| caution.clone(), |rest| format!("the {rest}"));
+        // The message has the case already, and says that the flag is not added.
+        let caution = match caution.split_once(": either FOLL_LONGTERM") {
+            Some((kept, _)) => format!("{kept}. Add FOLL_LONGTERM, of which the message speaks, or do not keep them."),
+            None => caution,
+        };
         out.push(format!("[ To be checked before sending: {caution} ]"));
     }
+    if facts.fixes_dirtying() {
+        out.push(
+            "[ To be filled in before sending: a Fixes: tag, since the subject speaks of a fix; or the fix as a patch of \
+             its own before this one. ]"
+                .into(),
+        );
+    }
+    out.extend(negative(facts));
     out.extend(kept(facts));
     if facts.proved {
         let mut model = format!(
@@ -165,6 +189,28 @@ pub fn below(facts: &Facts<'_>, frame: &Frame) -> String {
         out.push(model + " ]");
     }
     text::body(&out)
+}
+
+/// That the code as it is releases by the result of a pin that failed.
+fn negative(facts: &Facts<'_>) -> Option<String> {
+    let (mut apis, mut functions): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    for s in facts.negative() {
+        for (all, name) in [(&mut apis, &s.api), (&mut functions, &s.function)] {
+            let name = format!("{name}()");
+            if !all.contains(&name) {
+                all.push(name);
+            }
+        }
+    }
+    (!functions.is_empty()).then(|| {
+        format!(
+            "[ To be decided before sending: when {} fails in {}, its negative result gets to a release as a count of \
+             pages, and nothing looks at its sign, before as after. A fix belongs in a patch of its own before this \
+             one. ]",
+            text::joined(&apis, "or"),
+            text::joined(&functions, "or")
+        )
+    })
 }
 
 /// What a reviewer may stumble over, and the patch leaves as it is.
@@ -186,8 +232,8 @@ fn kept(facts: &Facts<'_>) -> Vec<String> {
     for (asks, functions) in by_condition {
         let asks = if functions.len() == 1 { asks } else { asks.replacen("asks", "ask", 1) };
         out.push(format!(
-            "[ To be decided before sending: {} {asks}, and {}. Where that may lose data, a fix belongs in a patch of its \
-             own before this one. ]",
+            "[ To be decided before sending: {} {asks}, and {}. {UNDIRTIED_MEANS} A fix, if one is needed, belongs in a \
+             patch of its own before this one. ]",
             list(&functions),
             decide::UNDIRTIED
         ));
@@ -260,11 +306,7 @@ fn purpose(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
             named(&facts.new_acquires, "and"),
             named(&facts.new_releases, "or"),
         ));
-        if facts.kept_long().any(|s| s.case == 2) {
-            first.push_str(
-                " FOLL_LONGTERM, which belongs to that case, is not added: it changes which pages can be pinned.",
-            );
-        }
+        first.push_str(&long(facts, frame));
     } else if alike && no_loops && names == pinning {
         first.truncate(first.len() - 1);
         first.push_str(&format!(
@@ -317,6 +359,24 @@ fn purpose(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
         }
     }
     out
+}
+
+/// That the pages are kept, and what is not done about that.
+fn long(facts: &Facts<'_>, frame: &Frame) -> String {
+    let mut kept: Vec<String> = facts.kept_long().map(|s| format!("{}()", s.function)).collect();
+    kept.dedup();
+    match kept.len() {
+        0 => String::new(),
+        _ if frame.has_pin_document && facts.sites.iter().all(|s| s.case == 2) => {
+            " FOLL_LONGTERM, which belongs to that case, is not added: it changes which pages can be pinned.".into()
+        }
+        _ => format!(
+            " The pages of {} stay pinned after the call. FOLL_LONGTERM, which is for pages that are kept{}, is not \
+             added: it changes which pages can be pinned.",
+            short_list(&kept, MOST_NAMES, "function"),
+            if frame.has_pin_document { " (CASE 2)" } else { "" }
+        ),
+    }
 }
 
 /// What the document says of such sites.
@@ -450,7 +510,7 @@ fn forms(facts: &Facts<'_>) -> Vec<String> {
                 helpers.push(n.clone());
             }
         }
-        out.push(format!("The PageDirty() test of {} moves into {}.", list(&tested), named(&helpers, "and")));
+        out.push(format!("The PageDirty() test of {} is done by {}.", list(&tested), named(&helpers, "and")));
     }
     out.extend(facts.of_form.iter().cloned());
     out

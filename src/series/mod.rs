@@ -247,6 +247,7 @@ pub fn make(config: &Config, options: &Options, prepared: Prepared, analysis: &A
         nommu: analysis.leading.iter().find(|l| l.needed == Needed::ByUnlinked).map(|l| l.subject.clone()),
         has_pin_document: config.root.join("Documentation/core-api/pin_user_pages.rst").is_file(),
         header: std::fs::read(config.root.join(HEADER)).map(|text| Header::read(&text)).unwrap_or_default(),
+        in_git: repo.is_some(),
         base: repo.as_ref().and_then(Repo::base_in_words).into_iter().chain(release(config)).collect(),
         known: Known::of(&config.root, &analysis.run.sites),
     };
@@ -254,7 +255,7 @@ pub fn make(config: &Config, options: &Options, prepared: Prepared, analysis: &A
     if let Some(repo) = &repo {
         check_files(repo, analysis, &mut notes)?;
     }
-    address(config, &mut patches, &mut notes);
+    address(config, analysis, &mut patches, &mut notes);
     let mut made = Made { patches, notes, ..Made::default() };
     if options.dry_run {
         return Ok(made);
@@ -290,13 +291,14 @@ pub fn make(config: &Config, options: &Options, prepared: Prepared, analysis: &A
     Ok(made)
 }
 
-/// Gives each patch its recipients: those of its files, and the lists of the functions that it uses.
-fn address(config: &Config, patches: &mut [Patch], notes: &mut Vec<String>) {
+/// Gives each patch its recipients: those of its files, the lists of the functions that it uses, and, where others stand
+/// on it, those who get the others.
+fn address(config: &Config, analysis: &Analysis, patches: &mut [Patch], notes: &mut Vec<String>) {
     let owner = API_FILES.iter().find(|f| config.root.join(f).is_file()).map(|f| f.to_string());
     let lists = owner.and_then(|f| recipients::of(&config.root, &[f]).ok()).map(|r| r.topical).unwrap_or_default();
     let mut complaints = BTreeSet::new();
     let mut nobody = Vec::new();
-    for (number, patch) in (1..).zip(patches) {
+    for (number, patch) in (1..).zip(patches.iter_mut()) {
         let paths: Vec<String> = patch.files.iter().map(|f| f.path.clone()).collect();
         match recipients::of(&config.root, &paths) {
             Ok(mut r) => {
@@ -307,6 +309,15 @@ fn address(config: &Config, patches: &mut [Patch], notes: &mut Vec<String>) {
                 patch.recipients = r;
             }
             Err(why) => _ = complaints.insert(why),
+        }
+    }
+    // The leading patches are the first ones.
+    for (i, leading) in analysis.leading.iter().enumerate() {
+        let needs = |p: &HandedPlan| leading.needed == Needed::ByAll || !p.unlinked.is_empty();
+        let stands = |p: &Patch| p.plans.iter().filter_map(|&n| analysis.plans.get(n)).any(needs);
+        let others: Vec<Recipients> = patches.iter().filter(|p| stands(p)).map(|p| p.recipients.clone()).collect();
+        if let Some(patch) = patches.get_mut(i) {
+            others.iter().for_each(|o| patch.recipients.add_readers(o));
         }
     }
     notes.extend(complaints.into_iter().map(|why| format!("no recipients: {why}")));

@@ -19,6 +19,8 @@ pub struct Recipients {
     pub lists: Vec<String>,
     /// Those of them that an entry names, without the list for everything.
     pub topical: Vec<String>,
+    /// MAINTAINERS names neither a person nor a list for the files, but the list for everything.
+    pub unnamed: bool,
 }
 
 impl Recipients {
@@ -32,6 +34,23 @@ impl Recipients {
             }
             self.topical.push(list);
         }
+    }
+
+    /// Those that are no lists.
+    pub fn people(&self) -> impl Iterator<Item = &String> {
+        self.to.iter().chain(&self.cc).filter(|who| !self.lists.contains(who))
+    }
+
+    /// Adds those who get another patch, people before all lists.
+    pub fn add_readers(&mut self, other: &Self) {
+        let mut at = self.cc.iter().position(|c| self.lists.contains(c)).unwrap_or(self.cc.len());
+        for who in other.people() {
+            if !self.to.contains(who) && !self.cc.contains(who) {
+                self.cc.insert(at, who.clone());
+                at += 1;
+            }
+        }
+        self.add_lists(&other.topical);
     }
 }
 
@@ -84,6 +103,7 @@ fn read(text: &str) -> Recipients {
             all.to.push(who);
         }
     }
+    all.unnamed = all.topical.is_empty() && all.people().next().is_none();
     all
 }
 
@@ -130,6 +150,19 @@ mod tests {
         let mut none = Recipients::default();
         none.add_lists(&["mm@x.org".to_string()]);
         assert_eq!(none.cc, ["mm@x.org"]);
+    }
+
+    #[test]
+    fn readers_of_other_patches_are_added_once() {
+        let mut first = read("mm@x.org (open list:MM)\nall@x.org (open list)\n");
+        assert!(!first.unnamed && read("all@x.org (open list)\n").unnamed);
+        let other = read(
+            "B <b@x.org> (maintainer:A)\nR <r@x.org> (reviewer:A)\nl@x.org (open list:A)\nall@x.org (open list)\n",
+        );
+        first.add_readers(&other);
+        first.add_readers(&other);
+        assert_eq!(first.cc, ["B <b@x.org>", "R <r@x.org>", "mm@x.org", "l@x.org", "all@x.org"]);
+        assert!(first.to.is_empty() && first.people().count() == 2);
     }
 
     #[test]
