@@ -10,7 +10,7 @@ use super::eval::is_small;
 use super::own::{self, Own};
 use super::returned::Returned;
 use super::{Fact, Facts, Param};
-use crate::ast::{CType, Designator, Expr, ExprKind, Function, Stmt, StmtKind};
+use crate::ast::{CType, Designator, Expr, ExprKind, Function, Stmt, StmtKind, UnOp};
 use crate::index::Scope;
 use crate::kernel::Api;
 use crate::source::{FileId, Name, Span};
@@ -62,6 +62,8 @@ pub fn extract(f: FnId, file: FileId, func: &Function, scope: &dyn Scope) -> Fac
             }
         }
     });
+    let kept = kept_addresses(&func.body);
+    tracked.retain(|n| !kept.contains(n));
     let numbers = scope.makes_pages_of_numbers(file);
     let mut x = Extract {
         f,
@@ -100,6 +102,25 @@ pub fn extract(f: FnId, file: FileId, func: &Function, scope: &dyn Scope) -> Fac
         })
         .collect();
     Facts { facts: x.facts, params }
+}
+
+/// Variables whose address goes elsewhere than straight into a call (`.out = &page`, `slot = &page`): what is stored
+/// through it later is no definition that stands in the text, so such a variable is one place.
+fn kept_addresses(body: &Stmt) -> Vec<Name> {
+    let of = |e: &Expr| match &e.kind {
+        ExprKind::Unary(UnOp::AddrOf, a) => a.ident().cloned(),
+        _ => None,
+    };
+    let (mut all, mut handed) = (Vec::new(), Vec::new());
+    body.walk_exprs(&mut |e| {
+        all.extend(of(e));
+        if let ExprKind::Call { args, .. } = &e.kind {
+            handed.extend(args.iter().filter_map(of));
+        }
+    });
+    let times = |list: &[Name], n: &Name| list.iter().filter(|m| *m == n).count();
+    let counts: Vec<bool> = all.iter().map(|n| times(&all, n) > times(&handed, n)).collect();
+    all.into_iter().zip(counts).filter_map(|(n, kept)| kept.then_some(n)).collect()
 }
 
 /// The ways to decide the `#if` conditions that stand more than once in a function: what is compiled together is
