@@ -274,7 +274,7 @@ at the release first, as a fix of its own; then convert.
     ),
     page(
         "other-mm",
-        "only the processor gets at the data, and the address space that a pin marks may be another one's",
+        "the pin would mark an address space not shown to be the task's own",
         "\
 The pages belong to an address space that is not shown to be current->mm, and
 only the processor gets at the data (case 5). pin_user_pages*() sets
