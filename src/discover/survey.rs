@@ -45,8 +45,8 @@ struct Notes {
 impl SourceTree {
     /// Reads every file once: returns those that have code and hold any of the needles, ascending, and notes what
     /// [`SourceTree::has_code`], [`SourceTree::includes`] and [`SourceTree::including`] answer, and which files hold
-    /// each of `words`, which [`SourceTree::grep`] will be asked for: the sketches of 4000 files of v6.12 let one of them
-    /// pass, which would all be read again.
+    /// each of `words`, which [`SourceTree::grep`] will be asked for: the sketches of 4000 files of v6.12 let one of
+    /// them pass, which would all be read again.
     pub fn survey(&self, needles: &[&str], words: &[&str]) -> Vec<FileId> {
         let wanted = Any::new(needles);
         let grams: Vec<Grams> = needles.iter().map(|n| Grams::of(n)).collect();
@@ -208,8 +208,8 @@ impl Survey {
     }
 }
 
-/// Where the values of each key end, and all values, those of a key in the order in which they come. Counted, not sorted:
-/// the includes of v6.12 are some hundred thousand.
+/// Where the values of each key end, and all values, those of a key in the order in which they come. Counted, not
+/// sorted: the includes of v6.12 are some hundred thousand.
 fn by_key<T: Copy>(keys: usize, none: T, pairs: impl Iterator<Item = (usize, T)> + Clone) -> (Vec<u32>, Vec<T>) {
     let mut ends = vec![0u32; keys];
     pairs.clone().for_each(|(key, _)| ends[key] += 1);
