@@ -291,8 +291,8 @@ pub fn make(config: &Config, options: &Options, prepared: Prepared, analysis: &A
     Ok(made)
 }
 
-/// Gives each patch its recipients: those of its files, the lists of the functions that it uses, and, where others stand
-/// on it, those who get the others.
+/// Gives each patch its recipients: those of its files, the lists of the functions that it uses, and, where others
+/// stand on it, those who get the others.
 fn address(config: &Config, analysis: &Analysis, patches: &mut [Patch], notes: &mut Vec<String>) {
     let owner = API_FILES.iter().find(|f| config.root.join(f).is_file()).map(|f| f.to_string());
     let lists = owner.and_then(|f| recipients::of(&config.root, &[f]).ok()).map(|r| r.topical).unwrap_or_default();
