@@ -29,7 +29,7 @@ use std::sync::Arc;
 mod mended;
 mod tracked;
 
-pub use tracked::UNDIRTIED;
+pub use tracked::{EITHER_LONGTERM, UNDIRTIED};
 
 /// A function before and after a plan.
 #[derive(Clone, Debug)]

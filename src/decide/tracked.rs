@@ -41,6 +41,8 @@ pub(super) fn obstacle(
     })
 }
 
+/// Begins what is to be decided about pages that stay pinned; what is before it says which those are.
+pub const EITHER_LONGTERM: &str = ": either FOLL_LONGTERM";
 /// Of pages that nobody marks dirty.
 pub const UNDIRTIED: &str = "nothing was seen that marks them dirty, before or after";
 
@@ -62,8 +64,8 @@ pub(super) fn proposals(entries: &Entries, custody: &Custody, group: &[usize], l
         }
         if let Some(o) = long_term(entries, custody, site, trace) {
             out.push(format!(
-                "The pages of {}() stay in {} until {}() drops them ({}), which {}() reaches without pinning: either \
-                 FOLL_LONGTERM belongs to the pin (pin_user_pages.rst, CASE 2; it changes what can be pinned, so it is \
+                "The pages of {}() stay in {} until {}() drops them ({}), which {}() reaches without pinning{EITHER_LONGTERM} \
+                 belongs to the pin (pin_user_pages.rst, CASE 2; it changes what can be pinned, so it is \
                  not added), or the pages should not be kept.",
                 site.function,
                 o.holder,

@@ -123,6 +123,7 @@ pub(super) fn gaps(
             Demand::Global(o, _, n) => (Place::Global(*o, n.clone()), n.to_string()),
             Demand::Callers(f, _) => {
                 let Some(id) = e.ids.get(f) else { continue };
+                out.extend(given_out(e, g, r, *f, *id));
                 (Place::Ret(*id), e.index.name(*f).to_string())
             }
             Demand::Definition(..) | Demand::Member(..) | Demand::Vessel(_) => continue,
@@ -136,6 +137,18 @@ pub(super) fn gaps(
     }
     out.extend(frame_given(e, g, r));
     out
+}
+
+/// Where pages leave a function by a parameter (`*out = page`, `pages[i] = page`) for callers that are no longer looked
+/// for. A scatterlist or a batch is lent to be filled: who keeps pages in one has a gap or a step for it.
+fn given_out(e: &Engine, g: &Graph, r: &Reached, f: FnRef, id: FnId) -> Option<Gap> {
+    let params = &e.facts.get(id.0 as usize)?.params;
+    let func = e.index.parsed(f)?;
+    let pointer = |i: usize| func.params.get(i).is_some_and(|p| p.ty.page_depth().is_some_and(|d| d >= 2));
+    // The second node of a place is what its callers see.
+    let out = |n: &Node| n % 2 == 1 && params.iter().position(|p| p.place == *g.place(*n)).is_some_and(pointer);
+    let at = came_in(e, g, r, r.order.iter().copied().find(out)?)?;
+    Some(Gap { at, code: GapCode::Budget, detail: e.index.name(f).to_string() })
 }
 
 /// A function that the whole tree can call and that gives a frame number of a page: whoever calls it can make the page
@@ -158,7 +171,7 @@ fn gives_frame(e: &Engine, f: FnRef) -> bool {
         let items = e.index.items(f.file)?;
         let item = items.items.get(f.item as usize)?;
         let head = Span { start: item.span.start, end: item.name_span.start };
-        memchr::memmem::find(head.of(&items.text), b"pfn_t")
+        memchr::memmem::find(head.of(&items.text), Api::get().frame_type().as_bytes())
     };
     // Declared for its own folder only, all who call it are seen.
     let open = || {

@@ -194,6 +194,8 @@ pub struct Api {
     counted: FxHashMap<String, bool>,
     fresh: FxHashMap<String, ()>,
     same: FxHashMap<String, usize>,
+    heads: FxHashMap<String, ()>,
+    frame_type: String,
     store: FxHashMap<String, StoreFn>,
     iterate: FxHashMap<String, IterateFn>,
     address: FxHashMap<String, ()>,
@@ -271,6 +273,8 @@ impl Api {
             dirty: raw.dirty.into_iter().map(|d| (d.name, dirty_kind(&d.kind))).collect(),
             counted,
             fresh: set(raw.fresh.names),
+            heads: set(raw.same.iter().filter(|s| s.head).flat_map(|s| s.names.clone()).collect()),
+            frame_type: raw.address.frame_type,
             same: raw.same.into_iter().flat_map(|s| s.names.into_iter().map(move |n| (n, s.arg))).collect(),
             store: raw
                 .store
@@ -367,6 +371,14 @@ impl Api {
     /// The result is the same page or container as this argument.
     pub fn same(&self, name: &str) -> Option<usize> {
         self.same.get(name).copied()
+    }
+    /// The result is the page that counts the references of its argument.
+    pub fn head(&self, name: &str) -> bool {
+        self.heads.contains_key(name)
+    }
+    /// What the names of types of frame numbers have in common.
+    pub fn frame_type(&self) -> &str {
+        &self.frame_type
     }
     /// The call stores one argument in another.
     pub fn store(&self, name: &str) -> Option<StoreFn> {

@@ -50,6 +50,8 @@ pub(super) struct RawFresh {
 pub(super) struct RawSame {
     pub names: Vec<String>,
     pub arg: usize,
+    #[serde(default)]
+    pub head: bool,
 }
 #[derive(Deserialize)]
 pub(super) struct RawStore {
@@ -79,6 +81,7 @@ pub(super) struct RawAddress {
     pub to_page: Vec<String>,
     pub convert: Vec<String>,
     pub mapped: Vec<String>,
+    pub frame_type: String,
 }
 #[derive(Deserialize)]
 pub(super) struct RawLent {

@@ -162,7 +162,7 @@ pub fn below(facts: &Facts<'_>, frame: &Frame) -> String {
     for caution in facts.cautions.iter().filter(|c| !facts::is_mmu(c) && !repeated(c)) {
         let caution = caution.strip_prefix("The ").map_or_else(|| caution.clone(), |rest| format!("the {rest}"));
         // The message has the case already, and says that the flag is not added.
-        let caution = match caution.split_once(": either FOLL_LONGTERM") {
+        let caution = match caution.split_once(decide::EITHER_LONGTERM) {
             Some((kept, _)) => format!("{kept}. Add FOLL_LONGTERM, of which the message speaks, or do not keep them."),
             None => caution,
         };

@@ -158,11 +158,7 @@ pub(super) fn uncovered<'e>(api: &Api, e: &'e Expr) -> &'e Expr {
     match &e.kind {
         ExprKind::Cast(_, a) => uncovered(api, a),
         _ => match e.call() {
-            Some((n, [a]))
-                if matches!(&**n, "page_folio" | "compound_head") || api.same(n) == Some(0) && a.ident().is_some() =>
-            {
-                uncovered(api, a)
-            }
+            Some((n, [a])) if api.head(n) || api.same(n) == Some(0) && a.ident().is_some() => uncovered(api, a),
             _ => e,
         },
     }
