@@ -191,7 +191,7 @@ fn lasts(e: &Engine, f: FnRef, func: &Function, on: &str) -> bool {
 }
 
 /// Whether the function stores to a variable, or a member, of this name, or takes its address.
-fn changes(func: &Function, name: &str) -> bool {
+pub(super) fn changes(func: &Function, name: &str) -> bool {
     let is = |e: &Expr| match &e.kind {
         ExprKind::Ident(n) | ExprKind::Field { name: n, .. } => **n == *name,
         _ => false,

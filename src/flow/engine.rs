@@ -3,7 +3,7 @@
 use super::FnId;
 use super::facts::{Fact, Facts, extract};
 use super::graph::{Graph, Reached};
-use super::place::Place;
+use super::place::{PASSED, Place};
 use super::wiring::{self, Link, Passed, Places, Wiring};
 use crate::index::{Asked, FnRef, Index};
 use crate::kernel::{AcquireKind, Api};
@@ -406,7 +406,10 @@ impl Engine<'_> {
                 (Some(name), _) if gives || passes(&r.every) || number() => {
                     out.push(Demand::Definition(file, name.clone(), false));
                 }
-                (None, Some((tag, name))) if gives || passes(&r.forward) => {
+                // What is passed to a function is asked in its own file.
+                (None, Some((tag, name)))
+                    if gives || passes(&r.forward) || tag.starts_with(PASSED) && passes(&r.every) =>
+                {
                     out.push(Demand::Member(file, tag.clone(), name.clone()));
                 }
                 _ => {}

@@ -36,6 +36,9 @@ pub const UNKNOWN_TAG: &str = "?";
 /// In the tag of a field: what follows is the folder in which alone the field is joined with others.
 pub const OWN: &str = "@/";
 
+/// In the place of a tag: what follows is a function, and the member one of its parameters that it calls.
+pub const PASSED: &str = "()";
+
 impl Place {
     /// The parameter index, if this is the value of a parameter on entry.
     pub fn entry_param(&self) -> Option<u32> {

@@ -4,7 +4,8 @@
 //! all names at once. What a search brings to light is loaded; whether pages get there is not known here.
 
 use super::engine::{Demand, Engine};
-use super::place::{OWN, UNKNOWN_TAG};
+use super::passed;
+use super::place::{OWN, PASSED, UNKNOWN_TAG};
 use crate::index::{Asked, FnRef, Reach, contains_word, outer_tag};
 use crate::kernel::{Api, Vessel};
 use crate::source::{FileId, Name};
@@ -139,8 +140,15 @@ impl Engine<'_> {
         self.load(wanted) || self.targets.len() + self.members.len() != known
     }
 
-    /// Calls through a pointer that is a member: what it can hold, and who else calls through it.
+    /// Calls through a pointer that is a parameter or a member: what it can hold, and who else calls through it.
     fn satisfy_members(&mut self, asked: Vec<Asked>, wanted: &mut Vec<FnRef>) {
+        let (passed, asked): (Vec<Asked>, Vec<Asked>) = asked.into_iter().partition(|a| a.1.starts_with(PASSED));
+        for asked in passed {
+            if let Some(given) = passed::held(self, &asked) {
+                wanted.extend(&given);
+                self.members.insert(asked, given);
+            }
+        }
         let answers = self.index.held(&asked);
         for (asked, held) in asked.into_iter().zip(answers) {
             let Some(held) = held else { continue };

@@ -9,7 +9,7 @@ use super::mentions::FactNodes;
 use super::origin::OriginTable;
 use super::place::Place;
 use super::steps::{dropped, holder, steps};
-use super::{FnId, apart, beyond, choice, closed, context, guard, iterator, passage, ranges, release, undone};
+use super::{FnId, apart, beyond, choice, closed, context, emptied, guard, iterator, passage, ranges, release, undone};
 use crate::ast::{Function, StmtKind};
 use crate::index::{FnRef, Scope};
 use crate::kernel::{AcquireKind, Api, Borrow, Roles};
@@ -99,6 +99,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
         let text = e.index.text(file);
         let back = g.backward(&d.nodes);
         let undone = LazyCell::new(|| undone::undone(func, d.call));
+        let emptied = LazyCell::new(|| emptied::aliases(func, d.call));
         let pins: Vec<SiteId> = sites
             .iter()
             .enumerate()
@@ -107,7 +108,9 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
                 let end = r.and_then(|r| d.nodes.iter().find(|n| r.has(**n)).map(|n| (r, *n)));
                 end.is_some_and(|(r, n)| {
                     let other = r.only_behind(n) && apart::of_own_vessel(e, g, r, n, file, &makers);
-                    !other && !apart::by_kind(&s.what, serves[*i], &d.callee, g, r, n)
+                    !other
+                        && !apart::by_kind(&s.what, serves[*i], &d.callee, g, r, n)
+                        && !emptied::only_by(g, r, n, d.fn_id, &emptied)
                 })
             })
             .filter(|(_, s)| {

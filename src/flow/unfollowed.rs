@@ -25,8 +25,7 @@ pub(super) enum Callee {
 
 /// Looks at the body of `name`, called from a file.
 pub(super) fn callee(e: &Engine, file: FileId, name: &Name) -> Callee {
-    // Made by a macro: it writes to the trace buffer.
-    if name.starts_with("trace_") {
+    if traces(name) {
         return Callee::Looks;
     }
     match definition(e, file, name) {
@@ -36,8 +35,13 @@ pub(super) fn callee(e: &Engine, file: FileId, name: &Name) -> Callee {
     }
 }
 
+/// Made by a macro: it writes to the trace buffer.
+fn traces(name: &str) -> bool {
+    name.starts_with("trace_")
+}
+
 /// The definition near the file, near the header that declares it, or in a file of the traces.
-fn definition(e: &Engine, file: FileId, name: &Name) -> Option<FnRef> {
+pub(super) fn definition(e: &Engine, file: FileId, name: &Name) -> Option<FnRef> {
     let by_header = || {
         let (header, _) = e.index.visible_item(file, name, &[ItemKind::Prototype])?;
         let near = e.index.definition_near(header, name).filter(|f| f.file != header);
@@ -56,7 +60,7 @@ fn definition(e: &Engine, file: FileId, name: &Name) -> Option<FnRef> {
 }
 
 /// Whether what the function gets is in its result; `None` if it goes elsewhere, or if that is not known.
-fn looks(e: &Engine, f: FnRef, depth: u32) -> Option<bool> {
+pub(super) fn looks(e: &Engine, f: FnRef, depth: u32) -> Option<bool> {
     let func = e.index.parsed(f).filter(|f| f.damage.is_empty() && depth < MAX_DEPTH)?;
     let facts = extract(FnId(u32::MAX), f.file, &func, e.index);
     let given = |p: &Place| facts.params.iter().any(|q| q.place == *p);
@@ -73,7 +77,8 @@ fn looks(e: &Engine, f: FnRef, depth: u32) -> Option<bool> {
                 }
             }
             Fact::Call { callee, args, .. } => {
-                if !args.iter().any(|a| a.relevant && !a.places.is_empty()) {
+                let traced = callee.as_ref().is_some_and(|name| traces(name));
+                if traced || !args.iter().any(|a| a.relevant && !a.places.is_empty()) {
                     continue;
                 }
                 looks(e, definition(e, f.file, callee.as_ref()?)?, depth + 1)?;

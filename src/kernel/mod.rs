@@ -202,6 +202,8 @@ pub struct Api {
     from_address: FxHashMap<String, ()>,
     mapped_address: FxHashMap<String, ()>,
     convert_address: FxHashMap<String, ()>,
+    sized: FxHashMap<String, ()>,
+    chained: FxHashMap<String, ()>,
     containers: FxHashMap<String, ()>,
     lent: FxHashMap<String, Borrow>,
     own: FxHashMap<String, ()>,
@@ -296,6 +298,8 @@ impl Api {
             from_address: set(raw.address.to_page),
             mapped_address: set(raw.address.mapped),
             convert_address: set(raw.address.convert),
+            sized: set(raw.containers.sized),
+            chained: set(raw.containers.chained),
             containers: set(raw.containers.tags),
             lent: {
                 let io = raw.lent.fields.into_iter().map(|f| (f, Borrow::Io));
@@ -460,6 +464,14 @@ impl Api {
     /// A struct whose fields are part of the container.
     pub fn is_container(&self, tag: &str) -> bool {
         self.containers.contains_key(tag)
+    }
+    /// The container of the first argument ends behind as many entries as the second one says.
+    pub fn sizes(&self, name: &str) -> bool {
+        self.sized.contains_key(name)
+    }
+    /// Containers of the arguments are one behind the other from then on.
+    pub fn chains(&self, name: &str) -> bool {
+        self.chained.contains_key(name)
     }
     /// The callee takes the pages over: the gap this makes, or `None` inside for one that is only handed on.
     pub fn handover(&self, name: &str) -> Option<Option<GapCode>> {

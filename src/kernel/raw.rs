@@ -96,6 +96,8 @@ pub(super) struct RawOwn {
 #[derive(Deserialize)]
 pub(super) struct RawContainers {
     pub tags: Vec<String>,
+    pub sized: Vec<String>,
+    pub chained: Vec<String>,
 }
 #[derive(Deserialize)]
 pub(super) struct RawHandover {

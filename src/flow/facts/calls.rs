@@ -1,6 +1,6 @@
 //! Calls: what the table of the kernel's functions says of a callee, else a fact that asks for its body.
 
-use super::super::place::Place;
+use super::super::place::{PASSED, Place};
 use super::eval::is_small;
 use super::extract::{Env, Extract, Value};
 use super::{Arg, Fact};
@@ -182,9 +182,13 @@ impl<'a> Extract<'a> {
         self.plain_call(Some(name), None, span, args, env)
     }
 
-    /// The struct and the member that a call goes through: `ops->get(…)`, `(*ops->get)(…)`.
+    /// The struct and the member that a call goes through: `ops->get(…)`, `(*ops->get)(…)`. Or the function and its
+    /// parameter.
     fn member(&self, callee: &Expr) -> Option<(Name, Name)> {
         match &callee.kind {
+            ExprKind::Ident(n) if self.func.params.iter().any(|p| p.name == *n) => {
+                Some((format!("{PASSED}{}", self.func.name).into(), n.clone()))
+            }
             ExprKind::Unary(UnOp::Deref, a) => self.member(a),
             ExprKind::Field { base, name, .. } => Some((self.tag(&self.ty(base))?, name.clone())),
             _ => None,

@@ -1,17 +1,21 @@
 //! One allocation cut into arrays: `tail = all + N`. What is pinned into the front, N pages at most, is never read
-//! through the tail.
+//! through the tail. Nor is what went into a table in the front that was made with N entries.
 //!
-//! Said only where the function itself bounds the pin, and where nobody else gets the front without a bound.
+//! Of an array said only where the function itself bounds the pin, and where nobody else gets the front without a bound.
 
+use super::super::apart::after;
 use super::super::steps::same;
 use super::extract::Extract;
-use crate::ast::{BinOp, Expr, ExprKind, StmtKind};
-use crate::source::Name;
+use crate::ast::{BinOp, Expr, ExprKind, StmtKind, UnOp};
+use crate::source::{Name, Span};
 
 impl Extract<'_> {
     /// Whether the value of a variable is such a tail.
     pub(super) fn is_tail(&self, value: &Expr) -> bool {
         let Some((front, offset)) = cut(value) else { return false };
+        if self.is_table_before(front, offset, value.span) {
+            return true;
+        }
         if self.locals.get(front).is_none_or(|t| t.page_depth() != Some(2)) || !constant(offset) {
             return false;
         }
@@ -51,6 +55,34 @@ impl Extract<'_> {
             }
         });
         apart
+    }
+
+    /// The front is a table that ends where the tail begins: `sg_init_table(front, offset)`, behind the cut. Neither
+    /// changes from there on, and nothing joins the two.
+    fn is_table_before(&self, front: &Name, offset: &Expr, cut: Span) -> bool {
+        let table = self.locals.get(front).is_some_and(|t| t.page_depth().is_none() && self.is_container(t));
+        let (true, Some(n)) = (table && self.func.whole(), offset.ident()) else { return false };
+        if self.func.params.iter().any(|p| p.name == *front) {
+            return false;
+        }
+        let behind = after(self.func, cut, &[]);
+        let comes = |at: Span| behind.iter().any(|l| l.contains(at));
+        let (mut sized, mut stays) = (false, true);
+        let is = |e: &Expr| e.ident().is_some_and(|name| name == front || name == n);
+        self.func.body.walk_exprs(&mut |e| match &e.kind {
+            ExprKind::Assign(_, to, _) => stays &= !(is(to) && comes(e.span)),
+            ExprKind::IncDec { operand, .. } => stays &= !(is(operand) && comes(e.span)),
+            ExprKind::Unary(UnOp::AddrOf, a) => stays &= !is(a),
+            _ => {
+                if let Some((name, args)) = e.call() {
+                    stays &= !self.api.chains(name);
+                    sized |= self.api.sizes(name)
+                        && matches!(args, [a, by] if bare(a) == Some(front) && by.ident() == Some(n))
+                        && comes(e.span);
+                }
+            }
+        });
+        sized && stays
     }
 
     /// The count of a pin into the array.
