@@ -133,7 +133,7 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, entri
                     "{}() takes a plain reference and has no form that pins; {}() then {how}.",
                     site.api, u.callee
                 );
-                return say(Verdict::Leave, Reason::ShortRead, s);
+                return say(Verdict::Leave, Reason::NoPinForm, s);
             }
             // What an architecture does to a page is not read here.
             let hook = |u: &&Use| u.kind == UseKind::Followed && u.callee.starts_with("arch_");
@@ -142,7 +142,7 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, entri
                     "{}() takes a plain reference and has no form that pins; {}() then gets the page.",
                     site.api, u.callee
                 );
-                return say(Verdict::Leave, Reason::ShortRead, s);
+                return say(Verdict::Leave, Reason::NoPinForm, s);
             }
             let s = format!("{}() takes a plain reference to look at struct page.", site.api);
             return (Verdict::Leave, Reason::StructPageOnly, s, 4, "follow_page() is for struct page users".into());
@@ -198,7 +198,7 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, entri
         let (case, why) = match watched.filter(|(name, _)| given_up(name) && !asks_long_term(index, site)) {
             Some((name, _)) => (3, name.to_string()),
             None => match data_access(c, t, index, site).filter(|_| only_looks(t) && !asks_long_term(index, site)) {
-                Some((_, Reason::StructPageOnly, _, case, why)) => (case, why),
+                Some((_, Reason::StructPageOnly | Reason::AddressTaken, _, case, why)) => (case, why),
                 _ => case_of(c, t, site, index, entries),
             },
         };
@@ -236,8 +236,11 @@ fn by_the_letter(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, en
     let first = first_look(c, t, index, dialect, entries);
     let site = &c.sites[t.site.0 as usize];
     let gup = Api::get().acquire(&site.api).is_some_and(|a| a.kind == AcquireKind::Gup);
-    if !gup || !matches!(first.1, Reason::StructPageOnly | Reason::PageTables | Reason::MmuNotifier | Reason::ShortRead)
-    {
+    let no_pin = |r| {
+        use Reason::{AddressTaken, MmuNotifier, PageTables, ShortRead, StructPageOnly};
+        matches!(r, StructPageOnly | AddressTaken | PageTables | MmuNotifier | ShortRead)
+    };
+    if !gup || !no_pin(first.1) {
         return first;
     }
     let (verdict, reason, text) = convertible(c, t, index);
@@ -304,6 +307,17 @@ fn data_access(c: &Custody, t: &PinTrace, index: &Index, site: &PinSite) -> Opti
                 let take = if takers.len() == 1 { "takes" } else { "take" };
                 let s = format!("Only struct page is used; {}() {take} the reference over.", takers.join("() and "));
                 return Some((Verdict::Leave, Reason::HandedOn, s, 4, "struct page only".into()));
+            }
+            // What another function makes of an address is for struct page again (`basepage_index()`).
+            let own = index.function_at(site.at).map(|f| f.span);
+            let here = |u: &Use| u.at.file == site.at.file && own.is_some_and(|f| f.contains(u.at.span));
+            if let Some(u) = t.uses.iter().find(|u| u.kind == UseKind::Address && here(u)) {
+                let s = format!(
+                    "{}() gives the address of the page, and the reference is dropped in the same function: it protects \
+                     nothing that is done by that address.",
+                    u.callee
+                );
+                return Some((Verdict::Leave, Reason::AddressTaken, s, 4, "only the address is taken".into()));
             }
             let s = "Only struct page is looked at; the data is never touched through this reference.".into();
             Some((Verdict::Leave, Reason::StructPageOnly, s, 4, "struct page only".into()))

@@ -21,7 +21,7 @@ use crate::report::build::{Outcome, ProvedFix};
 use crate::rules::style::identifiers;
 use crate::source::{FileId, LineMap, Loc, Name, Span};
 use crate::split::{self, Item, ItemKind};
-use crate::trace::{Custody, PinSite, Reason, Release, ReleaseId, Verdict};
+use crate::trace::{Custody, Dirty, PinSite, Reason, Release, ReleaseId, Verdict};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -275,15 +275,47 @@ fn decide_group(
 fn lost(program: &dyn Program, custody: &Custody, group: &[usize]) -> Vec<String> {
     let traces = group.iter().filter_map(|&i| custody.traces.get(i));
     let leaks = traces.filter_map(|t| findings::leak(program, custody, t));
-    let sentences = leaks.map(|l| {
-        let at = place(program, l.at);
+    let mut sentences: Vec<String> = leaks.map(|l| {
+        let places: Vec<String> = l.at.iter().map(|at| place(program, *at)).collect();
+        let (jumps, leave) = if places.len() == 1 { ("jump", "leaves") } else { ("jumps", "leave") };
         format!(
-            "The jump at {at} leaves {}() without a release of {}, before as after: that wants a patch of its own.",
-            l.function, l.what
+            "The {jumps} at {} {leave} {}() without a release of {}, before as after: that wants a patch of its own.",
+            places.join(" and "),
+            l.function,
+            l.what
         )
-    });
-    sentences.collect()
+    })
+    .collect();
+    for t in group.iter().filter_map(|&i| custody.traces.get(i)) {
+        let Some(site) = custody.sites.get(t.site.0 as usize) else { continue };
+        if let Some(at) = findings::released_beyond(program, custody, t) {
+            let count = site.count.as_ref().map_or("", |c| &c.0);
+            sentences.push(format!(
+                "The release at {} goes over all `{count}` entries also when {}() pinned fewer, before as after: that \
+                 wants a patch of its own.",
+                place(program, at),
+                site.api
+            ));
+        }
+        for d in findings::dirtied_unlocked(custody, t) {
+            if matches!(d.kind, Dirty::SetPageDirty | Dirty::FlagOnly) {
+                sentences.push(format!(
+                    "{}() {DIRTIES} {}() ({}), {UNLOCKED}.",
+                    d.function,
+                    d.callee,
+                    place(program, d.at)
+                ));
+            }
+        }
+    }
+    sentences.dedup();
+    sentences
 }
+
+/// Of pages that another function than that of a release marks dirty.
+const DIRTIES: &str = "marks the pages dirty with";
+/// Ends a sentence on what a rewrite leaves as it is.
+pub const UNLOCKED: &str = "and no page lock was found to be held there";
 
 /// What rewrites may use of the dialect.
 fn target(dialect: &Dialect) -> Target {

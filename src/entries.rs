@@ -10,7 +10,7 @@ use crate::source::{FileId, Loc, Name, Span};
 use crate::split::{Item, ItemKind, split};
 use crate::trace::{Custody, HolderKind, PinSite, PinTrace, Release, When};
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Pages that stay after the call.
@@ -90,7 +90,10 @@ impl<'a> Entries<'a> {
             let others = r.pins.iter().filter_map(|p| custody.sites.get(p.0 as usize));
             let others: BTreeSet<&str> = others.flat_map(|s| callers.entries(&s.function)).collect();
             let pins = |e: &&str| own.contains(*e) || others.contains(*e);
-            let entry = callers.entries(&r.function).into_iter().find(|e| !pins(e))?;
+            let found = callers.entries(&r.function).into_iter().find(|e| !pins(e))?;
+            // A function that makes the object reaches the release as well, on its way out after an error, when there
+            // are no pages yet: a better witness is one that gets there another way.
+            let entry = callers.reaching(&r.function, false).into_iter().find(|e| !pins(e)).unwrap_or(found);
             let (release, entry) = (r.function.clone(), entry.to_string());
             let library = callers.library(&entry);
             Some(First { outlives: Outlives { holder: holder.into(), release, at: r.at, entry }, library })
@@ -106,12 +109,23 @@ impl<'a> Entries<'a> {
     }
 }
 
+/// A word of a file.
+struct Word {
+    span: Span,
+    /// Number of the item that names it.
+    item: u32,
+    /// A call.
+    called: bool,
+    /// Behind a label: mostly the way out after an error.
+    labelled: bool,
+}
+
 /// What a file names, and where.
 struct Named {
     text: Arc<[u8]>,
     items: Vec<Item>,
-    /// A word, the number of the item that names it, and whether it calls it; each once.
-    words: Vec<(Span, u32, bool)>,
+    /// Each once, where it stands first.
+    words: Vec<Word>,
 }
 
 impl Named {
@@ -127,16 +141,19 @@ impl Named {
             }
             let tokens: Vec<Token> = lex::code(own).collect();
             let word = |i: Option<usize>| i.and_then(|i| tokens.get(i)).map_or(&b""[..], |t| t.span.of(own));
+            let mut labelled = false;
             for (i, token) in tokens.iter().enumerate().filter(|(_, t)| t.kind == TokKind::Ident) {
                 let at = item.span.start + token.span.start;
-                // A label, or a field of that name.
                 let (before, after) = (word(i.checked_sub(1)), word(Some(i + 1)));
+                labelled |= after == b":" && matches!(before, b";" | b"}") && word(Some(i)) != b"default";
+                // A label, or a field of that name.
                 if at == item.name_span.start || matches!(before, b"goto" | b"." | b">") || after == b":" {
                     continue;
                 }
                 let called = item.kind == ItemKind::Function && after == b"(";
                 if seen.insert((token.span.of(own), number, called)) {
-                    words.push((Span { start: at, end: item.span.start + token.span.end }, number, called));
+                    let span = Span { start: at, end: item.span.start + token.span.end };
+                    words.push(Word { span, item: number, called, labelled });
                 }
             }
         }
@@ -147,7 +164,8 @@ impl Named {
 
 /// Who calls whom in some files.
 struct Callers<'f> {
-    by: FxHashMap<&'f str, BTreeSet<&'f str>>,
+    /// Function to its callers, each with whether all of its calls stand behind a label.
+    by: FxHashMap<&'f str, BTreeMap<&'f str, bool>>,
     /// Functions whose address is taken.
     taken: FxHashSet<&'f str>,
     /// Functions that other files can call by name.
@@ -161,10 +179,11 @@ impl<'f> Callers<'f> {
         let known: FxHashMap<&[u8], &str> = functions.map(|i| (i.name.as_bytes(), &*i.name)).collect();
         let mut out = Self { by: FxHashMap::default(), taken: FxHashSet::default(), seen };
         for file in files {
-            for (span, item, called) in &file.words {
-                let Some(&name) = known.get(span.of(&file.text)) else { continue };
-                if *called {
-                    out.by.entry(name).or_default().insert(&file.items[*item as usize].name);
+            for w in &file.words {
+                let Some(&name) = known.get(w.span.of(&file.text)) else { continue };
+                if w.called {
+                    let caller = &*file.items[w.item as usize].name;
+                    *out.by.entry(name).or_default().entry(caller).or_insert(true) &= w.labelled;
                 } else {
                     out.taken.insert(name);
                 }
@@ -181,14 +200,21 @@ impl<'f> Callers<'f> {
     where
         'f: 'a,
     {
+        self.reaching(function, true)
+    }
+    /// The entry points that reach a function, by all calls or by those that stand before any label only.
+    fn reaching<'a>(&self, function: &'a str, labelled: bool) -> BTreeSet<&'a str>
+    where
+        'f: 'a,
+    {
         let (mut seen, mut entries) = (BTreeSet::from([function]), BTreeSet::new());
         let mut open = vec![function];
         while let Some(f) = open.pop() {
-            let callers = self.by.get(f).into_iter().flatten().filter(|c| **c != f);
+            let callers = self.by.get(f).into_iter().flatten().filter(|(c, _)| **c != f);
             let mut any = false;
-            for c in callers {
+            for (c, late) in callers {
                 any = true;
-                if seen.insert(c) {
+                if (labelled || !late) && seen.insert(c) {
                     open.push(c);
                 }
             }

@@ -5,14 +5,15 @@
 
 use crate::kernel::{AcquireKind, Api};
 use crate::program::Program;
-use crate::trace::{Custody, Dirty, PinTrace, Writes};
+use crate::source::Loc;
+use crate::trace::{Custody, Dirty, Dirtying, PinTrace, Reason, Writes};
 use std::collections::BTreeSet;
 
 mod defects;
 mod leak;
 
 /// Codes that [`of`] may give, ascending.
-pub const CODES: &[&str] = &["GUP006", "GUP007", "GUP008", "GUP009", "GUP010", "GUP011", "GUP012", "GUP017"];
+pub const CODES: &[&str] = &["GUP006", "GUP007", "GUP008", "GUP009", "GUP010", "GUP011", "GUP012", "GUP014", "GUP017"];
 
 /// The pages outlive the call that pins them, and the pin does not ask for that ([`crate::decide`] gives it, where pins
 /// are counted apart).
@@ -28,6 +29,26 @@ pub fn leak(program: &dyn Program, c: &Custody, t: &PinTrace) -> Option<Leak> {
     let site = c.sites.get(t.site.0 as usize)?;
     let kind = Api::get().acquire(&site.api)?.kind;
     matches!(kind, AcquireKind::Gup | AcquireKind::Pin).then(|| leak::leak(program, c, t))?
+}
+
+/// The release that goes over more entries than were pinned.
+pub fn released_beyond(program: &dyn Program, c: &Custody, t: &PinTrace) -> Option<Loc> {
+    let site = c.sites.get(t.site.0 as usize)?;
+    let kind = Api::get().acquire(&site.api)?.kind;
+    matches!(kind, AcquireKind::Gup | AcquireKind::Pin).then(|| leak::released_beyond(program, c, t))?
+}
+
+/// Calls that mark the pages dirty without the page lock, in functions in which no release is that dirties. Only of
+/// traces that are whole, and in the file of the pin: objects of one struct are one place, and elsewhere it is often
+/// one with other pages in it.
+pub fn dirtied_unlocked<'t>(c: &'t Custody, t: &'t PinTrace) -> impl Iterator<Item = &'t Dirtying> {
+    let whole = matches!(t.reason, Reason::Complete | Reason::AlreadyConverted);
+    let file = c.sites.get(t.site.0 as usize).map(|s| s.at.file).filter(|_| whole);
+    let releases = |d: &Dirtying| {
+        let all = t.releases.iter().filter_map(|r| c.releases.get(r.0 as usize));
+        all.filter(|r| r.at.file == d.at.file && r.function == d.function).any(|r| r.dirty != Dirty::None)
+    };
+    t.dirtied.iter().filter(move |d| file == Some(d.at.file) && !d.page_locked && !releases(d))
 }
 
 /// The pages may be written, and nobody who gets them marks them dirty.
@@ -52,6 +73,16 @@ pub fn of(program: &dyn Program, c: &Custody, t: &PinTrace) -> Vec<String> {
         if defects::never_dirtied(program, c, t, site) {
             found.insert("GUP011");
         }
+    }
+    if released_beyond(program, c, t).is_some() {
+        found.insert("GUP014");
+    }
+    for d in dirtied_unlocked(c, t) {
+        match d.kind {
+            Dirty::SetPageDirty => found.insert("GUP006"),
+            Dirty::FlagOnly => found.insert("GUP007"),
+            _ => false,
+        };
     }
     for r in t.releases.iter().filter_map(|r| c.releases.get(r.0 as usize)) {
         // All bios are one place: the release may be of a bio that these pages never come to.

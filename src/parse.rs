@@ -118,9 +118,10 @@ impl Parser {
     }
 
     /// The struct without a tag of its own that a field of `item` has as its type: `tag` is `OUTER.FIELD@START-END`,
-    /// as [`Parser::structure`] names it.
+    /// as [`Parser::structure`] names it; one in such a struct has both fields in its tag.
     pub fn nameless_structure(&mut self, text: &[u8], item: &Item, tag: &str) -> Option<StructDef> {
-        let (start, end) = tag.rsplit_once('@')?.1.split_once('-')?;
+        let (path, place) = tag.rsplit_once('@')?;
+        let (start, end) = place.split_once('-')?;
         let span = Span { start: start.parse().ok()?, end: end.parse().ok()? };
         if !item.span.contains(span) || span.end < span.start + 2 {
             return None;
@@ -137,7 +138,7 @@ impl Parser {
             if let Base::Struct(tag) | Base::Union(tag) = &mut f.ty.base
                 && tag.starts_with('.')
             {
-                *tag = format!("{}{tag}", item.name).into();
+                *tag = format!("{path}{tag}").into();
             }
         }
         Some(StructDef { name: tag.into(), is_union: false, fields, span })

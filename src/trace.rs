@@ -283,12 +283,16 @@ pub enum Reason {
     NoPages,
     /// Only `struct page` is looked at (CASE 4).
     StructPageOnly,
+    /// Only the address or the number of the page is taken, and the reference dropped (CASE 4).
+    AddressTaken,
     /// The code changes the page tables that map the page (CASE 4).
     PageTables,
     /// Kept coherent by an MMU notifier (CASE 3).
     MmuNotifier,
     /// A short read by the CPU; the pin protects no transfer.
     ShortRead,
+    /// The call takes a plain reference, and there is no form of it that pins.
+    NoPinForm,
     /// The reference is handed on to somebody else.
     HandedOn,
     /// Pages of other origin reach a release.
@@ -350,9 +354,11 @@ impl Reason {
         Reason::Complete,
         Reason::NoPages,
         Reason::StructPageOnly,
+        Reason::AddressTaken,
         Reason::PageTables,
         Reason::MmuNotifier,
         Reason::ShortRead,
+        Reason::NoPinForm,
         Reason::HandedOn,
         Reason::MixedOrigin,
         Reason::Gap,
@@ -384,9 +390,11 @@ impl Reason {
             Reason::Complete => "complete",
             Reason::NoPages => "no-pages",
             Reason::StructPageOnly => "struct-page-only",
+            Reason::AddressTaken => "address-taken",
             Reason::PageTables => "page-tables",
             Reason::MmuNotifier => "mmu-notifier",
             Reason::ShortRead => "short-read",
+            Reason::NoPinForm => "no-pin-form",
             Reason::HandedOn => "handed-on",
             Reason::MixedOrigin => "mixed-origin",
             Reason::Gap => "gap",
@@ -449,6 +457,21 @@ pub struct Use {
     pub callee: Name,
 }
 
+/// A call that marks pages of a trace dirty.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Dirtying {
+    /// Where.
+    pub at: Loc,
+    /// How.
+    pub kind: Dirty,
+    /// What is called.
+    pub callee: Name,
+    /// In which function.
+    pub function: Name,
+    /// The function is seen to hold the page lock there.
+    pub page_locked: bool,
+}
+
 /// The way of one pin's pages.
 #[derive(Clone, Debug)]
 pub struct PinTrace {
@@ -468,6 +491,8 @@ pub struct PinTrace {
     pub steps: Vec<Step>,
     /// Uses on the way, ascending by place.
     pub uses: Vec<Use>,
+    /// Calls that mark the pages dirty, ascending by place.
+    pub dirtied: Vec<Dirtying>,
     /// Functions that touch the pages, by the place of their name.
     pub functions: Vec<Loc>,
     /// The pages stay in local variables: they are stored in no field and no global.

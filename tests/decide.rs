@@ -122,6 +122,7 @@ fn custody() -> Custody {
         gaps: Vec::new(),
         steps: Vec::new(),
         uses: Vec::new(),
+        dirtied: vec![],
         functions: Vec::new(),
         local: false,
         case: 1,

@@ -52,11 +52,11 @@ lock is taken, or put them on a list and release them behind it.
             "\
 Three forms are told. get_user_pages*() may pin fewer pages than asked for: the
 code takes that for a failure and returns, and nothing on that way could drop
-the pages that were pinned, for the array is a local one, and no function gets
-it. Or one page is pinned into the slot behind those that a counter counts,
-something fails before the counter is raised, and the cleanup goes by the
-counter. Or an allocation fails behind the pin, and the cleanup frees the array
-that the pages are in, which nobody else has.
+the pages that were pinned, for the array is a local one, or that of an object
+which is new, and no function gets it. Or one page is pinned into the slot behind
+those that a counter counts, something fails before the counter is raised, and
+the cleanup goes by the counter. Or an allocation fails behind the pin, and the
+cleanup frees the array that the pages are in, which nobody else has.
 
 A rewrite of the releases changes nothing about it. Of the last two forms the
 patch says so: the missing release wants a patch of its own.
@@ -108,6 +108,23 @@ been cleaned meanwhile: what was written is lost when the page is reclaimed.
 The pin never asks for FOLL_WRITE, and the page is always marked dirty before
 its release. The file system was not asked before, so a clean page of a file
 may become dirty without a block to be written to.
+",
+        ),
+    },
+    Page {
+        code: "GUP014",
+        kind: Kind::Finding,
+        title: Cow::Borrowed("a short pin is released as a whole one"),
+        text: Cow::Borrowed(
+            "\
+get_user_pages*() may pin fewer pages than asked for. The code takes that for a
+failure and goes to a release in the same function, whose count, or whose bound,
+is still the number that was asked for. The entries behind the pinned ones were
+never written, or hold pages of before: the release drops references that nobody
+took, or reads memory that was never set.
+
+A rewrite of the release does the same as the code before it, and the patch says
+so: the right count wants a patch of its own.
 ",
         ),
     },

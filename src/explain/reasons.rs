@@ -50,6 +50,17 @@ pin_user_pages.rst; a pin would say that somebody else uses the data.
 ",
     ),
     page(
+        "address-taken",
+        "only the address of the page is taken",
+        "\
+The code asks where a page lies, and drops its reference in the same function.
+What is done by that address later, by the processor or a device, this reference
+does not protect, and a pin in its place would not either: something else has to
+keep the translation true, an MMU notifier for instance. Case 4 of
+pin_user_pages.rst is the nearest one.
+",
+    ),
+    page(
         "mmu-notifier",
         "an MMU notifier keeps the mapping coherent",
         "\
@@ -67,6 +78,16 @@ The reference lives for the time of an access by the processor: some bytes
 are read, or the whole page is copied, for a dump say. No device writes to the
 page, and no transfer outlives the function: there is nothing that writeback
 would have to know about.
+",
+    ),
+    page(
+        "no-pin-form",
+        "the call has no form that pins",
+        "\
+follow_page() takes a plain reference to a page that is mapped already, and
+no function of that kind pins. Some of its callers get at the data by the
+processor, as same-page merging does to compare pages. To pin there, the call
+itself would have to be another one, which is no conversion.
 ",
     ),
     page(

@@ -5,21 +5,21 @@
 
 mod short;
 
-pub use short::short_pin;
+pub use short::{released_beyond, short_pin};
 
 use crate::ast::{BinOp, Expr, ExprKind, Function, Stmt, StmtKind, UnOp};
 use crate::kernel::Api;
 use crate::program::Program;
-use crate::source::{Loc, Name, Span};
+use crate::source::{FileId, Loc, Name, Span};
 use crate::trace::{Custody, PinSite, PinTrace};
 
-/// A way out of a function on which pinned pages are lost.
+/// Ways out of a function on which the same pinned pages are lost.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Leak {
     /// The function.
     pub function: Name,
-    /// The jump or return.
-    pub at: Loc,
+    /// The jumps, in the order of the text; there is one at least.
+    pub at: Vec<Loc>,
     /// What is lost, for a sentence.
     pub what: String,
 }
@@ -40,7 +40,7 @@ pub fn leak(program: &dyn Program, c: &Custody, t: &PinTrace) -> Option<Leak> {
         seen.array_freed(&f, site.call, ident(array)?)
     });
     if let Some((at, what)) = found {
-        return Some(Leak { function: f.name.clone(), at: Loc { file: site.at.file, span: at }, what });
+        return Some(Leak::of(&f, site.at.file, at, what));
     }
     // The array came from a caller, which frees it.
     let position = f.params.iter().position(|p| site.pages.as_ref().is_some_and(|s| *s.0 == *p.name))?;
@@ -52,8 +52,15 @@ pub fn leak(program: &dyn Program, c: &Custody, t: &PinTrace) -> Option<Leak> {
         let call = only_call(&caller, &f.name)?;
         let array = ident(named(&caller, call)?.get(position)?)?;
         let (at, what) = seen.array_freed(&caller, call, array)?;
-        Some(Leak { function: caller.name.clone(), at: Loc { file: l.file, span: at }, what })
+        Some(Leak::of(&caller, l.file, at, what))
     })
+}
+
+impl Leak {
+    fn of(function: &Function, file: FileId, at: Vec<Span>, what: String) -> Self {
+        let at = at.into_iter().map(|span| Loc { file, span }).collect();
+        Self { function: function.name.clone(), at, what }
+    }
 }
 
 struct Seen<'a> {
@@ -70,7 +77,7 @@ impl Seen<'_> {
 
     /// One page is pinned into the slot after those that a counter counts. Something fails before it counts the page,
     /// and the releases behind the label go by the counter.
-    fn uncounted(&self, f: &Function, site: &PinSite) -> Option<(Span, String)> {
+    fn uncounted(&self, f: &Function, site: &PinSite) -> Option<(Vec<Span>, String)> {
         let slot = site.pages.as_ref().filter(|_| site.count.as_ref().is_some_and(|c| c.0 == "1"))?;
         let around = enclosing(&f.body, site.call);
         let inner = around.iter().rposition(|s| body(s).is_some())?;
@@ -97,7 +104,7 @@ impl Seen<'_> {
         };
         let (count, counter) =
             (pin + 1..list.len()).find_map(|j| counted(&list[j]).filter(|c| stands_for(c)).map(|c| (j, c)))?;
-        list[pin + 1..count].iter().enumerate().find_map(|(k, s)| {
+        let lost = list[pin + 1..count].iter().enumerate().filter_map(|(k, s)| {
             let StmtKind::If { cond, then, els: None } = &s.kind else { return None };
             let (label, at) = jump(then)?;
             // Asks something that was found out after the page was there, and drops nothing by itself.
@@ -114,10 +121,11 @@ impl Seen<'_> {
                 .filter(|r| r.at.file == site.at.file && f.span.contains(r.call) && r.call.start > first)
                 .peekable();
             behind.peek()?;
-            behind
-                .all(|r| self.goes_by(f, r.call, &counter))
-                .then(|| (at, format!("the page that was pinned last, which `{counter}` does not count yet")))
-        })
+            behind.all(|r| self.goes_by(f, r.call, &counter)).then_some(at)
+        });
+        let lost: Vec<Span> = lost.collect();
+        let what = format!("the page that was pinned last, which `{counter}` does not count yet");
+        (!lost.is_empty()).then_some((lost, what))
     }
 
     /// `for (i = 0; i < counter; i++)` around the release.
@@ -131,7 +139,7 @@ impl Seen<'_> {
     }
 
     /// Behind the pin an allocation fails, and the array of the pages is freed, which nobody else has got.
-    fn array_freed(&self, f: &Function, pin: Span, array: &Name) -> Option<(Span, String)> {
+    fn array_freed(&self, f: &Function, pin: Span, array: &Name) -> Option<(Vec<Span>, String)> {
         let api = Api::get();
         // All that was said of the array until then: it was allocated, tested, and pinned into.
         let mut mentions = Vec::new();
@@ -194,7 +202,8 @@ impl Seen<'_> {
                 .iter()
                 .filter(after)
                 .all(|m| frees.iter().any(|s| s.contains(*m)) || known.iter().any(|k| k.contains(*m) && *k != pin));
-            (!drops && !frees.is_empty() && only_freed).then(|| (at, format!("the pages in `{array}`, which is freed")))
+            (!drops && !frees.is_empty() && only_freed)
+                .then(|| (vec![at], format!("the pages in `{array}`, which is freed")))
         })
     }
 }

@@ -18,8 +18,8 @@ use crate::sites;
 use crate::source::{Loc, Name, Span};
 use crate::split::ItemKind;
 use crate::trace::{
-    Context, Custody, Dirty, Gap, GapCode, PinSite, PinTrace, Reason, Release, ReleaseId, SiteId, Step, Use, UseKind,
-    Verdict,
+    Context, Custody, Dirty, Dirtying, Gap, GapCode, PinSite, PinTrace, Reason, Release, ReleaseId, SiteId, Step, Use,
+    UseKind, Verdict,
 };
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -429,6 +429,7 @@ fn trace(
         own: Vec::new(),
         gaps: Vec::new(),
         uses: Vec::new(),
+        dirtied: Vec::new(),
         functions: Vec::new(),
         local: true,
         steps: vec![Step {
@@ -547,6 +548,18 @@ fn uses(
                 {
                     (UseKind::Followed, callee, call)
                 }
+                Fact::Dirty { of, callee, at } if here(of) => {
+                    if let Some(func) = &funcs[i] {
+                        t.dirtied.push(Dirtying {
+                            at: Loc { file, span: *at },
+                            kind: Api::get().dirty(callee).unwrap_or(Dirty::None),
+                            callee: callee.clone(),
+                            function: func.name.clone(),
+                            page_locked: context::page_lock_held(func, *at),
+                        });
+                    }
+                    continue;
+                }
                 _ => continue,
             };
             t.uses.push(Use { at: Loc { file, span: *at }, kind, callee: callee.clone() });
@@ -557,5 +570,7 @@ fn uses(
     }
     t.uses.sort();
     t.uses.dedup();
+    t.dirtied.sort_by_key(|d| d.at);
+    t.dirtied.dedup();
     t.functions.sort()
 }

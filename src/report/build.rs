@@ -403,6 +403,7 @@ mod tests {
             gaps: vec![Gap { at: loc(1, 14), code: GapCode::Cast, detail: "(long)p".into() }],
             steps: vec![Step { at: loc(0, 6), what: "pinned".into(), because: String::new() }],
             uses: Vec::new(),
+            dirtied: vec![],
             functions: Vec::new(),
             local: false,
             case: 1,

@@ -201,7 +201,10 @@ impl<'a> Unit<'a> {
 
 /// The note of a rule is about the text, or the order of releases, and nothing else is different at run time.
 pub fn is_of_form(note: &str) -> bool {
-    note.starts_with("The line \"") || note.contains(batch::LAST_FIRST) || note.contains(page_put::TURNED)
+    note.starts_with("The line \"")
+        || note.contains(batch::LAST_FIRST)
+        || note.contains(page_put::TURNED)
+        || note.contains(null_test::DROPPED)
 }
 
 /// `for`, `while`, `do` or an iterator macro.

@@ -28,6 +28,9 @@ use crate::ast::Expr;
 use crate::plan::{Obligation, ObligationKind};
 use crate::source::Loc;
 
+/// Part of the note, by which it is known as one that tells of no difference at run time.
+pub const DROPPED: &str = "no longer tests the page pointers for NULL";
+
 /// What dropping the test needs, and what the commit message says of it.
 pub fn drop(scene: &Scene, test: &Expr, array: &str, count: &str, at: Loc) -> (RuleId, Obligation, String) {
     let function = &scene.function.name;
@@ -39,8 +42,6 @@ pub fn drop(scene: &Scene, test: &Expr, array: &str, count: &str, at: Loc) -> (R
         text: format!("None of the first `{count}` entries of `{array}` is NULL: the test `{written}` is removed."),
         discharged: None,
     };
-    let note = format!(
-        "{function}() no longer tests the page pointers for NULL: all callers pass the number of pages that were pinned."
-    );
+    let note = format!("{function}() {DROPPED}: all callers pass the number of pages that were pinned.");
     (RuleId("null_test"), obligation, note)
 }

@@ -452,15 +452,25 @@ fn left(analysis: &Analysis, facts: &Facts<'_>, frame: &Frame) -> String {
             out.push_str(&text::wrap(&places.join(" "), LIST, "  ", "  "));
             if *code == "short-read" {
                 let alike = facts.sites.iter().filter(|s| s.case == 5 && s.write == "never");
-                let alike: Vec<String> = alike.map(|s| format!("{}:{}", s.path, s.line)).collect();
+                let alike: Vec<String> = alike.map(|s| alike_place(s)).collect();
                 if !alike.is_empty() {
-                    let note = format!("(of this kind, and converted all the same: {})", alike.join(" "));
+                    let note = format!("(read only as well, and converted all the same: {})", alike.join(", "));
                     out.push_str(&text::wrap(&note, LIST, "  ", "  "));
                 }
             }
         }
     }
     out
+}
+
+/// A site that is converted although the processor only reads, and what keeps it from those that are left.
+fn alike_place(site: &SiteRecord) -> String {
+    let place = format!("{}:{}", site.path, site.line);
+    let kept: Vec<&str> = site.holders.iter().map(String::as_str).filter(|h| !h.contains(':')).collect();
+    match kept.is_empty() {
+        true => place,
+        false => format!("{place}, which keeps the address in {}", list(&kept)),
+    }
 }
 
 /// Functions that belong together, in a word.

@@ -146,16 +146,9 @@ fn skipped(facts: &Facts<'_>, frame: &Frame, helpers: &[String], places: &[Strin
     let same = others(&|by| by.is_some_and(|b| helpers.contains(b)));
     let tested = others(&|by| by.is_none());
     if !same.is_empty() {
-        let skip = if same.len() == 1 { "skips" } else { "skip" };
-        out.push_str(&format!(
-            " {} {skip} such pages by the same call already.",
-            text::short_list(&same, 2, "function")
-        ));
+        out.push_str(&format!(" So {} by the same call already.", text::examples(&same, "does", "do")));
     } else if !tested.is_empty() {
-        out.push_str(&format!(
-            " {} tested PageDirty() to the same effect already.",
-            text::short_list(&tested, 2, "function")
-        ));
+        out.push_str(&format!(" So {} by a PageDirty() test.", text::examples(&tested, "did", "did")));
     }
     out
 }
@@ -176,12 +169,12 @@ pub fn pinned(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
         asked.dedup();
         let by = match asked.as_slice() {
             [one] if !one.is_empty() && facts.sites.iter().all(|s| s.write == "conditional") => {
-                format!("{} does not ask for write access", text::unbroken(&format!("`{one}`")))
+                format!("{} is false, no write access is asked for, and", text::unbroken(&format!("`{one}`")))
             }
-            _ => "no write access is asked for".to_string(),
+            _ => "no write access is asked for,".to_string(),
         };
         out.push(format!(
-            "Where {by}, an anonymous page that is shared with another process, or \
+            "Where {by} an anonymous page that is shared with another process, or \
              through KSM, is copied for this one first, and the copy is pinned; if the copy cannot be made, the pin \
              fails. A plain reference takes the shared page as it is."
         ));

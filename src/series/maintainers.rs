@@ -1,7 +1,8 @@
 //! MAINTAINERS of the tree: which entry a file belongs to, and which entries are a roof over others.
 //!
 //! Reads titles and the `F:` and `X:` lines, which name files by glob. `N:` and `K:` (regular expressions) are not
-//! read: they say who wants to hear of a file, not where it belongs. Who gets a patch is not decided here.
+//! read: they say who wants to hear of a file, not where it belongs. Who gets a patch is not decided here, but for the
+//! lists that get_maintainer.pl cannot read (`L: Name <address>`: it prints no address for them, v6.12).
 
 use crate::error::UserError;
 use std::cmp::Reverse;
@@ -18,6 +19,8 @@ struct Entry {
     title: String,
     files: Vec<Glob>,
     excluded: Vec<Glob>,
+    /// Lists that are given as `Name <address>`: the addresses.
+    lists: Vec<String>,
 }
 
 /// A pattern of an `F:` or `X:` line.
@@ -70,6 +73,7 @@ impl Maintainers {
                     match tag {
                         b'F' => entry.files.push(Glob::new(value, is_folder)),
                         b'X' => entry.excluded.push(Glob::new(value, is_folder)),
+                        b'L' => entry.lists.extend(address_of_named(value)),
                         _ => {}
                     }
                 }
@@ -89,6 +93,14 @@ impl Maintainers {
             ));
         }
         Ok(Self { entries })
+    }
+
+    /// The lists of a file that are given with a name.
+    pub fn named_lists(&self, path: &str) -> Vec<String> {
+        let parts: Vec<&str> = path.split('/').collect();
+        let covers = |globs: &[Glob]| globs.iter().any(|g| g.covers(&parts));
+        let entries = self.entries.iter().filter(|e| covers(&e.files) && !covers(&e.excluded));
+        entries.flat_map(|e| e.lists.iter().cloned()).collect()
     }
 
     /// Where the file belongs.
@@ -138,6 +150,13 @@ impl Maintainers {
     fn covered(&self, folder: &[&str]) -> bool {
         self.entries.iter().flat_map(|e| &e.files).any(|g| g.folder && g.parts == folder)
     }
+}
+
+/// `Name <address>`: the address. A bare address is nothing here, whatever stands behind it.
+fn address_of_named(value: &str) -> Option<String> {
+    let (name, rest) = value.split_once('<')?;
+    let (address, _) = rest.split_once('>')?;
+    (!name.trim().is_empty() && !name.contains('@') && address.contains('@')).then(|| address.trim().to_string())
 }
 
 impl Glob {

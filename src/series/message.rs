@@ -114,7 +114,7 @@ pub fn body(facts: &Facts<'_>, frame: &Frame) -> String {
 /// The body of a patch that comes before all conversions.
 pub fn leading_body(patch: &Leading, frame: &Frame) -> String {
     let mut out = patch.body.clone();
-    out.push(format!("{} It compiled nothing and ran nothing on a machine.", generated(frame)));
+    out.push(generated(frame));
     text::body(&out)
 }
 
@@ -127,12 +127,12 @@ pub fn leading_below(patch: &Leading) -> String {
 
 /// What it means that nobody marks pages dirty which are asked for to be written to: whether anything writes is not
 /// known.
-pub const UNDIRTIED_MEANS: &str = "If something does write to them, what was written to a page of a file may be lost; if \
-                                   nothing does, the write access may not be needed.";
+pub const UNDIRTIED_MEANS: &str = "Either the dirtying is missing, and what is written to a page of a file may be lost, or \
+                                   the write access is not needed.";
 
-/// The gap for the sender.
-const NOT_TESTED: &str = "[ Not tested at run time. Before sending: say here or above how this was built and tested, and \
-                          sign it off. ]";
+/// The gap for the sender. It stands below `---`: once somebody has built and tested it, it is no longer true.
+pub const NOT_TESTED: &str = "[ The tool compiled nothing and ran nothing on a machine. Before sending: say here or above \
+                              how this was built and tested, and sign it off. ]";
 
 /// What stands below `---`: for the person who sends the patch and for reviewers, and gone once it is applied.
 pub fn below(facts: &Facts<'_>, frame: &Frame) -> String {
@@ -160,6 +160,10 @@ pub fn below(facts: &Facts<'_>, frame: &Frame) -> String {
     // That nobody dirties the pages is told once, by what is kept as it is, with the condition.
     let repeated = |c: &&String| c.contains(decide::UNDIRTIED);
     for caution in facts.cautions.iter().filter(|c| !facts::is_mmu(c) && !repeated(c)) {
+        if caution.contains(decide::UNLOCKED) {
+            out.push(format!("[ Not changed here: {caution} ]"));
+            continue;
+        }
         let caution = caution.strip_prefix("The ").map_or_else(|| caution.clone(), |rest| format!("the {rest}"));
         // The message has the case already, and says that the flag is not added.
         let caution = match caution.split_once(decide::EITHER_LONGTERM) {
@@ -448,7 +452,7 @@ fn line(f: &FunctionChange) -> String {
     }
     let (old, new) = (pick(&f.gone, &releases), pick(&f.new, &releases));
     if !old.is_empty() && !new.is_empty() {
-        let (old, new) = (list(&old), list(&new));
+        let (old, new) = (list(&old), text::joined(&new, "or"));
         parts.push(match (f.loops_gone, f.only_in_loops) {
             (0, _) => format!("{old} {} {new}", becomes(f.gone.iter().filter(releases).count())),
             (1, true) => format!("the loop of {old} becomes {new}"),
@@ -531,7 +535,6 @@ fn disclosure(facts: &Facts<'_>, frame: &Frame) -> String {
     } else {
         out.push_str(" The tool has no proof for it; read it line by line.");
     }
-    out.push_str(" It compiled nothing and ran nothing on a machine.");
     out
 }
 

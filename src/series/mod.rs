@@ -255,7 +255,7 @@ pub fn make(config: &Config, options: &Options, prepared: Prepared, analysis: &A
     if let Some(repo) = &repo {
         check_files(repo, analysis, &mut notes)?;
     }
-    address(config, analysis, &mut patches, &mut notes);
+    address(config, analysis, &maintainers, &mut patches, &mut notes);
     let mut made = Made { patches, notes, ..Made::default() };
     if options.dry_run {
         return Ok(made);
@@ -293,7 +293,13 @@ pub fn make(config: &Config, options: &Options, prepared: Prepared, analysis: &A
 
 /// Gives each patch its recipients: those of its files, the lists of the functions that it uses, and, where others
 /// stand on it, those who get the others.
-fn address(config: &Config, analysis: &Analysis, patches: &mut [Patch], notes: &mut Vec<String>) {
+fn address(
+    config: &Config,
+    analysis: &Analysis,
+    maintainers: &Maintainers,
+    patches: &mut [Patch],
+    notes: &mut Vec<String>,
+) {
     let owner = API_FILES.iter().find(|f| config.root.join(f).is_file()).map(|f| f.to_string());
     let lists = owner.and_then(|f| recipients::of(&config.root, &[f]).ok()).map(|r| r.topical).unwrap_or_default();
     let mut complaints = BTreeSet::new();
@@ -302,6 +308,9 @@ fn address(config: &Config, analysis: &Analysis, patches: &mut [Patch], notes: &
         let paths: Vec<String> = patch.files.iter().map(|f| f.path.clone()).collect();
         match recipients::of(&config.root, &paths) {
             Ok(mut r) => {
+                let named: Vec<String> = paths.iter().flat_map(|p| maintainers.named_lists(p)).collect();
+                r.unnamed &= named.is_empty();
+                r.add_lists(&named);
                 r.add_lists(&lists);
                 if r.to.is_empty() {
                     nobody.push(format!("{number} ({})", paths.join(", ")));

@@ -40,6 +40,15 @@ pub fn short_list<S: AsRef<str>>(items: &[S], most: usize, what: &str) -> String
     format!("{} and {} more", shown.join(", "), count(items.len() - most, what))
 }
 
+/// `does a()`, `do a() and b(), for instance,`: no count of things that nobody can check at a glance.
+pub fn examples(items: &[String], one: &str, many: &str) -> String {
+    match items {
+        [only] => format!("{one} {only}"),
+        [a, b] => format!("{many} {a} and {b}"),
+        _ => format!("{many} {}, for instance,", list(&items[..items.len().min(2)])),
+    }
+}
+
 /// `1 thing`, `2 things`.
 pub fn count(n: usize, what: &str) -> String {
     let ending = match n {

@@ -1,58 +1,24 @@
-//! A short pin that is taken for a failure, and after which nobody drops what was pinned.
+//! What becomes of a short pin, of fewer pages than asked for, where the code takes it for a failure: nobody drops what
+//! was pinned, or a release goes over all that was asked for.
 
-use crate::ast::{Expr, ExprKind, Function, StmtKind, UnOp};
+use crate::ast::{BinOp, Expr, ExprKind, Function, StmtKind, UnOp};
 use crate::flow::cfg::{Cfg, Elem};
 use crate::kernel::{Api, Borrow};
 use crate::program::Program;
-use crate::source::Name;
-use crate::trace::PinSite;
+use crate::source::{Loc, Name, Span};
+use crate::trace::{Custody, PinSite, PinTrace};
+use std::sync::Arc;
 
-/// A pin of several pages into a local array may fall short, and the code then returns without a call that could drop
-/// those that were pinned.
+/// A pin of several pages into a local array, or into that of an object which nobody else has yet, may fall short, and
+/// the code then returns without a call that could drop those that were pinned.
 pub fn short_pin(program: &dyn Program, site: &PinSite) -> bool {
-    let Some(f) = program.function_at(site.at).filter(|f| f.damage.is_empty()) else { return false };
-    let (Some((count, _)), Some(result), Some((_, array))) = (&site.count, &site.result, &site.pages) else {
-        return false;
-    };
-    let text = program.text(site.at.file);
-    let Some(array) = crate::sites::find(&f, *array).and_then(Expr::ident).filter(|a| owned(&f, a)) else {
-        return false;
-    };
-    if matches!(count.as_str(), "0" | "1") {
-        return false;
-    }
-    let word = |e: &Expr| crate::sites::one_line(strip(e).span, &text);
-    // `got < n`, `got != n`: true also when some pages were pinned.
-    let short = |e: &Expr| match &strip(e).kind {
-        ExprKind::Binary(op, a, b) => {
-            use crate::ast::BinOp::{Gt, Lt, Ne};
-            let (a, b) = (word(a), word(b));
-            match op {
-                Lt => a == *result && b == *count,
-                Gt => a == *count && b == *result,
-                Ne => (a == *result && b == *count) || (a == *count && b == *result),
-                _ => false,
-            }
-        }
-        _ => false,
-    };
-    let cfg = Cfg::new(&f);
-    let of = |n: u32| match cfg.nodes[n as usize].elem {
-        Elem::Expr(e) | Elem::Cond(e) | Elem::Return(Some(e)) => Some(e),
-        Elem::Decl(v) => v.init.as_ref(),
-        _ => None,
-    };
-    let all = 0..cfg.nodes.len() as u32;
-    let pin: Vec<u32> = all.clone().filter(|n| of(*n).is_some_and(|e| e.span.contains(site.call))).collect();
-    let after = reachable(&cfg, &pin);
-    all.filter(|n| after[*n as usize]).any(|n| {
-        let Elem::Cond(e) = cfg.nodes[n as usize].elem else { return false };
-        if !short(e) {
-            return false;
-        }
-        let Some(&then) = cfg.nodes[n as usize].succ.first() else { return false };
-        let lost = reachable(&cfg, &[then]);
-        let again = pin.iter().any(|p| lost[*p as usize]);
+    let Some(pin) = Several::of(program, site) else { return false };
+    let f = &*pin.function;
+    let Some(array) = crate::sites::find(f, pin.array).and_then(|e| owner(f, site.call, e)) else { return false };
+    let cfg = Cfg::new(f);
+    pin.taken_for_failure(&cfg).into_iter().any(|then| {
+        let lost = reachable(&cfg, &[then], &|_, _| true);
+        let again = pin.calls(&cfg).iter().any(|p| lost[*p as usize]);
         !again
             && !(0..cfg.nodes.len() as u32)
                 .filter(|n| lost[*n as usize])
@@ -60,15 +26,188 @@ pub fn short_pin(program: &dyn Program, site: &PinSite) -> bool {
     })
 }
 
-fn reachable(cfg: &Cfg<'_>, from: &[u32]) -> Vec<bool> {
+/// A release that a short pin gets to, in the function that pins, and which goes over as many entries as were asked
+/// for: those behind the pinned ones were never written, or hold what was there before.
+pub fn released_beyond(program: &dyn Program, c: &Custody, t: &PinTrace) -> Option<Loc> {
+    let site = c.sites.get(t.site.0 as usize)?;
+    let pin = Several::of(program, site)?;
+    let f = &*pin.function;
+    let cfg = Cfg::new(f);
+    let asked = |e: &Expr| pin.word(e) == pin.count;
+    // The count is another one from there on, or a negative result goes that way.
+    let kills = |e: &Expr| {
+        let mut kill = false;
+        e.walk(&mut |x| match &x.kind {
+            ExprKind::Assign(_, to, _) => kill |= asked(to) || pin.word(to) == pin.result,
+            ExprKind::IncDec { operand, .. } => kill |= asked(operand),
+            ExprKind::Unary(UnOp::AddrOf, a) => kill |= asked(a),
+            _ => {}
+        });
+        kill
+    };
+    let goes = |n: u32, way: usize| match cfg.nodes[n as usize].elem {
+        Elem::Expr(e) => !kills(e),
+        Elem::Cond(e) => !kills(e) && pin.some_pages(e).is_none_or(|yes| (way == 0) == yes),
+        Elem::Opaque(_) => false,
+        _ => true,
+    };
+    let mut reached = vec![false; cfg.nodes.len()];
+    for then in pin.taken_for_failure(&cfg) {
+        for (n, seen) in reachable(&cfg, &[then], &goes).into_iter().enumerate() {
+            reached[n] |= seen;
+        }
+    }
+    let at = |call: Span| {
+        (0..cfg.nodes.len()).any(|n| {
+            reached[n] && matches!(cfg.nodes[n].elem, Elem::Expr(e) if e.span.contains(call) && !pin.is_it(e.span))
+        })
+    };
+    let array = crate::sites::find(f, pin.array).map(|e| pin.word(e))?;
+    let releases = t.releases.iter().filter_map(|r| c.releases.get(r.0 as usize));
+    releases
+        .filter(|r| r.at.file == site.at.file && f.span.contains(r.call) && at(r.call))
+        .find(|r| pin.goes_over_all(r.call, &array))
+        .map(|r| r.at)
+}
+
+/// A call that pins more than one page, and what the function says of it.
+struct Several {
+    function: Arc<Function>,
+    text: Arc<[u8]>,
+    call: Span,
+    array: Span,
+    count: String,
+    result: String,
+}
+
+impl Several {
+    fn of(program: &dyn Program, site: &PinSite) -> Option<Self> {
+        let function = program.function_at(site.at).filter(|f| f.damage.is_empty())?;
+        let (count, result, (_, array)) = (site.count.as_ref()?.0.clone(), site.result.clone()?, site.pages.as_ref()?);
+        let several = !matches!(count.as_str(), "0" | "1");
+        let text = program.text(site.at.file);
+        several.then_some(Self { function, text, call: site.call, array: *array, count, result })
+    }
+
+    fn word(&self, e: &Expr) -> String {
+        crate::sites::one_line(strip(e).span, &self.text)
+    }
+
+    fn is_it(&self, span: Span) -> bool {
+        span.contains(self.call)
+    }
+
+    /// The nodes with the call.
+    fn calls(&self, cfg: &Cfg<'_>) -> Vec<u32> {
+        let of = |n: u32| match cfg.nodes[n as usize].elem {
+            Elem::Expr(e) | Elem::Cond(e) | Elem::Return(Some(e)) => Some(e),
+            Elem::Decl(v) => v.init.as_ref(),
+            _ => None,
+        };
+        (0..cfg.nodes.len() as u32).filter(|n| of(*n).is_some_and(|e| self.is_it(e.span))).collect()
+    }
+
+    /// `got < n`, `got != n`: true also when some pages were pinned.
+    fn short(&self, e: &Expr) -> bool {
+        let ExprKind::Binary(op, a, b) = &strip(e).kind else { return false };
+        let (a, b) = (self.word(a), self.word(b));
+        match op {
+            BinOp::Lt => a == self.result && b == self.count,
+            BinOp::Gt => a == self.count && b == self.result,
+            BinOp::Ne => (a == self.result && b == self.count) || (a == self.count && b == self.result),
+            _ => false,
+        }
+    }
+
+    /// Where the code goes on when fewer were pinned than asked for.
+    fn taken_for_failure(&self, cfg: &Cfg<'_>) -> Vec<u32> {
+        let after = reachable(cfg, &self.calls(cfg), &|_, _| true);
+        let tests = (0..cfg.nodes.len()).filter(|n| after[*n]);
+        let short = tests.filter(|n| matches!(cfg.nodes[*n].elem, Elem::Cond(e) if self.short(e)));
+        short.filter_map(|n| cfg.nodes[n].succ.first().copied()).collect()
+    }
+
+    /// What a condition says when some of the pages were pinned, but not all; `None` if it is about something else.
+    fn some_pages(&self, e: &Expr) -> Option<bool> {
+        let e = strip(e);
+        if self.short(e) || self.word(e) == self.result {
+            return Some(true);
+        }
+        let (op, a, b) = match &e.kind {
+            ExprKind::Unary(UnOp::Not, a) if self.word(a) == self.result => return Some(false),
+            ExprKind::Binary(op, a, b) if self.word(a) == self.result => (*op, self.word(a), self.word(b)),
+            _ => return None,
+        };
+        match (op, b.as_str()) {
+            (BinOp::Lt | BinOp::Le | BinOp::Eq, "0") => Some(false),
+            (BinOp::Gt | BinOp::Ge | BinOp::Ne, "0") => Some(true),
+            (BinOp::Eq, n) => (n == self.count && a != n).then_some(false),
+            _ => None,
+        }
+    }
+
+    /// A release of the array, or of its entries one by one, whose bound is the number that was asked for, and which
+    /// asks nothing of an entry.
+    fn goes_over_all(&self, release: Span, array: &str) -> bool {
+        let mut found = false;
+        self.function.body.walk_exprs(&mut |e| {
+            if e.span == release
+                && let Some((name, args)) = e.call()
+                && let Some(r) = Api::get().release(name).filter(|r| r.batch)
+            {
+                let is =
+                    |k: Option<usize>, what: &str| k.and_then(|k| args.get(k)).is_some_and(|a| self.word(a) == what);
+                found |= is(r.count, &self.count) && is(Some(r.arg), array);
+            }
+        });
+        self.function.body.walk(&mut |s| {
+            let StmtKind::For { cond: Some(c), body, .. } = &s.kind else { return };
+            let ExprKind::Binary(BinOp::Lt, _, bound) = &c.kind else { return };
+            if body.span.contains(release) && self.word(bound) == self.count {
+                let (mut entry, mut asks) = (false, false);
+                body.walk_exprs(&mut |e| {
+                    entry |= matches!(&e.kind, ExprKind::Index(b, _) if self.word(b) == array);
+                });
+                body.walk(&mut |s| asks |= matches!(s.kind, StmtKind::If { .. } | StmtKind::While { .. }));
+                found |= entry && !asks;
+            }
+        });
+        found
+    }
+}
+
+/// Nodes that are reached from some, by the ways out of a node (by number) that `goes` allows.
+fn reachable(cfg: &Cfg<'_>, from: &[u32], goes: &dyn Fn(u32, usize) -> bool) -> Vec<bool> {
     let mut seen = vec![false; cfg.nodes.len()];
     let mut work = from.to_vec();
     while let Some(n) = work.pop() {
         if !std::mem::replace(&mut seen[n as usize], true) {
-            work.extend(&cfg.nodes[n as usize].succ);
+            let next = cfg.nodes[n as usize].succ.iter().enumerate();
+            work.extend(next.filter(|(way, _)| goes(n, *way)).map(|(_, to)| to));
         }
     }
     seen
+}
+
+/// Who has the array: the local variable itself, or the local pointer to the object that it is a member of, when no
+/// function got that object before the pin but to clear it.
+fn owner<'f>(f: &Function, pin: Span, array: &'f Expr) -> Option<&'f Name> {
+    if let Some(name) = array.ident() {
+        return owned(f, name, None).then_some(name);
+    }
+    let ExprKind::Field { base, .. } = &array.kind else { return None };
+    // What is stored behind the pin is nobody's on the way out from it, unless it comes around again.
+    let mut again = false;
+    f.body.walk(&mut |s| again |= super::body(s).is_some_and(|b| b.span.contains(pin)));
+    let object = base.ident().filter(|n| !again && owned(f, n, Some(pin)))?;
+    let api = Api::get();
+    let mut shared = false;
+    f.body.walk_exprs(&mut |e| {
+        let Some((name, args)) = e.call().filter(|_| e.span.start < pin.start) else { return };
+        let harmless = api.is_fresh(name) || api.borrow(name) == Some(Borrow::None) || &**name == "memset";
+        shared |= !harmless && args.iter().any(|a| names(a, object));
+    });
+    (!shared).then_some(object)
 }
 
 /// Whether something is done that may drop pages of the array, or hand it on.
@@ -103,8 +242,8 @@ fn helps(elem: &Elem<'_>, array: &Name) -> bool {
     found
 }
 
-/// A local array, or a local pointer that only ever gets memory of its own and is stored nowhere.
-fn owned(f: &Function, array: &Name) -> bool {
+/// A local array, or a local pointer that only ever gets memory of its own and is stored nowhere (before a place).
+fn owned(f: &Function, array: &Name, before: Option<Span>) -> bool {
     let api = Api::get();
     let fresh = |e: &Expr| {
         let e = strip(e);
@@ -128,7 +267,7 @@ fn owned(f: &Function, array: &Name) -> bool {
     f.body.walk_exprs(&mut |e| {
         if let ExprKind::Assign(_, to, from) = &e.kind {
             own &= to.ident().is_none_or(|n| n != array) || fresh(from);
-            own &= !is_array(from, array);
+            own &= !is_array(from, array) || before.is_some_and(|b| e.span.start > b.end);
         }
     });
     local && own
