@@ -53,10 +53,11 @@ lock is taken, or put them on a list and release them behind it.
 Three forms are told. get_user_pages*() may pin fewer pages than asked for: the
 code takes that for a failure and returns, and nothing on that way could drop
 the pages that were pinned, for the array is a local one, or that of an object
-which is new, and no function gets it. Or one page is pinned into the slot behind
-those that a counter counts, something fails before the counter is raised, and
-the cleanup goes by the counter. Or an allocation fails behind the pin, and the
-cleanup frees the array that the pages are in, which nobody else has.
+which is new, and no function gets it. Or one page is pinned into the slot
+behind those that a counter counts, something fails before the counter is
+raised, and the cleanup goes by the counter. Or an allocation fails behind the
+pin, and the cleanup frees the array that the pages are in, which nobody else
+has.
 
 A rewrite of the releases changes nothing about it. Of the last two forms the
 patch says so: the missing release wants a patch of its own.
