@@ -1,7 +1,8 @@
 //! One allocation cut into arrays: `tail = all + N`. What is pinned into the front, N pages at most, is never read
 //! through the tail. Nor is what went into a table in the front that was made with N entries.
 //!
-//! Of an array said only where the function itself bounds the pin, and where nobody else gets the front without a bound.
+//! Of an array said only where the function itself bounds the pin, and where nobody else gets the front without a
+//! bound.
 
 use super::super::apart::after;
 use super::super::steps::same;
