@@ -239,7 +239,9 @@ impl Machine<'_> {
                 let p = self.w.field(p, n);
                 if let Some(tag) = t.tag() {
                     let tag = self.w.name(tag);
-                    self.tags.insert(p, tag);
+                    if self.tags.insert(p, tag).is_some_and(|old| old != tag) {
+                        self.forget_saves();
+                    }
                 }
                 Ok((p, ty))
             }
@@ -331,6 +333,7 @@ impl Machine<'_> {
             let n = self.w.name(&f.name);
             let g = *group.get_or_insert((next, n));
             self.unions.insert(n, g);
+            self.forget_saves();
         }
     }
 

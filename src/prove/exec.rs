@@ -1,10 +1,8 @@
-//! Statements: the loop that runs flattened code, calls of interpreted functions, and changed regions.
-//!
-//! A changed region runs twice from one state: as it was, then as it shall be. Both outcomes are compared
-//! ([`super::compare`]); then the run goes on with the state that the old code left.
+//! Statements: the loop that runs flattened code, and calls of interpreted functions.
 
 use super::code::{Code, Op, Way};
 use super::compare::Diff;
+use super::save::{Point, Stage, Taken};
 use super::state::{At, Ev, Fill, Frame, Pages, Phase, State, What};
 use super::story::Assumed;
 use super::task::{ChangedFunction, HeldBy, Refinement, Task};
@@ -65,6 +63,8 @@ pub struct Machine<'t> {
     pub compared: u64,
     /// Runs in which the old code itself faults: nothing is demanded of the new code there.
     pub old_faults: u64,
+    /// Where this run can be taken up again, and what is known of the next.
+    pub(super) taken: Taken,
     /// Opaque calls leave structs as they are (second tier).
     pub trusting: bool,
     /// All pages are plain and distinct: only references are looked at.
@@ -90,7 +90,7 @@ pub struct Machine<'t> {
     /// Folios that the first page of a run may lie in.
     pub flavours: Vec<(Folio, u8, &'static str)>,
     /// The expression that runs, for the story.
-    now: Span,
+    pub(super) now: Span,
     /// Where the new code faulted.
     pub fault_at: Option<At>,
     /// The page that is asked for is only looked at.
@@ -166,6 +166,7 @@ impl<'t> Machine<'t> {
             refinements: BTreeSet::new(),
             compared: 0,
             old_faults: 0,
+            taken: Taken::default(),
             trusting: false,
             plain: false,
             additive: false,
@@ -198,20 +199,6 @@ impl<'t> Machine<'t> {
             functions: FxHashMap::default(),
             interesting: FxHashMap::default(),
         }
-    }
-
-    /// Starts a new run with the given choices.
-    pub fn restart(&mut self, prefix: Vec<u16>) {
-        self.trail.restart(prefix);
-        self.pages = Pages::default();
-        self.st.restart(self.task.caps);
-        self.phase = Phase::Both;
-        self.spent += self.steps;
-        self.steps = 0;
-        self.ahead = None;
-        self.diff = None;
-        self.later = false;
-        self.holders.clear();
     }
 
     pub fn frame(&self) -> Option<&Frame> {
@@ -357,14 +344,31 @@ impl<'t> Machine<'t> {
 
     /// Runs code from its start; ends early, as if by return, before an operation where `stop` says so.
     pub fn run_until(&mut self, code: &Rc<Code>, stop: &mut dyn FnMut(usize) -> bool) -> Result<Exit, Stop> {
-        let mut pc = 0;
+        self.run_from(code, Point::default(), stop, None)
+    }
+
+    /// As [`Machine::run_until`], from a point of the code; with a stage, the run can be taken up again before each
+    /// operation of it.
+    pub(super) fn run_from(
+        &mut self,
+        code: &Rc<Code>,
+        from: Point,
+        stop: &mut dyn FnMut(usize) -> bool,
+        stage: Option<&Stage>,
+    ) -> Result<Exit, Stop> {
+        let Point { mut pc, mut inside } = from;
         loop {
-            if stop(pc) {
-                return Ok(Exit::Return(V::Void));
-            }
-            self.steps += 1;
-            if self.steps > self.task.budget.steps {
-                return self.unsupported(Span::default(), "a run longer than the budget");
+            if inside.is_none() {
+                if let Some(stage) = stage {
+                    self.save(stage, pc);
+                }
+                if stop(pc) {
+                    return Ok(Exit::Return(V::Void));
+                }
+                self.steps += 1;
+                if self.steps > self.task.budget.steps {
+                    return self.unsupported(Span::default(), "a run longer than the budget");
+                }
             }
             let Some(op) = code.ops.get(pc) else { return Ok(Exit::Return(V::Void)) };
             pc += 1;
@@ -448,7 +452,7 @@ impl<'t> Machine<'t> {
                         pc = code.at[*no];
                     }
                 }
-                Op::Region { number, brk, cont } => match self.region(*number)? {
+                Op::Region { number, brk, cont } => match self.region(*number, stage.map(|_| pc - 1), inside.take())? {
                     Exit::Return(v) => return Ok(Exit::Return(v)),
                     Exit::Way(Way::Fall) => {}
                     Exit::Way(Way::Break) => pc = brk.map_or(code.ops.len(), |l| code.at[l]),
@@ -526,65 +530,5 @@ impl<'t> Machine<'t> {
                 self.truth(le)
             }
         }
-    }
-
-    /// Runs a changed region in both versions and compares.
-    pub fn region(&mut self, number: usize) -> Result<Exit, Stop> {
-        let r = &self.regions[number];
-        let (before, after, types) = (r.before.clone(), r.after.clone(), r.types.clone());
-        if self.phase != Phase::Both {
-            // Inside another region: no comparison of its own.
-            let code = if self.phase == Phase::Before { before } else { after };
-            return self.run(&code);
-        }
-        let log_from = self.st.log.len();
-        self.begin_comparison();
-        let snapshot = self.st.clone();
-        self.phase = Phase::Before;
-        let exit = self.run(&before);
-        let exit = match exit {
-            Err(Stop::Fault(_)) => {
-                self.old_faults += 1;
-                return Err(Stop::Prune);
-            }
-            other => other?,
-        };
-        let mut old = std::mem::replace(&mut self.st, snapshot);
-        self.phase = Phase::After;
-        if let Some(f) = self.st.frames.last_mut() {
-            f.types = types[1].clone();
-            f.after = true;
-        }
-        let new_exit = match self.run(&after) {
-            Err(Stop::Fault(what)) => Err(what),
-            Err(other) => return Err(other),
-            Ok(e) => Ok(e),
-        };
-        self.fault_at = new_exit.is_err().then(|| self.at(self.now));
-        self.phase = Phase::Both;
-        old.sync(&self.pages)?;
-        self.st.sync(&self.pages)?;
-        if let Some(text) = self.aliased(&old) {
-            return self.unsupported(self.now, text);
-        }
-        self.compared += 1;
-        let released = old.log[log_from.min(old.log.len())..]
-            .iter()
-            .any(|e| matches!(e.what, What::Page(crate::model::Event::Release { .. })));
-        if released || !self.regions[number].releases {
-            self.reached.insert(number);
-        }
-        self.covered.append(&mut self.passed);
-        let new = std::mem::replace(&mut self.st, old);
-        match super::compare::compare(self, number, log_from, &exit, &new, &new_exit) {
-            Ok(met) => self.refinements.extend(met),
-            Err(diff) => {
-                self.diff = Some(diff);
-                return Err(Stop::Prune);
-            }
-        }
-        let [_, mem] = new.mems;
-        self.st.take_after(mem, new.held);
-        Ok(exit)
     }
 }

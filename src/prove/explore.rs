@@ -407,6 +407,9 @@ fn locally(
         // What takes pages does nothing else with them.
         m.plain = own && !m.regions[k].releases;
         let r = explore_runs(m, runs, look_on, &mut |m| {
+            if m.is_taken_up() {
+                return m.run_region(k).map(|_| ());
+            }
             let types = m.regions[k].types[0].clone();
             m.enter(c.file, types, false);
             // A variable that only the new text has was not set.
@@ -417,7 +420,7 @@ fn locally(
                 m.st.refill(&m.w, Ptr { obj, path: 0, idx: 0 }, true, Fill::Poison);
             }
             set_context(m, known);
-            m.region(k).map(|_| ())
+            m.run_region(k).map(|_| ())
         });
         m.plain = false;
         match r {
@@ -452,7 +455,13 @@ fn from_entry(
     let ranges: Vec<_> = pairs.iter().map(|p| p.before).collect();
     let code = Rc::new(Code::of_body(&c.before.body, &ranges, &m.idle(&c.before)));
     let ahead = reaches_region(&code);
+    // References of a get-to-pin plan are followed to the end.
+    let to_the_end = m.task.held_by == HeldBy::GetToPin;
+    let mut through = |pc| !to_the_end && !ahead.get(pc).copied().unwrap_or(false);
     let r = explore_runs(m, runs, look_on, &mut |m| {
+        if m.is_taken_up() {
+            return m.run_outermost(&code, &mut through).map(|_| ());
+        }
         let types = m.regions[0].types[0].clone();
         let id = m.enter(c.file, types.clone(), false);
         let params: FxHashSet<_> = c.before.params.iter().map(|p| m.w.name(&p.name)).collect();
@@ -464,9 +473,7 @@ fn from_entry(
             m.st.refill(&m.w, Ptr { obj, path: 0, idx: 0 }, true, Fill::Poison);
         }
         set_context(m, known);
-        // References of a get-to-pin plan are followed to the end.
-        let to_the_end = m.task.held_by == HeldBy::GetToPin;
-        m.run_until(&code, &mut |pc| !to_the_end && !ahead.get(pc).copied().unwrap_or(false)).map(|_| ())
+        m.run_outermost(&code, &mut through).map(|_| ())
     });
     match r {
         Found::Fine => match (0..pairs.len()).find(|&k| !m.is_reached(k)) {

@@ -2,10 +2,11 @@
 //! of SEMANTICS 4, and whatever others can see is compared.
 //!
 //! How: a deterministic interpreter of [`crate::ast::Function`]. Everything unknown is a term that both versions share
-//! ([`value`]); what must be known of it is chosen and remembered ([`trail`]), and all choices are explored. The unit
-//! of comparison is the *region*: the statements that differ, both versions of which run from one state ([`exec`]). A
-//! region that does the same from an arbitrary state does so in every function, whatever is around it; where it does
-//! not, wider starting points are tried, up to the functions of the trace from the pin on ([`explore`]).
+//! ([`value`]); what must be known of it is chosen and remembered ([`trail`]), and all choices are explored, each run
+//! from where it differs from the one before ([`save`]). The unit of comparison is the *region*: the statements that
+//! differ, both versions of which run from one state ([`region`]). A region that does the same from an arbitrary state
+//! does so in every function, whatever is around it; where it does not, wider starting points are tried, up to the
+//! functions of the trace from the pin on ([`explore`]).
 //!
 //! What it deliberately does not know: how a plan was made, and any driver. It never answers [`Outcome::Equal`] after
 //! hitting a limit, and never when no run got through the changed code.
@@ -33,6 +34,8 @@ mod mutate;
 mod names;
 mod negative;
 mod pages;
+mod region;
+mod save;
 mod state;
 mod story;
 mod task;

@@ -1,11 +1,11 @@
 //! One path through everything that is unknown: choices, and what was learnt of each term.
 //!
-//! Exploration is depth first by re-execution: a run is given a prefix of choices, takes option 0 wherever the prefix
-//! ends, and reports how many options each choice had. What was chosen is remembered by term, so that a condition that
-//! is tested twice, or tested by both versions of the code, has one answer. Comparisons with constants narrow an
-//! interval; other conditions are free booleans; a number that must be known (an index, a count) is picked from a small
-//! set, SEMANTICS 4: 0 to 3, and a negative errno for signed types. Picked numbers are checked against every condition
-//! remembered. Knows nothing of statements and pages.
+//! Exploration is depth first: a run is given a prefix of choices, takes option 0 wherever the prefix ends, and reports
+//! how many options each choice had; where it begins in earnest is a matter of [`super::save`]. What was chosen is
+//! remembered by term, so that a condition that is tested twice, or tested by both versions of the code, has one
+//! answer. Comparisons with constants narrow an interval; other conditions are free booleans; a number that must be
+//! known (an index, a count) is picked from a small set, SEMANTICS 4: 0 to 3, and a negative errno for signed types.
+//! Picked numbers are checked against every condition remembered. Knows nothing of statements and pages.
 
 use super::value::{ITy, Term, TermId, V, World, compute};
 use crate::ast::BinOp;
@@ -63,7 +63,7 @@ impl Dom {
 }
 
 /// Choices of one pair of runs, and the facts they made.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Trail {
     prefix: Vec<u16>,
     made: Vec<(u16, u16)>,
@@ -85,6 +85,15 @@ impl Trail {
         self.values.clear();
         self.conds.clear();
         self.notes.clear();
+    }
+    /// Keeps everything, for a run that began with these choices.
+    pub fn go_on(&mut self, prefix: Vec<u16>) {
+        self.prefix = prefix;
+    }
+    /// Whether the prefix of the next run ends with the last option of its last choice.
+    pub fn is_last(&self, prefix: &[u16]) -> bool {
+        let made = prefix.len().checked_sub(1).and_then(|at| self.made.get(at));
+        made.zip(prefix.last()).is_some_and(|((_, n), pick)| pick + 1 == *n)
     }
     /// Picks one of `n` options.
     pub fn choose(&mut self, n: usize) -> usize {

@@ -168,6 +168,8 @@ pub struct World {
     name_ids: FxHashMap<Name, NameId>,
     terms: Vec<(Term, Option<ITy>)>,
     term_ids: FxHashMap<Term, TermId>,
+    /// A term that had no type got one.
+    pub retyped: bool,
     objs: Vec<Obj>,
     obj_ids: FxHashMap<Obj, ObjId>,
     /// Path n (from 1): parent path, index in it, field.
@@ -198,8 +200,9 @@ impl World {
     pub fn term(&mut self, t: Term, ty: Option<ITy>) -> TermId {
         if let Some(&id) = self.term_ids.get(&t) {
             let known = &mut self.terms[id.0 as usize].1;
-            if known.is_none() {
+            if known.is_none() && ty.is_some() {
                 *known = ty;
+                self.retyped = true;
             }
             return id;
         }
