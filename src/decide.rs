@@ -114,6 +114,7 @@ pub fn decide(program: &dyn Program, dialect: &Dialect, custody: &Custody, prove
     let groups = groups(custody);
     let decided: Vec<(Vec<usize>, Decision)> = groups
         .into_par_iter()
+        .with_max_len(1)
         .map(|group| {
             let decision = decide_group(&entries, dialect, custody, &group, prover);
             (group, decision)
@@ -416,7 +417,7 @@ fn choose(group: &Group<'_>, plans: Vec<Plan>) -> Decision {
     let first = plans.next().map(|plan| (ask(&plan), plan));
     let rest = match &first {
         Some((Ok(proof), _)) if holds(proof) => Vec::new(),
-        _ => plans.collect::<Vec<Plan>>().into_par_iter().map(|plan| (ask(&plan), plan)).collect(),
+        _ => plans.collect::<Vec<Plan>>().into_par_iter().with_max_len(1).map(|plan| (ask(&plan), plan)).collect(),
     };
     for (answer, plan) in first.into_iter().chain(rest) {
         let mut proof: ProofRecord = match answer {

@@ -93,6 +93,9 @@ struct Cache {
 /// What is done with a file: notes, its index in the search, itself and its bytes; whether to keep the bytes.
 type Visit<'a, T> = dyn Fn(&mut T, usize, FileId, &[u8]) -> bool + Sync + 'a;
 
+/// What is done with the pieces of a large file: notes, itself and its lines; whether it is to be visited as a whole.
+type Glance<'a, T> = dyn Fn(&mut T, FileId, &[u8]) -> bool + Sync + 'a;
+
 /// A poisoned lock only says that another thread panicked; the maps behind ours are valid at any time.
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)
@@ -316,7 +319,7 @@ impl SourceTree {
             };
             grams.iter().any(|g| self.may_hold(file, g)).then_some(file)
         };
-        let mut found: Vec<_> = self.each(count, &pick, &visit).into_iter().flatten().collect();
+        let mut found: Vec<_> = self.each(count, &pick, &visit, &|_, _, _| true).into_iter().flatten().collect();
         found.sort_unstable();
         found.dedup();
         found
@@ -351,7 +354,7 @@ impl SourceTree {
             }
             mine.len() > before
         };
-        let found = self.each(by_file.len(), &|i| by_file[i].first().map(|p| p.0), &visit);
+        let found = self.each(by_file.len(), &|i| by_file[i].first().map(|p| p.0), &visit, &|_, _, _| true);
         let mut found: Vec<_> = found.into_iter().flatten().collect();
         found.sort_unstable();
         let mut out = vec![Vec::new(); groups.len()];
@@ -362,12 +365,15 @@ impl SourceTree {
     }
 
     /// Hands the bytes of files to `visit`, in parallel, with their index and something to write to; a file for which
-    /// it returns true stays in the cache while there is room. Returns what was written, in no particular order.
+    /// it returns true stays in the cache while there is room. Of a file that is larger than all but a few, `glance` has
+    /// the lines in pieces before, and tells whether it is to be visited. Returns what was written, in no particular
+    /// order.
     fn each<T: Default + Send>(
         &self,
         count: usize,
         pick: &(dyn Fn(usize) -> Option<FileId> + Sync),
         visit: &Visit<'_, T>,
+        glance: &Glance<'_, T>,
     ) -> Vec<T> {
         let next = AtomicUsize::new(0);
         // In a small search the last batch shall not leave the other threads without work for long.
@@ -386,13 +392,16 @@ impl SourceTree {
                     let cached = lock(&self.cache).files.get(&file).cloned();
                     let text = match &cached {
                         Some(b) => &b[..],
-                        None => match reader.read(&self.root, self.path(file)) {
-                            Ok(text) => text,
-                            Err(e) => {
-                                self.fails(file, e);
-                                continue;
+                        None => {
+                            match reader.read_pieces(&self.root, self.path(file), &mut |p| glance(&mut mine, file, p)) {
+                                Ok(Some(text)) => text,
+                                Ok(None) => continue,
+                                Err(e) => {
+                                    self.fails(file, e);
+                                    continue;
+                                }
                             }
-                        },
+                        }
                     };
                     if visit(&mut mine, i, file, text) && cached.is_none() {
                         self.keep(file, text.into(), KEEP);

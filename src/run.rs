@@ -93,11 +93,20 @@ pub type Answer<'a> = dyn Fn(&Config, &Custody, &Question<'_>) -> ProofRecord + 
 /// # Errors
 /// As [`analyse`].
 pub fn analyse_with(config: &Config, answer: &Answer<'_>) -> Result<Analysis, UserError> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(config.jobs).build().map_err(|e| {
+    // This thread works too, if it may: what a first thread allocates comes in larger pieces from the system. It is of
+    // one pool for ever, and who analyses twice gets threads of their own.
+    let threads = || rayon::ThreadPoolBuilder::new().num_threads(config.jobs);
+    let pool = threads().use_current_thread().build().or_else(|_| threads().build()).map_err(|e| {
         UserError::new("cannot start the worker threads", e.to_string(), "ask for fewer threads with -j")
     })?;
     pool.install(|| {
-        let detected = dialect::detect(&config.root, config.dialect)?;
+        let mut clock = Clock::start();
+        let options = discover::Options { include_non_kernel: false, threads: config.jobs };
+        let (detected, tree) = rayon::join(
+            || dialect::detect(&config.root, config.dialect),
+            || SourceTree::open(&config.root, &options),
+        );
+        let detected = detected?;
         if config.policy == Policy::AllGup && detected.dialect.kind == DialectKind::PinUserPages {
             return Err(UserError::new(
                 "--policy all-gup is not for this tree",
@@ -106,19 +115,23 @@ pub fn analyse_with(config: &Config, answer: &Answer<'_>) -> Result<Analysis, Us
                 "leave --policy out; it is for trees with put_user_page(), where the two calls do the same",
             ));
         }
-        let (detected, found) = hops(config, detected, answer)?;
+        let tree = tree.map_err(|e| {
+            UserError::new("cannot list the tree", e.to_string(), "give the root of a kernel tree with --tree")
+        })?;
+        clock.lap("list");
+        let (detected, found) = hops(config, detected, tree, clock, answer)?;
         Ok(finish(config, &detected, found))
     })
 }
 
 /// From the tree to a verdict a site.
-fn hops(config: &Config, mut detected: Detected, answer: &Answer<'_>) -> Result<(Detected, Found), UserError> {
-    let mut clock = Clock::start();
-    let options = discover::Options { include_non_kernel: false, threads: config.jobs };
-    let tree = SourceTree::open(&config.root, &options).map_err(|e| {
-        UserError::new("cannot list the tree", e.to_string(), "give the root of a kernel tree with --tree")
-    })?;
-    clock.lap("list");
+fn hops(
+    config: &Config,
+    mut detected: Detected,
+    tree: SourceTree,
+    mut clock: Clock,
+    answer: &Answer<'_>,
+) -> Result<(Detected, Found), UserError> {
     let parts: Vec<&str> = Api::get().search_parts().iter().map(String::as_str).collect();
     let words: Vec<&str> = Api::get().vessel_words().collect();
     let seeds: Vec<FileId> = tree.survey(&parts, &words);
@@ -173,8 +186,11 @@ pub fn finish(config: &Config, detected: &Detected, found: Found) -> Analysis {
     let kept = program;
     let program = &*kept;
     let frame = Frame { tree: config.tree_name.clone(), dialect: detected.dialect.kind.code().to_string(), coverage };
-    let run = build::build(program, &custody, &outcomes, frame, &|path| config.reports(path));
-    let Handed { edits, plans, converted, left_out } = handed::hand_out(config, program, &custody, &outcomes);
+    let (run, handed) = rayon::join(
+        || build::build(program, &custody, &outcomes, frame, &|path| config.reports(path)),
+        || handed::hand_out(config, program, &custody, &outcomes),
+    );
+    let Handed { edits, plans, converted, left_out } = handed;
     let mut notes = detected.dialect.notes.clone();
     if detected.dialect.kind == DialectKind::None && config.dialect.is_none() {
         notes.push("the tree has neither put_user_page() nor unpin_user_page(): nothing can be rewritten".into());

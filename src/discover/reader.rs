@@ -36,7 +36,10 @@ impl Reader {
         let mut filled = 0;
         loop {
             if filled == self.buffer.len() {
-                self.buffer.resize((self.buffer.len() * 2).max(BUFFER), 0);
+                // Of a large file the size is asked for: to double the buffer would clear 32 MB for one of 17.
+                let size = if filled == 0 { 0 } else { opened.metadata()?.len() };
+                let size = usize::try_from(size).unwrap_or(0).saturating_add(1);
+                self.buffer.resize(size.max(filled + BUFFER), 0);
             }
             match opened.read(&mut self.buffer[filled..]) {
                 Ok(n) => {
@@ -51,10 +54,54 @@ impl Reader {
         }
     }
 
-    /// Gives back what a large file needed: two tables of registers of v6.12 have 16 MB.
+    /// As [`Reader::read`]; but what is larger than the buffer goes to `piece` in pieces of whole lines, one after the
+    /// other, and only if that asks for all is it read whole. `None` when it does not.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub(super) fn read_pieces(
+        &mut self,
+        root: &Path,
+        file: &str,
+        piece: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> io::Result<Option<&[u8]>> {
+        let mut opened = self.open(root, file)?;
+        self.buffer.resize(self.buffer.len().max(BUFFER), 0);
+        // Bytes of the file that were read, and how many of them are in the buffer.
+        let (mut read, mut filled) = (0usize, 0);
+        loop {
+            let n = match opened.read(&mut self.buffer[filled..BUFFER]) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                n => n?,
+            };
+            (read, filled) = (read + n, filled + n);
+            let ends = n == 0 || filled < BUFFER && !read.is_multiple_of(PAGE);
+            if ends && read == filled {
+                return Ok(Some(&self.buffer[..filled]));
+            }
+            if !ends && filled < BUFFER {
+                continue;
+            }
+            let lines = match ends {
+                true => filled,
+                false => memchr::memrchr(b'\n', &self.buffer[..filled]).map_or(0, |at| at + 1),
+            };
+            if !ends && lines == 0 || piece(&self.buffer[..lines]) {
+                return self.read(root, file).map(Some);
+            }
+            if ends {
+                return Ok(None);
+            }
+            self.buffer.copy_within(lines..filled, 0);
+            filled -= lines;
+        }
+    }
+
+    /// Gives back what a large file needed: tables of registers of v6.12 have up to 24 MB.
     pub(super) fn shrink(&mut self) {
-        self.buffer.truncate(BUFFER);
-        self.buffer.shrink_to(BUFFER);
+        if self.buffer.len() > BUFFER {
+            self.buffer = Vec::new();
+        }
     }
 
     fn open(&mut self, root: &Path, file: &str) -> io::Result<File> {
@@ -119,3 +166,46 @@ mod folder {
 }
 
 use folder::Folder;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bytes of a file as they come in pieces, and what is returned.
+    fn pieces(text: &[u8], whole_at: usize) -> (Vec<Vec<u8>>, Option<Vec<u8>>) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.h"), text).unwrap();
+        let mut got = Vec::new();
+        let mut reader = Reader::default();
+        let whole = reader
+            .read_pieces(dir.path(), "a.h", &mut |p| {
+                got.push(p.to_vec());
+                got.len() > whole_at
+            })
+            .unwrap()
+            .map(<[u8]>::to_vec);
+        (got, whole)
+    }
+
+    #[test]
+    fn a_large_file_comes_in_lines_and_a_small_one_at_once() {
+        let line = b"#define REGISTER 1234567890\n";
+        for more in [&b""[..], b"the end", &[b'\n'; 3 * PAGE]] {
+            let text = [&line.repeat(3 * BUFFER / line.len()), more].concat();
+            let (got, whole) = pieces(&text, usize::MAX);
+            assert!(got.len() >= 3 && got.concat() == text && whole.is_none());
+            assert!(got[..got.len() - 1].iter().all(|p| p.ends_with(b"\n")));
+            let (got, whole) = pieces(&text, 1);
+            assert!(got.len() == 2 && whole.as_deref() == Some(&text));
+        }
+        assert_eq!(pieces(line, 0), (Vec::new(), Some(line.to_vec())));
+        let exact = line.repeat(BUFFER)[..BUFFER].to_vec();
+        assert_eq!(pieces(&exact, usize::MAX).0.concat(), exact);
+    }
+
+    #[test]
+    fn a_line_that_is_larger_than_the_buffer_comes_at_once() {
+        let text = vec![b'x'; 2 * BUFFER + PAGE];
+        assert_eq!(pieces(&text, usize::MAX), (Vec::new(), Some(text)));
+    }
+}

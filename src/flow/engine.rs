@@ -35,8 +35,9 @@ pub(super) struct Engine<'a> {
     /// The facts in numbers, as far as a graph was built.
     wirings: Vec<Wiring>,
     places: Arc<Places>,
-    /// What a name means, called from a file.
-    pub targets: FxHashMap<(FileId, Name), Option<FnRef>>,
+    /// What a name means, by the file that it is called from. All threads ask this of every call in each round, so no
+    /// name is counted up for it.
+    pub targets: FxHashMap<FileId, FxHashMap<Name, Option<FnRef>>>,
     pub asked: BTreeSet<Demand>,
     /// Files that name an acquiring function.
     pub seeds: Vec<FileId>,
@@ -170,9 +171,11 @@ impl Engine<'_> {
         let mut files: Vec<FileId> = wanted.iter().map(|f| f.file).collect();
         files.dedup();
         index.load_with_headers(&files);
+        // One by one: what a thread has before it when the other is done shall be short.
         let facts: Vec<Arc<Facts>> = wanted
             .par_iter()
             .enumerate()
+            .with_max_len(1)
             .map(|(i, f)| {
                 let id = FnId(first + i as u32);
                 Arc::new(index.parsed(*f).map_or_else(Facts::default, |func| extract(id, f.file, &func, index)))
@@ -262,7 +265,7 @@ impl Engine<'_> {
 
     /// The loaded function that `name` means in a file; `here` gives the file's own function of that name.
     fn named(&self, file: FileId, name: &Name, here: impl FnOnce() -> Option<u32>) -> Option<FnId> {
-        let r = match self.targets.get(&(file, name.clone())) {
+        let r = match self.targets.get(&file).and_then(|here| here.get(name)) {
             Some(r) => (*r)?,
             None => FnRef { file, item: here()? },
         };

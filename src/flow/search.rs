@@ -38,7 +38,7 @@ impl Engine<'_> {
     /// Answers the demands: what they ask for is loaded. Tells whether anything new is known.
     pub(super) fn satisfy(&mut self, demands: Vec<Demand>) -> bool {
         self.search_near(&demands);
-        let known = self.targets.len() + self.members.len();
+        let known = self.known();
         let mut wanted: Vec<FnRef> = Vec::new();
         let mut elsewhere: Vec<(FileId, Name)> = Vec::new();
         let mut far_callers: Vec<FnRef> = Vec::new();
@@ -82,12 +82,12 @@ impl Engine<'_> {
                 Demand::Callers(..) => {}
                 Demand::Definition(file, name, wide) => {
                     let key = (*file, name.clone());
-                    if self.targets.contains_key(&key) {
+                    if self.targets.get(file).is_some_and(|here| here.contains_key(name)) {
                         continue;
                     }
                     match self.index.definition_near(*file, name) {
                         Some(r) => {
-                            self.targets.insert(key, Some(r));
+                            self.aim(key, Some(r));
                             wanted.push(r);
                         }
                         None if *wide => elsewhere.push(key),
@@ -113,7 +113,7 @@ impl Engine<'_> {
                         Some(f) => self.index.unit(*f),
                         None => self.naming_files(&self.index.folder_files(*from), name),
                     };
-                    let found: Vec<FnRef> = files.iter().flat_map(|f| self.index.naming(*f, name)).collect();
+                    let found: Vec<FnRef> = files.par_iter().flat_map_iter(|f| self.index.naming(*f, name)).collect();
                     if found.len() > MAX_FANOUT {
                         self.refused.insert(d.clone());
                     } else {
@@ -129,7 +129,7 @@ impl Engine<'_> {
             match found {
                 Some(found) => {
                     wanted.extend(found);
-                    self.targets.insert(key, found);
+                    self.aim(key, found);
                 }
                 None if self.far_passes < MAX_FAR => far.push(key),
                 None => {}
@@ -137,7 +137,17 @@ impl Engine<'_> {
         }
         self.satisfy_far(far, far_callers, far_fields, vessels, &mut wanted);
         self.satisfy_members(members, &mut wanted);
-        self.load(wanted) || self.targets.len() + self.members.len() != known
+        self.load(wanted) || self.known() != known
+    }
+
+    /// How many names and members are known.
+    fn known(&self) -> usize {
+        self.targets.values().map(FxHashMap::len).sum::<usize>() + self.members.len()
+    }
+
+    /// Notes what a name means, called from a file.
+    fn aim(&mut self, (file, name): (FileId, Name), at: Option<FnRef>) {
+        self.targets.entry(file).or_default().insert(name, at);
     }
 
     /// Calls through a pointer that is a parameter or a member: what it can hold, and who else calls through it.
@@ -287,7 +297,7 @@ impl Engine<'_> {
                     break;
                 }
             }
-            self.targets.insert((file, name), found);
+            self.aim((file, name), found);
             wanted.extend(found);
         }
         let mut callers = Vec::new();
@@ -320,11 +330,11 @@ impl Engine<'_> {
             files.sort_unstable();
             files.dedup();
             self.index.load(&files);
-            for f in files {
+            wanted.par_extend(files.par_iter().flat_map_iter(|&f| {
                 let touching = self.index.touching(f, &v.field);
-                let naming = v.words.iter().flat_map(|w| self.index.naming(f, w));
-                wanted.extend(naming.chain(touching).filter(|r| self.drops(*r)));
-            }
+                let naming = v.words.iter().flat_map(move |w| self.index.naming(f, w));
+                naming.chain(touching).filter(|r| self.drops(*r))
+            }));
         }
     }
 
@@ -445,7 +455,8 @@ impl Engine<'_> {
         all.sort_unstable();
         all.dedup();
         self.index.load(&all);
-        let looked: Vec<Vec<Naming>> = asked.par_iter().map(|(f, files)| self.naming_of(*f, files)).collect();
+        let looked: Vec<Vec<Naming>> =
+            asked.par_iter().with_max_len(1).map(|(f, files)| self.naming_of(*f, files)).collect();
         for ((f, _), looked) in asked.into_iter().zip(looked) {
             let name = self.index.name(f);
             let mut found = Vec::new();
@@ -453,7 +464,7 @@ impl Engine<'_> {
                 for (r, calls) in functions {
                     found.push(r);
                     if calls {
-                        self.targets.entry((r.file, name.clone())).or_insert(Some(f));
+                        self.targets.entry(r.file).or_default().entry(name.clone()).or_insert(Some(f));
                     }
                 }
                 if callback {

@@ -73,16 +73,17 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
         let closed = |n: Node, came: (FnId, Span), by: &Edge| passages.closed(e, g.place(n), came, by);
         Some(g.forward_after(n, (s.fn_id, &early), &closed, without, serves.then_some(&of_no_user)))
     };
-    let reached: Vec<Option<Reached>> = sites.par_iter().zip(&serves).map(|s| walk(s, None)).collect();
+    let reached: Vec<Option<Reached>> = sites.par_iter().zip(&serves).with_max_len(1).map(|s| walk(s, None)).collect();
     // What gets a page together with a reference that was taken for it drops that one.
     let given = beyond::Given::new(e, g);
     let strict =
         |(s, r): ((&Site, &bool), &Option<Reached>)| given.touched(r.as_ref()?).and_then(|calls| walk(s, Some(calls)));
-    let mine: Vec<Option<Reached>> = sites.par_iter().zip(&serves).zip(&reached).map(strict).collect();
+    let mine: Vec<Option<Reached>> = sites.par_iter().zip(&serves).zip(&reached).with_max_len(1).map(strict).collect();
     let mine: Vec<Option<&Reached>> =
         mine.iter().zip(&reached).map(|(mine, all)| mine.as_ref().or(all.as_ref())).collect();
     // Behind a store with a reference of its own: what is dropped there is not the pin.
-    let beyond: Vec<Option<Reached>> = reached.par_iter().map(|r| beyond::reached(g, r.as_ref()?)).collect();
+    let beyond: Vec<Option<Reached>> =
+        reached.par_iter().with_max_len(1).map(|r| beyond::reached(g, r.as_ref()?)).collect();
     let hidden = Hidden::new(e);
     let origins = OriginTable::new(e, g, &forward, &hidden);
     let dirties = dirty_calls(e, g);
@@ -90,7 +91,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     dropping.sort_unstable();
     dropping.dedup();
     let called: FxHashMap<FnId, bool> =
-        dropping.par_iter().map(|f| (*f, called_atomic(e, e.fns[f.0 as usize]))).collect();
+        dropping.par_iter().with_max_len(1).map(|f| (*f, called_atomic(e, e.fns[f.0 as usize]))).collect();
     let here_pinned = |f: FnId| -> Vec<&PinSite> { sites.iter().filter(|s| s.fn_id == f).map(|s| &s.what).collect() };
     let makers = apart::Makers::default();
     let release_of = |d: &Drop| -> Option<Release> {
@@ -188,7 +189,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     };
     // A drop whose function is gone has no release: positions of the two lists would differ.
     drops.retain(|d| funcs[d.fn_id.0 as usize].is_some());
-    let mut releases: Vec<Release> = drops.par_iter().filter_map(release_of).collect();
+    let mut releases: Vec<Release> = drops.par_iter().with_max_len(1).filter_map(release_of).collect();
     let asks = |d: &Drop| funcs[d.fn_id.0 as usize].as_ref().is_some_and(|f| context::asks(f));
     apart::by_kind_of_others(&mut releases, &sites.iter().map(|s| &s.what).collect::<Vec<_>>());
     let asleep = drops.iter().zip(&releases).enumerate().filter(|(_, (d, r))| {
@@ -204,6 +205,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     let traces = sites
         .par_iter()
         .enumerate()
+        .with_max_len(1)
         .map(|(i, s)| {
             let mut t = trace(
                 e,

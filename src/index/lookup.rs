@@ -1,5 +1,6 @@
 //! Where is it defined, who calls it, who touches the field: the questions of the custody analysis.
 
+use super::set::FileSet;
 use super::{Closure, FileItems, FnRef, Index, ItemRef, lock, outer_tag};
 use crate::lex;
 use crate::source::{FileId, Name};
@@ -143,24 +144,23 @@ impl Index {
         if let Some(c) = lock(&self.closures).get(&file) {
             return c.clone();
         }
-        let mut rank: FxHashMap<FileId, u16> = FxHashMap::default();
-        rank.insert(file, 0);
-        let mut queue = std::collections::VecDeque::from([file]);
-        while let Some(f) = queue.pop_front() {
-            if rank.len() > 1500 {
-                break;
-            }
-            for &h in self.includes(f) {
-                let next = rank.len().min(usize::from(u16::MAX)) as u16;
-                if let std::collections::hash_map::Entry::Vacant(slot) = rank.entry(h) {
-                    slot.insert(next);
-                    queue.push_back(h);
-                }
+        // Hundreds of these have up to 1500 headers each: nothing is hashed or sorted.
+        let mut seen = FileSet::new(self.tree.len());
+        seen.insert(file);
+        let mut order = vec![file];
+        let mut done = 0;
+        while let Some(&f) = order.get(done).filter(|_| order.len() <= 1500) {
+            done += 1;
+            order.extend(self.includes(f).iter().filter(|h| seen.insert(**h)));
+        }
+        let mut rank_of = vec![0u16; self.tree.len()];
+        for (rank, f) in order.iter().enumerate() {
+            if let Some(slot) = rank_of.get_mut(f.0 as usize) {
+                *slot = rank.min(usize::from(u16::MAX)) as u16;
             }
         }
-        let mut ranks: Vec<(FileId, u16)> = rank.into_iter().collect();
-        ranks.sort_unstable();
-        let (headers, ranks): (Vec<FileId>, Vec<u16>) = ranks.into_iter().unzip();
+        let headers: Vec<FileId> = seen.iter().collect();
+        let ranks: Vec<u16> = headers.iter().map(|h| rank_of[h.0 as usize]).collect();
         let closure = Closure { headers: headers.into(), ranks: ranks.into(), split: OnceLock::new() };
         let closure = Arc::new(closure);
         lock(&self.closures).entry(file).or_insert(closure).clone()
@@ -230,12 +230,12 @@ impl Index {
         split.sort_unstable();
         split.dedup();
         self.load(&split);
-        for (folder, names) in wanted {
-            for name in names {
+        wanted.par_iter().flat_map_iter(|(folder, names)| names.iter().map(move |name| (*folder, *name))).for_each(
+            |(folder, name)| {
                 let found = self.first_exported(naming.get(&(folder, name)).map_or(&[][..], |v| v), name);
                 lock(&self.in_folder).insert((folder.to_string(), name.into()), found);
-            }
-        }
+            },
+        );
         // What the headers define.
         let rest: Vec<&(FileId, Name)> = asked.iter().collect();
         rest.par_iter().for_each(|(file, name)| {
@@ -267,7 +267,7 @@ impl Index {
             }
         }
         let groups: Vec<(Vec<FileId>, Vec<&str>)> = names
-            .iter()
+            .par_iter()
             .map(|(header, names)| {
                 let mut files = self.tree.including(self.tree.path(*header));
                 files.retain(|f| self.tree.path(*f).ends_with(".c"));

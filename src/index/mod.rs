@@ -8,6 +8,7 @@ mod lookup;
 mod member;
 mod scope;
 mod seen;
+mod set;
 
 pub use lookup::Reach;
 pub use lookup::contains_word;
@@ -23,6 +24,7 @@ use crate::source::{FileId, LineMap, Loc, Name, Span};
 use crate::split::{As, Item, ItemKind, ItemKinds, may_mention, may_touch, mentions, split, split_header};
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
+use set::FileSet;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -257,19 +259,21 @@ impl Index {
 
     /// Splits files in parallel, so that later questions find them.
     pub fn load(&self, files: &[FileId]) {
-        files.par_iter().for_each(|&f| {
+        // A few large files take most of the time: none shall wait in the part of a thread that is busy.
+        files.par_iter().with_max_len(1).for_each(|&f| {
             self.items(f);
         });
     }
 
     /// Splits files with all headers that they see, in parallel.
     pub fn load_with_headers(&self, files: &[FileId]) {
-        let mut closures: Vec<_> = files.par_iter().map(|&f| self.closure(f)).collect();
+        let mut closures: Vec<_> = files.par_iter().with_max_len(1).map(|&f| self.closure(f)).collect();
         closures.retain(|c| c.split.get().is_none());
-        let mut all: Vec<FileId> = closures.iter().flat_map(|c| c.headers()).collect();
-        all.sort_unstable();
-        all.dedup();
-        self.load(&all);
+        let mut all = FileSet::new(self.tree.len());
+        for header in closures.iter().flat_map(|c| c.headers()) {
+            all.insert(header);
+        }
+        self.load(&all.iter().collect::<Vec<_>>());
         for c in closures {
             c.split.get_or_init(|| ());
         }

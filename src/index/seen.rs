@@ -6,6 +6,7 @@
 
 use super::Index;
 use super::lookup::join;
+use super::set::FileSet;
 use crate::source::FileId;
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -64,20 +65,15 @@ impl Index {
             return known.clone();
         }
         let seen = self.seen.get_or_init(|| self.turn_includes());
+        let mut known = FileSet::new(self.tree.len());
+        known.insert(header);
         let mut all = vec![header];
-        let mut known: rustc_hash::FxHashSet<FileId> = all.iter().copied().collect();
         let mut done = 0;
-        while let Some(&f) = all.get(done) {
+        while let Some(&f) = all.get(done).filter(|_| all.len() <= MAX_SEEN) {
             done += 1;
             all.extend(seen.of(f).iter().filter(|g| known.insert(**g)));
-            if all.len() > MAX_SEEN {
-                break;
-            }
         }
-        let answer = (all.len() <= MAX_SEEN).then(|| {
-            all.sort_unstable();
-            Arc::new(all)
-        });
+        let answer = (all.len() <= MAX_SEEN).then(|| Arc::new(known.iter().collect::<Vec<_>>()));
         super::lock(&self.seen_by).insert(header, answer.clone());
         answer
     }
