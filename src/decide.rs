@@ -102,7 +102,7 @@ pub fn unproved(_: &Question<'_>) -> ProofRecord {
 pub fn decide(program: &dyn Program, dialect: &Dialect, custody: &Custody, prover: &Prover<'_>) -> Vec<Outcome> {
     let entries = Entries::new(program);
     let mut outcomes: Vec<Outcome> = custody.traces.iter().map(Outcome::of_trace).collect();
-    for (outcome, trace) in outcomes.iter_mut().zip(&custody.traces) {
+    outcomes.par_iter_mut().zip(&custody.traces).with_max_len(1).for_each(|(outcome, trace)| {
         outcome.findings = findings::of(program, custody, trace);
         if dialect.kind == DialectKind::PinUserPages
             && let Some(site) = custody.sites.get(trace.site.0 as usize)
@@ -110,7 +110,7 @@ pub fn decide(program: &dyn Program, dialect: &Dialect, custody: &Custody, prove
         {
             outcome.findings.push(findings::LONG.to_string());
         }
-    }
+    });
     let groups = groups(custody);
     let decided: Vec<(Vec<usize>, Decision)> = groups
         .into_par_iter()

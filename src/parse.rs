@@ -16,6 +16,7 @@ use crate::normalise;
 use crate::source::{Name, Span};
 use crate::split::{self, Item, ItemKind};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::borrow::Borrow;
 use std::ops::ControlFlow;
 use std::sync::OnceLock;
 use tree_sitter::{Node, Query, QueryCursor, StreamingIterator};
@@ -50,6 +51,18 @@ fn child<'t>(node: Node<'t>, field: &str) -> Option<Node<'t>> {
             .collect::<FxHashMap<Box<str>, u16>>()
     });
     node.child_by_field_id(*fields.get(field)?)
+}
+
+/// The name of the node in the grammar. The library measures it, and looks whether it is UTF-8, each time.
+fn kind_of<'t>(node: impl Borrow<Node<'t>>) -> &'t str {
+    static LANGUAGE: OnceLock<tree_sitter::Language> = OnceLock::new();
+    static KINDS: OnceLock<Vec<&str>> = OnceLock::new();
+    let kinds = KINDS.get_or_init(|| {
+        let language = LANGUAGE.get_or_init(|| tree_sitter_c::LANGUAGE.into());
+        (0..language.node_kind_count() as u16).map(|id| language.node_kind_for_id(id).unwrap_or("")).collect()
+    });
+    let node = node.borrow();
+    kinds.get(usize::from(node.kind_id())).copied().unwrap_or_else(|| node.kind())
 }
 
 /// Parses definitions. Owns a tree-sitter parser: have one a thread and reuse it.
@@ -190,7 +203,7 @@ impl Parser {
         }
         let mut cursor = root.walk();
         let mut tops = root.named_children(&mut cursor).filter(|n| !n.is_extra());
-        let Some(block) = tops.next().filter(|n| n.kind() == "compound_statement") else { return unknown() };
+        let Some(block) = tops.next().filter(|n| kind_of(n) == "compound_statement") else { return unknown() };
         let rest: Vec<Span> = tops.map(|n| low.span(n)).collect();
         low.damage.extend(rest);
         let body = low.statement(block);

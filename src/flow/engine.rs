@@ -194,27 +194,41 @@ impl Engine<'_> {
 
     fn graph(&mut self, mut old: Graph) -> Graph {
         old.forget_places();
-        let places = Arc::make_mut(&mut self.places);
-        for (i, facts) in self.facts.iter().enumerate().skip(self.wirings.len()) {
-            let items = self.index.items(self.fns[i].file);
-            let here = |name: &str| items.as_ref().and_then(|items| items.function(name));
-            self.wirings.push(Wiring::new(FnId(i as u32), facts, places, &here));
-        }
+        let mut places = std::mem::take(&mut self.places);
+        let known = self.wirings.len();
         let this = &*self;
-        let calls = |i: usize| {
-            let calls = this.wirings[i].links.iter().filter_map(|l| match l {
-                Link::Call { callee, member, here, .. } => Some((callee, member, *here)),
-                Link::Edge { .. } => None,
-            });
-            let targets = |(callee, member, here): (&Option<Name>, &Option<_>, _)| match callee {
-                Some(name) => this.named(this.fns[i].file, name, || here).into_iter().collect(),
-                None => this.targets(FnId(i as u32), None, member.as_ref()),
-            };
-            calls.map(targets).collect()
-        };
-        let targets: Vec<Vec<Vec<FnId>>> = (0..self.wirings.len()).into_par_iter().map(calls).collect();
+        // Places are numbered one after the other; meanwhile, the calls of what is wired already are looked up.
+        let (new, mut targets) = rayon::join(
+            || {
+                let places = Arc::make_mut(&mut places);
+                let wire = |(i, facts): (usize, &Arc<Facts>)| {
+                    let items = this.index.items(this.fns[i].file);
+                    let here = |name: &str| items.as_ref().and_then(|items| items.function(name));
+                    Wiring::new(FnId(i as u32), facts, places, &here)
+                };
+                this.facts.iter().enumerate().skip(known).map(wire).collect::<Vec<_>>()
+            },
+            || (0..known).into_par_iter().map(|i| this.called_in(i)).collect::<Vec<_>>(),
+        );
+        self.places = places;
+        self.wirings.extend(new);
+        let this = &*self;
+        targets.par_extend((known..this.wirings.len()).into_par_iter().map(|i| this.called_in(i)));
         let files: Vec<FileId> = self.fns.iter().map(|f| f.file).collect();
         Graph::build(old, self.places.clone(), &self.wirings, &targets, &files)
+    }
+
+    /// The loaded functions that each call of a wired function reaches.
+    fn called_in(&self, i: usize) -> Vec<Vec<FnId>> {
+        let calls = self.wirings[i].links.iter().filter_map(|l| match l {
+            Link::Call { callee, member, here, .. } => Some((callee, member, *here)),
+            Link::Edge { .. } => None,
+        });
+        let targets = |(callee, member, here): (&Option<Name>, &Option<_>, _)| match callee {
+            Some(name) => self.named(self.fns[i].file, name, || here).into_iter().collect(),
+            None => self.targets(FnId(i as u32), None, member.as_ref()),
+        };
+        calls.map(targets).collect()
     }
 
     /// The loaded functions that a call in function `f` reaches, by name or through a member.

@@ -1,6 +1,6 @@
 //! Lowers expressions.
 
-use super::{Lower, child, number};
+use super::{Lower, child, kind_of, number};
 use crate::ast::{BinOp, CType, Designator, Expr, ExprKind, UnOp};
 use crate::lex;
 use crate::words;
@@ -30,7 +30,7 @@ impl Lower<'_> {
     }
 
     fn expression_kind(&mut self, n: Node) -> ExprKind {
-        match n.kind() {
+        match kind_of(n) {
             "identifier" | "field_identifier" | "type_identifier" | "primitive_type" | "true" | "false" | "null" => {
                 self.word(n)
             }
@@ -127,7 +127,7 @@ impl Lower<'_> {
     /// Parentheses leave no node; a block in them is a statement expression.
     fn parenthesised(&mut self, n: Node) -> ExprKind {
         match first_named(n) {
-            Some(c) if c.kind() == "compound_statement" => ExprKind::StmtExpr(Box::new(self.statement(c))),
+            Some(c) if kind_of(c) == "compound_statement" => ExprKind::StmtExpr(Box::new(self.statement(c))),
             Some(c) => self.expression(c).kind,
             None => ExprKind::Opaque,
         }
@@ -148,8 +148,8 @@ impl Lower<'_> {
 
     /// The word, if the field holds `(word)` and the word is a type: `(u8) - 1` and `(foo_t)(x)` are casts.
     fn typedef_in_parentheses<'t>(&self, n: Node<'t>, field: &str) -> Option<Node<'t>> {
-        let p = child(n, field).filter(|p| p.kind() == "parenthesized_expression")?;
-        first_named(p).filter(|w| w.kind() == "identifier" && self.is_type_word(*w))
+        let p = child(n, field).filter(|p| kind_of(p) == "parenthesized_expression")?;
+        first_named(p).filter(|w| kind_of(w) == "identifier" && self.is_type_word(*w))
     }
 
     /// `(u8) - x`, which the grammar takes for a subtraction.
@@ -185,7 +185,7 @@ impl Lower<'_> {
         }
         let callee = match child(n, "function") {
             // A name that was masked to keep the grammar from treating it specially (`offsetof`).
-            Some(f) if f.kind() == "identifier" && self.original(f).iter().all(|&b| lex::is_word_byte(b)) => {
+            Some(f) if kind_of(f) == "identifier" && self.original(f).iter().all(|&b| lex::is_word_byte(b)) => {
                 Box::new(Expr { span: self.span(f), kind: ExprKind::Ident(self.name(f)) })
             }
             _ => self.boxed(n, "function"),
@@ -194,7 +194,7 @@ impl Lower<'_> {
         if let Some(list) = child(n, "arguments") {
             let mut cursor = list.walk();
             for a in list.named_children(&mut cursor) {
-                if a.kind() != "comment" {
+                if kind_of(a) != "comment" {
                     args.push(self.expression(a));
                 }
             }
@@ -216,7 +216,7 @@ impl Lower<'_> {
         if let Some(close) = t.next_sibling() {
             left.span.end = self.span(close).end;
         }
-        match v.kind() {
+        match kind_of(v) {
             "unary_expression" | "pointer_expression" => {
                 let op = match self.operator(v) {
                     b"-" => BinOp::Sub,
@@ -247,14 +247,14 @@ impl Lower<'_> {
 
     fn size_of(&mut self, n: Node) -> ExprKind {
         if let Some(v) = child(n, "value") {
-            let inner = if v.kind() == "parenthesized_expression" { first_named(v).unwrap_or(v) } else { v };
-            if inner.kind() == "identifier" && self.is_type_word(inner) {
+            let inner = if kind_of(v) == "parenthesized_expression" { first_named(v).unwrap_or(v) } else { v };
+            if kind_of(inner) == "identifier" && self.is_type_word(inner) {
                 return ExprKind::Sizeof(self.type_of(inner));
             }
             return ExprKind::SizeofExpr(Box::new(self.expression(v)));
         }
         let Some(t) = child(n, "type") else { return ExprKind::Opaque };
-        let Some(word) = child(t, "type").filter(|w| w.kind() == "type_identifier") else {
+        let Some(word) = child(t, "type").filter(|w| kind_of(w) == "type_identifier") else {
             return ExprKind::Sizeof(self.type_of(t));
         };
         if self.is_type_word(word) {
@@ -264,7 +264,7 @@ impl Lower<'_> {
         match child(t, "declarator") {
             None => ExprKind::SizeofExpr(Box::new(ident)),
             // `sizeof(a[0])` reads as an array type to the grammar.
-            Some(d) if d.kind() == "abstract_array_declarator" && child(d, "declarator").is_none() => {
+            Some(d) if kind_of(d) == "abstract_array_declarator" && child(d, "declarator").is_none() => {
                 let index = self.boxed(d, "size");
                 let span = self.span(t);
                 ExprKind::SizeofExpr(Box::new(Expr { span, kind: ExprKind::Index(Box::new(ident), index) }))
@@ -285,7 +285,7 @@ impl Lower<'_> {
         let mut items = Vec::new();
         let mut cursor = n.walk();
         for c in n.named_children(&mut cursor) {
-            match c.kind() {
+            match kind_of(c) {
                 "comment" => {}
                 "initializer_pair" => {
                     let mut walk = c.walk();
@@ -305,7 +305,7 @@ impl Lower<'_> {
     }
 
     fn designator(&mut self, d: Node) -> Option<Designator> {
-        match d.kind() {
+        match kind_of(d) {
             "field_designator" => first_named(d).map(|f| Designator::Field(self.name(f))),
             "field_identifier" => Some(Designator::Field(self.name(d))),
             "subscript_designator" => first_named(d).map(|i| Designator::Index(Box::new(self.expression(i)))),
@@ -316,7 +316,7 @@ impl Lower<'_> {
 
 fn first_named(n: Node) -> Option<Node> {
     let mut cursor = n.walk();
-    n.named_children(&mut cursor).find(|c| c.kind() != "comment")
+    n.named_children(&mut cursor).find(|c| kind_of(c) != "comment")
 }
 
 fn binary(op: &[u8]) -> Option<BinOp> {

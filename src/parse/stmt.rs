@@ -1,6 +1,6 @@
 //! Lowers statements and local declarations.
 
-use super::{Lower, child, decl};
+use super::{Lower, child, decl, kind_of};
 use crate::ast::{CType, Expr, ExprKind, Stmt, StmtKind, VarDecl};
 use crate::lex::{self, TokKind, Token};
 use crate::source::{Name, Span};
@@ -44,7 +44,7 @@ impl Lower<'_> {
     fn list(&mut self, n: Node, skip: Option<Node>, out: &mut Vec<Stmt>) {
         let mut cursor = n.walk();
         for c in n.named_children(&mut cursor) {
-            if Some(c) != skip && c.kind() != "comment" {
+            if Some(c) != skip && kind_of(c) != "comment" {
                 self.push(c, out);
             }
         }
@@ -62,7 +62,7 @@ impl Lower<'_> {
 
     fn push_inner(&mut self, n: Node, out: &mut Vec<Stmt>) {
         let span = self.span(n);
-        let kind = match n.kind() {
+        let kind = match kind_of(n) {
             "compound_statement" => {
                 let mut v = Vec::new();
                 self.list(n, None, &mut v);
@@ -75,7 +75,7 @@ impl Lower<'_> {
                 then: self.field(n, "consequence"),
                 els: child(n, "alternative").map(|e| {
                     let mut cursor = e.walk();
-                    let inner = e.named_children(&mut cursor).find(|c| c.kind() != "comment");
+                    let inner = e.named_children(&mut cursor).find(|c| kind_of(c) != "comment");
                     Box::new(match inner {
                         Some(s) => self.statement(s),
                         None => self.lost(e),
@@ -106,13 +106,14 @@ impl Lower<'_> {
             "continue_statement" => StmtKind::Continue,
             "return_statement" => {
                 let mut cursor = n.walk();
-                let value = n.named_children(&mut cursor).find(|c| c.kind() != "comment");
+                let value = n.named_children(&mut cursor).find(|c| kind_of(c) != "comment");
                 StmtKind::Return(value.map(|v| self.expression(v)))
             }
             "attributed_statement" => {
                 let mut cursor = n.walk();
-                let inner =
-                    n.named_children(&mut cursor).filter(|c| !matches!(c.kind(), "comment" | "attribute_declaration"));
+                let inner = n
+                    .named_children(&mut cursor)
+                    .filter(|c| !matches!(kind_of(c), "comment" | "attribute_declaration"));
                 for c in inner.collect::<Vec<_>>() {
                     self.push(c, out);
                 }
@@ -138,7 +139,7 @@ impl Lower<'_> {
 
     fn expression_statement(&mut self, n: Node) -> StmtKind {
         let mut cursor = n.walk();
-        let Some(e) = n.named_children(&mut cursor).find(|c| c.kind() != "comment") else { return StmtKind::Empty };
+        let Some(e) = n.named_children(&mut cursor).find(|c| kind_of(c) != "comment") else { return StmtKind::Empty };
         let first = decl::tokens_of(self.text, self.span(e)).first().map_or(Span::default(), |t| t.span);
         match first.of(self.text) {
             b"asm" | b"__asm__" | b"__asm" => return StmtKind::Asm,
@@ -160,15 +161,15 @@ impl Lower<'_> {
         let mut span = self.span(n);
         // The statement ends behind its colon, which is the last one before the first statement.
         let mut cursor = n.walk();
-        let colon = n.children(&mut cursor).find(|c| c.kind() == ":");
+        let colon = n.children(&mut cursor).find(|c| kind_of(c) == ":");
         if let Some(c) = colon {
             span.end = self.span(c).end;
         }
         let kind = match value {
             None => StmtKind::Default,
             Some(v) => {
-                let range =
-                    v.kind() == "binary_expression" && child(v, "operator").is_some_and(|o| self.original(o) == b"..");
+                let range = kind_of(v) == "binary_expression"
+                    && child(v, "operator").is_some_and(|o| self.original(o) == b"..");
                 if range {
                     StmtKind::Case { value: self.value(v, "left"), upto: Some(self.value(v, "right")) }
                 } else {
@@ -189,7 +190,7 @@ impl Lower<'_> {
         let mut args = Vec::new();
         if let Some(c) = child(n, "condition") {
             let mut cursor = c.walk();
-            let inner = c.named_children(&mut cursor).find(|c| c.kind() != "comment");
+            let inner = c.named_children(&mut cursor).find(|c| kind_of(c) != "comment");
             // Without arguments the mask made up a `0`.
             if let Some(e) = inner.filter(|e| !(self.seen(*e) == b"0" && self.original(*e) != b"0")) {
                 self.comma_list(e, &mut args);
@@ -200,7 +201,7 @@ impl Lower<'_> {
 
     /// The operands of a comma expression, in order.
     fn comma_list(&mut self, mut e: Node, out: &mut Vec<Expr>) {
-        while e.kind() == "comma_expression" {
+        while kind_of(e) == "comma_expression" {
             out.push(self.value(e, "left"));
             match child(e, "right") {
                 Some(r) => e = r,
@@ -212,7 +213,7 @@ impl Lower<'_> {
 
     fn for_loop(&mut self, n: Node) -> StmtKind {
         let init = child(n, "initializer").map(|i| {
-            if i.kind() == "declaration" {
+            if kind_of(i) == "declaration" {
                 return Box::new(self.statement(i));
             }
             let e = self.expression(i);
@@ -249,7 +250,7 @@ impl Lower<'_> {
         let (mut then, mut els) = (Vec::new(), Vec::new());
         let mut cursor = n.walk();
         for c in n.named_children(&mut cursor) {
-            if Some(c) == test || Some(c) == alternative || c.kind() == "comment" {
+            if Some(c) == test || Some(c) == alternative || kind_of(c) == "comment" {
                 continue;
             }
             // `#if 0` is a comment.
@@ -258,7 +259,7 @@ impl Lower<'_> {
             }
         }
         match alternative {
-            Some(a) if a.kind() == "preproc_else" => self.list(a, None, &mut els),
+            Some(a) if kind_of(a) == "preproc_else" => self.list(a, None, &mut els),
             Some(a) => self.push(a, &mut els),
             None => {}
         }
@@ -275,7 +276,7 @@ impl Lower<'_> {
         let is_static = specifiers.iter().any(|t| t.word(self.text) == b"static");
         let mut out = Vec::new();
         for d in declarators {
-            let (shape, value) = match d.kind() {
+            let (shape, value) = match kind_of(d) {
                 "init_declarator" => (child(d, "declarator"), child(d, "value")),
                 "gnu_asm_expression" => continue,
                 _ => (Some(d), None),
@@ -290,7 +291,7 @@ impl Lower<'_> {
                 self.damage.push(self.span(d));
                 continue;
             };
-            if shape.kind() == "function_declarator" && toks.first().is_some_and(|t| t.kind == TokKind::Ident) {
+            if kind_of(shape) == "function_declarator" && toks.first().is_some_and(|t| t.kind == TokKind::Ident) {
                 // `int f(int);` inside a body declares no variable.
                 continue;
             }
