@@ -365,9 +365,9 @@ impl SourceTree {
     }
 
     /// Hands the bytes of files to `visit`, in parallel, with their index and something to write to; a file for which
-    /// it returns true stays in the cache while there is room. Of a file that is larger than all but a few, `glance` has
-    /// the lines in pieces before, and tells whether it is to be visited. Returns what was written, in no particular
-    /// order.
+    /// it returns true stays in the cache while there is room. Of a file that is larger than all but a few, `glance`
+    /// has the lines in pieces before, and tells whether it is to be visited. Returns what was written, in no
+    /// particular order.
     fn each<T: Default + Send>(
         &self,
         count: usize,
