@@ -411,6 +411,7 @@ fn choose(group: &Group<'_>, plans: Vec<Plan>) -> Decision {
     let mut wrong: Option<(Plan, ProofRecord)> = None;
     let mut hidden: Option<(Reason, String)> = None;
     let mut broken: Option<String> = None;
+    let mut loops: Vec<String> = Vec::new();
     let ask = |plan: &Plan| group.ask(plan, None, None);
     // The first plan mostly holds. Where it does not, the runs of all are many, and no thread shall be left with them.
     let mut plans = plans.into_iter();
@@ -431,10 +432,12 @@ fn choose(group: &Group<'_>, plans: Vec<Plan>) -> Decision {
             _ if holds(&proof) => {
                 let (plan, mut proof) = group.inlined(plan, proof);
                 proof.assumed.extend(plan.cautions.iter().cloned());
+                proof.assumed.extend(loops);
                 let (verdict, plan) = (Verdict::Convert, Some((plan, proof)));
                 return Decision { verdict, why: None, plan, fixes: Vec::new() };
             }
             "differs" => {
+                loops.extend(kept_loop(group.program, &plan).filter(|s| !loops.contains(s)));
                 wrong.get_or_insert((plan, proof));
             }
             _ if plan.statically_safe() => {
@@ -464,6 +467,17 @@ fn choose(group: &Group<'_>, plans: Vec<Plan>) -> Decision {
     };
     Decision { verdict: Verdict::Assist, why: Some(why), plan, fixes: Vec::new() }
 }
+
+/// Says why a loop stays a loop in the plans behind one that differs: all that was open in it is the sign of one count.
+fn kept_loop(program: &dyn Program, plan: &Plan) -> Option<String> {
+    let mut open = plan.open();
+    let o = open.next().filter(|o| o.kind == ObligationKind::CountNonNegative && open.next().is_none())?;
+    let function = program.function_at(o.at)?;
+    Some(format!("{}() {KEEPS_LOOP}: nothing shows that `{}` is never negative.", function.name, o.expr))
+}
+
+/// Of a loop that is no single call for want of the sign of its count.
+pub const KEEPS_LOOP: &str = "keeps its loop, since a call for all the pages would take a negative count for a huge one";
 
 /// Applies the plan and parses every function that it changes.
 ///

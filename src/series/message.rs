@@ -160,7 +160,7 @@ pub fn below(facts: &Facts<'_>, frame: &Frame) -> String {
     // That nobody dirties the pages is told once, by what is kept as it is, with the condition.
     let repeated = |c: &&String| c.contains(decide::UNDIRTIED);
     for caution in facts.cautions.iter().filter(|c| !facts::is_mmu(c) && !repeated(c)) {
-        if caution.contains(decide::UNLOCKED) {
+        if [decide::UNLOCKED, decide::KEEPS_LOOP].iter().any(|kept| caution.contains(kept)) {
             out.push(format!("[ Not changed here: {caution} ]"));
             continue;
         }
