@@ -21,14 +21,16 @@ use crate::report::build::{Outcome, ProvedFix};
 use crate::rules::style::identifiers;
 use crate::source::{FileId, LineMap, Loc, Name, Span};
 use crate::split::{self, Item, ItemKind};
-use crate::trace::{Custody, Dirty, PinSite, Reason, Release, ReleaseId, Verdict};
+use crate::trace::{Custody, PinSite, Reason, Release, ReleaseId, Verdict};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+mod bugs;
 mod mended;
 mod tracked;
 
+pub use bugs::{OWN_PATCH, UNLOCKED};
 pub use tracked::{EITHER_LONGTERM, UNDIRTIED};
 
 /// A function before and after a plan.
@@ -260,7 +262,7 @@ fn decide_group(
                 true => tracked::proposals(entries, custody, group, dialect.capabilities().pin_leaves_holes),
                 false => Vec::new(),
             };
-            let known = lost(program, custody, group);
+            let known = bugs::told(program, custody, group);
             plans.iter_mut().for_each(|p| p.cautions.extend(known.iter().chain(&proposals).cloned()));
             let group = Group { program, dialect, sites: &sites, releases: &releases, prover };
             let decision = choose(&group, plans.clone());
@@ -271,52 +273,6 @@ fn decide_group(
         }
     }
 }
-
-/// The paths of a group that lose pages, before as after: nothing that a rewrite of the releases could mend.
-fn lost(program: &dyn Program, custody: &Custody, group: &[usize]) -> Vec<String> {
-    let traces = group.iter().filter_map(|&i| custody.traces.get(i));
-    let leaks = traces.filter_map(|t| findings::leak(program, custody, t));
-    let mut sentences: Vec<String> = leaks.map(|l| {
-        let places: Vec<String> = l.at.iter().map(|at| place(program, *at)).collect();
-        let (jumps, leave) = if places.len() == 1 { ("jump", "leaves") } else { ("jumps", "leave") };
-        format!(
-            "The {jumps} at {} {leave} {}() without a release of {}, before as after: that wants a patch of its own.",
-            places.join(" and "),
-            l.function,
-            l.what
-        )
-    })
-    .collect();
-    for t in group.iter().filter_map(|&i| custody.traces.get(i)) {
-        let Some(site) = custody.sites.get(t.site.0 as usize) else { continue };
-        if let Some(at) = findings::released_beyond(program, custody, t) {
-            let count = site.count.as_ref().map_or("", |c| &c.0);
-            sentences.push(format!(
-                "The release at {} goes over all `{count}` entries also when {}() pinned fewer, before as after: that \
-                 wants a patch of its own.",
-                place(program, at),
-                site.api
-            ));
-        }
-        for d in findings::dirtied_unlocked(custody, t) {
-            if matches!(d.kind, Dirty::SetPageDirty | Dirty::FlagOnly) {
-                sentences.push(format!(
-                    "{}() {DIRTIES} {}() ({}), {UNLOCKED}.",
-                    d.function,
-                    d.callee,
-                    place(program, d.at)
-                ));
-            }
-        }
-    }
-    sentences.dedup();
-    sentences
-}
-
-/// Of pages that another function than that of a release marks dirty.
-const DIRTIES: &str = "marks the pages dirty with";
-/// Ends a sentence on what a rewrite leaves as it is.
-pub const UNLOCKED: &str = "and no page lock was found to be held there";
 
 /// What rewrites may use of the dialect.
 fn target(dialect: &Dialect) -> Target {
@@ -477,7 +433,8 @@ fn kept_loop(program: &dyn Program, plan: &Plan) -> Option<String> {
 }
 
 /// Of a loop that is no single call for want of the sign of its count.
-pub const KEEPS_LOOP: &str = "keeps its loop, since a call for all the pages would take a negative count for a huge one";
+pub const KEEPS_LOOP: &str =
+    "keeps its loop, since a call for all the pages would take a negative count for a huge one";
 
 /// Applies the plan and parses every function that it changes.
 ///

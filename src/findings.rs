@@ -31,6 +31,11 @@ pub fn leak(program: &dyn Program, c: &Custody, t: &PinTrace) -> Option<Leak> {
     matches!(kind, AcquireKind::Gup | AcquireKind::Pin).then(|| leak::leak(program, c, t))?
 }
 
+/// A short pin is taken for a failure, and nobody drops what was pinned.
+pub fn short_pin(program: &dyn Program, c: &Custody, t: &PinTrace) -> bool {
+    c.sites.get(t.site.0 as usize).is_some_and(|site| leak::short_pin(program, site))
+}
+
 /// The release that goes over more entries than were pinned.
 pub fn released_beyond(program: &dyn Program, c: &Custody, t: &PinTrace) -> Option<Loc> {
     let site = c.sites.get(t.site.0 as usize)?;
@@ -64,7 +69,7 @@ pub fn of(program: &dyn Program, c: &Custody, t: &PinTrace) -> Vec<String> {
         if t.releases.iter().any(|r| c.asleep.contains(r)) {
             found.insert("GUP008");
         }
-        if leak::short_pin(program, site) || leak(program, c, t).is_some() {
+        if short_pin(program, c, t) || leak(program, c, t).is_some() {
             found.insert("GUP009");
         }
         if defects::negative_count(program, c, t, site) {

@@ -59,8 +59,8 @@ raised, and the cleanup goes by the counter. Or an allocation fails behind the
 pin, and the cleanup frees the array that the pages are in, which nobody else
 has.
 
-A rewrite of the releases changes nothing about it. Of the last two forms the
-patch says so: the missing release wants a patch of its own.
+A rewrite of the releases changes nothing about it, and the patch says so: the
+missing release wants a patch of its own.
 ",
         ),
     },

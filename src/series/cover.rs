@@ -38,6 +38,7 @@ pub fn body(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &F
         paragraphs.extend(effects::pinned(facts, frame).into_iter().map(|e| format!("- {e}")));
     }
     paragraphs.extend(negative(&each));
+    paragraphs.extend(other_bugs(&each));
     paragraphs.extend(undirtied(&each));
     paragraphs.extend(fixes(patches, &each));
     paragraphs.extend(long(&each));
@@ -129,6 +130,21 @@ fn negative(each: &[Facts<'_>]) -> Option<String> {
          as a count of pages, and nothing looks at its sign, before as after. A fix belongs in a patch of its own \
          before the conversion. ]"
     ))
+}
+
+/// Patches with notes on other errors of the code as it is.
+fn other_bugs(each: &[Facts<'_>]) -> Option<String> {
+    let told = |f: &Facts<'_>| f.cautions.iter().any(|c| c.contains(decide::OWN_PATCH));
+    let patches: Vec<String> =
+        (1..).zip(each).filter(|(_, f)| told(f)).map(|(n, _): (usize, _)| n.to_string()).collect();
+    let (patch, has) = if patches.len() == 1 { ("patch", "has") } else { ("patches", "have") };
+    (!patches.is_empty()).then(|| {
+        format!(
+            "[ To be decided before sending: {patch} {} {has} a note on an error of the code as it is, in what it does when \
+             something fails. A fix belongs in a patch of its own before the conversion. ]",
+            list(&patches)
+        )
+    })
 }
 
 /// Patches that call themselves a fix, and have no tag for it.

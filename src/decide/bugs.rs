@@ -1,0 +1,51 @@
+//! Errors of the code as it is that a rewrite of the releases neither mends nor hides: sentences for the patch.
+
+use super::place;
+use crate::findings;
+use crate::program::Program;
+use crate::trace::{Custody, Dirty};
+
+/// Ends a sentence on an error of the code as it is.
+pub const OWN_PATCH: &str = "before as after: that wants a patch of its own.";
+/// Ends a sentence on what a rewrite leaves as it is.
+pub const UNLOCKED: &str = "and no page lock was found to be held there";
+
+/// What is told of the traces of a group.
+pub(super) fn told(program: &dyn Program, custody: &Custody, group: &[usize]) -> Vec<String> {
+    let mut out = Vec::new();
+    for t in group.iter().filter_map(|&i| custody.traces.get(i)) {
+        let Some(site) = custody.sites.get(t.site.0 as usize) else { continue };
+        if let Some(l) = findings::leak(program, custody, t) {
+            let places: Vec<String> = l.at.iter().map(|at| place(program, *at)).collect();
+            let (jumps, leave) = if places.len() == 1 { ("jump", "leaves") } else { ("jumps", "leave") };
+            out.push(format!(
+                "The {jumps} at {} {leave} {}() without a release of {}, {OWN_PATCH}",
+                places.join(" and "),
+                l.function,
+                l.what
+            ));
+        }
+        if findings::short_pin(program, custody, t) {
+            out.push(format!(
+                "When {}() pins fewer pages than asked for, {}() leaves those without a release, {OWN_PATCH}",
+                site.api, site.function
+            ));
+        }
+        if let Some(at) = findings::released_beyond(program, custody, t) {
+            let count = site.count.as_ref().map_or("", |c| &c.0);
+            out.push(format!(
+                "The release at {} goes over all `{count}` entries also when {}() pinned fewer, {OWN_PATCH}",
+                place(program, at),
+                site.api
+            ));
+        }
+        for d in findings::dirtied_unlocked(custody, t) {
+            if matches!(d.kind, Dirty::SetPageDirty | Dirty::FlagOnly) {
+                let (function, call, at) = (&d.function, &d.callee, place(program, d.at));
+                out.push(format!("{function}() marks the pages dirty with {call}() ({at}), {UNLOCKED}."));
+            }
+        }
+    }
+    out.dedup();
+    out
+}
