@@ -19,7 +19,7 @@ use crate::sites;
 use crate::source::{Loc, Name, Span};
 use crate::trace::{Custody, GapCode, PinSite, PinTrace, Reason, ReleaseId, Use, UseKind, Verdict, Writes};
 use access::{Access, cpu_access, given_away, only_flushes, transfer};
-use notifier::{gives_up, invalidates, notifier};
+use notifier::{gives_up, invalidates, kept_mapping, notifier};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 
@@ -213,7 +213,16 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, entri
             );
             return (Verdict::Leave, Reason::PageTables, s, 4, name.to_string());
         }
-        let s = format!("An MMU notifier keeps the mapping coherent ({name}, {}).", place(index, at));
+        let s = match kept_mapping(t, index, site) {
+            Some((kept, u)) => format!(
+                "An MMU notifier keeps the mapping coherent in page tables ({name}, {}); a mapping for the processor is \
+                 kept as well, in {kept} ({}(), {}).",
+                place(index, at),
+                u.callee,
+                place(index, u.at)
+            ),
+            None => format!("An MMU notifier keeps the mapping coherent ({name}, {}).", place(index, at)),
+        };
         return (Verdict::Leave, Reason::MmuNotifier, s, 3, name.to_string());
     }
     if let Some(v) = data_access(c, t, index, site) {

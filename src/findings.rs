@@ -13,7 +13,8 @@ mod defects;
 mod leak;
 
 /// Codes that [`of`] may give, ascending.
-pub const CODES: &[&str] = &["GUP006", "GUP007", "GUP008", "GUP009", "GUP010", "GUP011", "GUP012", "GUP014", "GUP017"];
+pub const CODES: &[&str] =
+    &["GUP006", "GUP007", "GUP008", "GUP009", "GUP010", "GUP011", "GUP012", "GUP014", "GUP016", "GUP017"];
 
 /// The pages outlive the call that pins them, and the pin does not ask for that ([`crate::decide`] gives it, where pins
 /// are counted apart).
@@ -74,6 +75,9 @@ pub fn of(program: &dyn Program, c: &Custody, t: &PinTrace) -> Vec<String> {
         }
         if defects::negative_count(program, c, t, site) {
             found.insert(NEGATIVE);
+        }
+        if defects::failure_passes(program, c, t, site) {
+            found.insert("GUP016");
         }
         if defects::never_dirtied(program, c, t, site) {
             found.insert("GUP011");

@@ -2,7 +2,7 @@
 //!
 //! It says what the evidence is, and not what follows from it.
 
-use crate::ast::{Expr, ExprKind, Function};
+use crate::ast::{Expr, ExprKind, Function, StmtKind};
 use crate::index::{FnRef, Index};
 use crate::kernel::{Api, Borrow};
 use crate::program::Program;
@@ -86,6 +86,41 @@ pub(super) fn notifier(t: &PinTrace, index: &Index, site: &PinSite) -> Option<(N
         return words(site.at.file, Span::new(0, items.text.len()), false);
     }
     None
+}
+
+/// A kernel mapping of the pages that another function of the trace stores in a struct, and where it does: no page table
+/// of a device or a guest, which the notifier watches.
+pub(super) fn kept_mapping<'t>(t: &'t PinTrace, index: &Index, site: &PinSite) -> Option<(String, &'t Use)> {
+    let here = index.function_at(site.at)?.span;
+    let mapped = |u: &&Use| u.kind == UseKind::Map && !(u.at.file == site.at.file && here.contains(u.at.span));
+    t.uses.iter().filter(mapped).find_map(|u| {
+        let f = index.function_at(u.at)?;
+        let made = |e: &Expr| e.call().is_some_and(|(n, _)| *n == u.callee) && e.span.contains(u.at.span);
+        let mut names: Vec<&Name> = Vec::new();
+        f.body.walk_exprs(&mut |e| {
+            if let ExprKind::Assign(None, to, from) = &e.kind
+                && made(from)
+            {
+                names.extend(to.ident());
+            }
+        });
+        f.body.walk(&mut |s| {
+            if let StmtKind::Decl(vars) = &s.kind {
+                names.extend(vars.iter().filter(|v| v.init.as_ref().is_some_and(made)).map(|v| &v.name));
+            }
+        });
+        let mut kept = None;
+        f.body.walk_exprs(&mut |e| {
+            if let ExprKind::Assign(None, to, from) = &e.kind
+                && let ExprKind::Field { base, name, .. } = &to.kind
+                && (made(from) || from.ident().is_some_and(|n| names.contains(&n)))
+            {
+                let tag = base.ident().and_then(|b| f.params.iter().find(|p| p.name == *b)).and_then(|p| p.ty.tag());
+                kept = Some(tag.map_or_else(|| name.to_string(), |tag| format!("{tag}.{name}")));
+            }
+        });
+        Some((kept?, u))
+    })
 }
 
 /// Whether a callback of a notifier gives the pages up: it reaches a release of the trace by calls in its file.

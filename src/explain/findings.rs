@@ -130,6 +130,21 @@ so: the right count wants a patch of its own.
         ),
     },
     Page {
+        code: "GUP016",
+        kind: Kind::Finding,
+        title: Cow::Borrowed("a pin that failed passes for a full one"),
+        text: Cow::Borrowed(
+            "\
+The result of the pin is compared with an unsigned count, and its sign is looked
+at nowhere: `if (ret < nr_pages)`. C makes the negative result of a failure
+unsigned for that, which is larger than any count. The code goes on as if it had
+all pages, and its release runs over entries that nobody has written.
+
+Compare with `!=`, or test `ret < 0` first and drop what a short pin got.
+",
+        ),
+    },
+    Page {
         code: "GUP017",
         kind: Kind::Finding,
         title: Cow::Borrowed("pages stay pinned after the call, without FOLL_LONGTERM"),

@@ -29,12 +29,22 @@ pub enum Kind {
     Dialect,
     /// What is wrong in the code as it is.
     Finding,
+    /// A word that stands beside a release.
+    Word,
 }
 
 impl Kind {
     /// All kinds, in the order of the list.
-    pub const ALL: &'static [Kind] =
-        &[Kind::Rule, Kind::Verdict, Kind::Reason, Kind::Gap, Kind::Refinement, Kind::Dialect, Kind::Finding];
+    pub const ALL: &'static [Kind] = &[
+        Kind::Rule,
+        Kind::Verdict,
+        Kind::Reason,
+        Kind::Gap,
+        Kind::Refinement,
+        Kind::Dialect,
+        Kind::Finding,
+        Kind::Word,
+    ];
     /// The word for a heading.
     pub fn word(self) -> &'static str {
         match self {
@@ -45,6 +55,7 @@ impl Kind {
             Kind::Refinement => "refinement",
             Kind::Dialect => "dialect",
             Kind::Finding => "finding",
+            Kind::Word => "word",
         }
     }
 }
@@ -64,8 +75,9 @@ pub struct Page {
 
 /// All pages: by kind, then in the order of their tables.
 pub fn all() -> impl Iterator<Item = Page> {
-    let tables = [words::VERDICTS, reasons::PAGES, gaps::PAGES, refinements::PAGES, words::DIALECTS, findings::PAGES];
-    RULES.iter().map(rule).chain(tables.into_iter().flatten().cloned())
+    let first = [words::VERDICTS, reasons::PAGES, gaps::PAGES, refinements::PAGES];
+    let tables = first.into_iter().chain([words::DIALECTS, findings::PAGES, words::WORDS]);
+    RULES.iter().map(rule).chain(tables.flatten().cloned())
 }
 
 /// The page of a rule: its first paragraph is the title.
@@ -136,6 +148,7 @@ mod tests {
         assert_eq!(codes(Kind::Reason), Reason::ALL.iter().map(|c| c.code()).collect());
         assert_eq!(codes(Kind::Dialect), DialectKind::ALL.iter().map(|c| c.code()).collect());
         assert_eq!(codes(Kind::Finding), crate::findings::CODES.iter().copied().collect());
+        assert_eq!(codes(Kind::Word), BTreeSet::from(["own"]));
         assert_eq!(codes(Kind::Verdict), BTreeSet::from(["assist", "convert", "leave"]));
         assert_eq!(codes(Kind::Refinement), BTreeSet::from(["R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9"]));
     }

@@ -1,4 +1,4 @@
-//! Pages of the verdicts and the dialects.
+//! Pages of the verdicts, the dialects and the words of a trace.
 
 use super::{Kind, Page};
 use std::borrow::Cow;
@@ -112,3 +112,20 @@ pages, and never added: it changes what can be pinned.
         ),
     },
 ];
+
+pub(super) const WORDS: &[Page] = &[Page {
+    code: "own",
+    kind: Kind::Word,
+    title: Cow::Borrowed("the reference of a holder is dropped, not that of the pin"),
+    text: Cow::Borrowed(
+        "\
+Somebody who keeps the page takes a reference for himself, by get_page() say,
+beside the place where he stores it. What he drops later is that reference; the
+pin is dropped elsewhere. Such a drop is listed, since a reader who looks for all
+drops of the page comes to it, and says which function takes the reference, and
+the place of the store that it is taken for.
+
+It is no release of the pin: a conversion leaves it as it is.
+",
+    ),
+}];

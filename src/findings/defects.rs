@@ -4,11 +4,11 @@
 //! Each is said only where nothing in the function speaks against it; what callers and callees do about it is not
 //! known, so whatever could help counts as help.
 
-use crate::ast::{Base, CType, Expr, ExprKind, Function, StmtKind};
+use crate::ast::{Base, BinOp, CType, Expr, ExprKind, Function, StmtKind};
 use crate::kernel::{AcquireKind, Api};
 use crate::lex;
 use crate::program::Program;
-use crate::source::{FileId, Loc};
+use crate::source::{FileId, Loc, Span};
 use crate::trace::{Custody, Dirty, Holder, PinSite, PinTrace, Use, UseKind, When, Writes};
 use std::collections::BTreeSet;
 
@@ -19,21 +19,7 @@ pub fn negative_count(program: &dyn Program, c: &Custody, t: &PinTrace, site: &P
     let Some(ty) = local_type(&f, result) else { return false };
     let text = program.text(site.at.file);
     let is_result = |e: &Expr| e.ident().is_some_and(|n| **n == *result);
-    let unsigned = |t: &CType| t.ptr == 0 && matches!(t.base, Base::Int { signed: false, .. });
-    // Whatever looks at the sign, or makes a signed number of it.
-    let mut tested = false;
-    f.body.walk_exprs(&mut |e| match &e.kind {
-        ExprKind::Cast(_, a) => tested |= is_result(strip(a)),
-        ExprKind::Call { .. } => {
-            tested |= e.call().is_some_and(|(n, a)| n.starts_with("IS_ERR") && a.iter().any(is_result))
-        }
-        ExprKind::Binary(_, a, b) if !unsigned(&ty) => {
-            let small = |e: &Expr| matches!(crate::sites::one_line(strip(e).span, &text).as_str(), "0" | "1" | "-1");
-            tested |= is_result(strip(a)) && small(b) || is_result(strip(b)) && small(a);
-        }
-        _ => {}
-    });
-    if tested || !unsigned(&ty) && bare_test(&f, result) {
+    if sign_tested(&f, result, &ty, &text) {
         return false;
     }
     let mut found = false;
@@ -56,6 +42,80 @@ pub fn negative_count(program: &dyn Program, c: &Custody, t: &PinTrace, site: &P
     });
     // An unsigned result is huge wherever it is used as a bound.
     found || unsigned(&ty) && released_up_to(&f, c, t, site, result)
+}
+
+/// A negative result passes for a full one: it is compared with an unsigned count, and by nothing else. The release then
+/// runs over entries that no pin has written.
+pub fn failure_passes(program: &dyn Program, c: &Custody, t: &PinTrace, site: &PinSite) -> bool {
+    let Some(f) = program.function_at(site.at).filter(|f| f.damage.is_empty()) else { return false };
+    let (Some(result), Some((count, _))) = (site.result.as_deref(), &site.count) else { return false };
+    let (Some(ty), Some(of)) = (local_type(&f, result), local_type(&f, count)) else { return false };
+    let wide = |t: &CType| if let Base::Int { bits, .. } = t.base { bits } else { 0 };
+    let signed = ty.ptr == 0 && matches!(ty.base, Base::Int { signed: true, .. });
+    let text = program.text(site.at.file);
+    if !signed || !unsigned(&of) || wide(&of) < wide(&ty) || sign_tested(&f, result, &ty, &text) {
+        return false;
+    }
+    let is = |e: &Expr, name: &str| strip(e).ident().is_some_and(|n| **n == *name);
+    let (mut less, mut other) = (0, false);
+    f.body.walk_exprs(&mut |e| match &e.kind {
+        ExprKind::Binary(BinOp::Lt, a, b) if is(a, result) && is(b, count) => less += 1,
+        ExprKind::Binary(BinOp::Gt, a, b) if is(a, count) && is(b, result) => less += 1,
+        ExprKind::Binary(_, a, b) => other |= is(a, result) || is(b, result),
+        _ => {}
+    });
+    let mut released = t.releases.iter().map(|r| &c.releases[r.0 as usize]).filter(|r| r.at.file == site.at.file);
+    less == 1 && !other && released.any(|r| r.function == f.name && bounded_by(&f, r.call, count))
+}
+
+/// The call is the body of a loop up to the variable, or a batch of as many.
+fn bounded_by(f: &Function, call: Span, count: &str) -> bool {
+    let is = |e: &Expr| e.ident().is_some_and(|n| **n == *count);
+    let mut found = false;
+    f.body.walk(&mut |s| {
+        if let StmtKind::For { cond: Some(cond), body, .. } = &s.kind
+            && body.span.contains(call)
+        {
+            let mut guarded = false;
+            body.walk(&mut |s| {
+                if let StmtKind::If { .. } = &s.kind {
+                    guarded |= s.span.contains(call);
+                }
+            });
+            found |= !guarded && matches!(&cond.kind, ExprKind::Binary(BinOp::Lt, _, n) if is(n));
+        }
+    });
+    f.body.walk_exprs(&mut |e| {
+        if e.span == call
+            && let Some((name, args)) = e.call()
+        {
+            let count = Api::get().release(name).and_then(|r| args.get(r.count?));
+            found |= count.is_some_and(is);
+        }
+    });
+    found
+}
+
+fn unsigned(t: &CType) -> bool {
+    t.ptr == 0 && matches!(t.base, Base::Int { signed: false, .. })
+}
+
+/// Something looks at the sign of the result, or makes a signed number of it.
+fn sign_tested(f: &Function, result: &str, ty: &CType, text: &[u8]) -> bool {
+    let is_result = |e: &Expr| e.ident().is_some_and(|n| **n == *result);
+    let mut tested = false;
+    f.body.walk_exprs(&mut |e| match &e.kind {
+        ExprKind::Cast(_, a) => tested |= is_result(strip(a)),
+        ExprKind::Call { .. } => {
+            tested |= e.call().is_some_and(|(n, a)| n.starts_with("IS_ERR") && a.iter().any(is_result))
+        }
+        ExprKind::Binary(_, a, b) if !unsigned(ty) => {
+            let small = |e: &Expr| matches!(crate::sites::one_line(strip(e).span, text).as_str(), "0" | "1" | "-1");
+            tested |= is_result(strip(a)) && small(b) || is_result(strip(b)) && small(a);
+        }
+        _ => {}
+    });
+    tested || !unsigned(ty) && bare_test(f, result)
 }
 
 /// A release on an error path whose count, or whose bound, is the result.

@@ -186,7 +186,7 @@ fn is_member(e: &Expr, field: &Name) -> bool {
 }
 
 /// All that the function stores in members of this name, with the store; `None` if it does more to one than to store.
-fn assigned<'f>(func: &'f Function, field: &Name) -> Option<Vec<(&'f Expr, &'f Expr)>> {
+pub(super) fn assigned<'f>(func: &'f Function, field: &Name) -> Option<Vec<(&'f Expr, &'f Expr)>> {
     let mut out = Vec::new();
     let mut known = true;
     func.body.walk_exprs(&mut |x| match &x.kind {

@@ -25,6 +25,7 @@ mod passage;
 mod passed;
 pub mod place;
 mod ranges;
+mod relayed;
 mod release;
 mod search;
 mod steps;

@@ -66,7 +66,7 @@ fn passed(e: &Engine, f: FnRef, func: &Function, k: usize, depth: u32, out: &mut
 }
 
 /// The calls of a name; `None` if there is none, or if it is used otherwise.
-fn calls(func: &Function, name: &str) -> Option<Vec<Span>> {
+pub(super) fn calls(func: &Function, name: &str) -> Option<Vec<Span>> {
     let (mut calls, mut named) = (Vec::new(), 0);
     func.body.walk_exprs(&mut |e| match &e.kind {
         ExprKind::Ident(n) => named += usize::from(**n == *name),

@@ -9,7 +9,9 @@ use super::mentions::FactNodes;
 use super::origin::OriginTable;
 use super::place::Place;
 use super::steps::{dropped, holder, steps};
-use super::{FnId, apart, beyond, choice, closed, context, emptied, guard, iterator, passage, ranges, release, undone};
+use super::{
+    FnId, apart, beyond, choice, closed, context, emptied, guard, iterator, passage, ranges, relayed, release, undone,
+};
 use crate::ast::{Function, StmtKind};
 use crate::index::{FnRef, Scope};
 use crate::kernel::{AcquireKind, Api, Borrow, Roles};
@@ -100,6 +102,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
         let text = e.index.text(file);
         let back = g.backward(&d.nodes);
         let undone = LazyCell::new(|| undone::undone(func, d.call));
+        let relayed = LazyCell::new(|| relayed::needed(e, g, &d.nodes, d.fn_id, d.call));
         let emptied = LazyCell::new(|| emptied::aliases(func, d.call));
         let pins: Vec<SiteId> = sites
             .iter()
@@ -125,6 +128,11 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
                 !r.is_some_and(|r| choice::apart(e, g, r, (s.fn_id, s.what.call), (d.fn_id, d.call)))
             })
             .filter(|_| !*undone)
+            .filter(|(i, s)| {
+                let from = (s.fn_id, s.node);
+                let needed = relayed.as_ref().zip(mine[*i]);
+                !needed.is_some_and(|(n, r)| relayed::apart(e, g, r, &d.nodes, d.fn_id, from, n))
+            })
             .map(|(i, _)| SiteId(i as u32))
             .collect();
         let here: Vec<Span> = sites.iter().filter(|s| s.fn_id == d.fn_id).map(|s| s.what.call).collect();

@@ -81,6 +81,38 @@ fn a_step_names_the_statement_behind_the_one_before() {
     assert!(!ran.out.contains("drivers/misc/out.c:14\n"), "{}", ran.out);
 }
 
+/// What a notifier watches is the page table: a mapping that is kept for the processor beside it is named.
+#[test]
+fn a_reason_names_the_mapping_that_is_kept_beside_a_watched_one() {
+    let tree = Tree::of("mini-5.2");
+    let lines = |keep: &str| {
+        format!(
+            "#include <linux/highmem.h>\n#include <linux/mm.h>\n#include <linux/mmu_notifier.h>\n\
+             struct cove {{ struct mmu_notifier mn; unsigned long pfn; void *data; }};\n\
+             static const struct mmu_notifier_ops cove_ops = {{ }};\n\
+             void cove_open(struct cove *c) {{ c->mn.ops = &cove_ops; }}\n\
+             static int cove_get(unsigned long uaddr, unsigned long *pfn)\n{{\n\
+             \tstruct page *page;\n\
+             \tif (get_user_pages_fast(uaddr, 1, FOLL_WRITE, &page) != 1)\n\t\treturn -EFAULT;\n\
+             \t*pfn = page_to_pfn(page);\n\treturn 0;\n}}\n\
+             int cove_map(struct cove *c, unsigned long uaddr)\n{{\n\
+             \tunsigned long pfn;\n\tvoid *data;\n\
+             \tif (cove_get(uaddr, &pfn))\n\t\treturn -EFAULT;\n\
+             \tdata = kmap(pfn_to_page(pfn));\n\t{keep}\n\tc->pfn = pfn;\n\treturn 0;\n}}\n\
+             void cove_unmap(struct cove *c)\n{{\n\tput_page(pfn_to_page(c->pfn));\n}}\n"
+        )
+    };
+    let why = |keep: &str| {
+        tree.write("drivers/misc/cove.c", &lines(keep));
+        let out = tree.run(&["trace", "drivers/misc/cove.c:11"]).succeeds().out;
+        out.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let kept = why("c->data = data;");
+    assert!(kept.contains("is kept as well, in cove.data (kmap(), drivers/misc/cove.c:22)"), "{kept}");
+    let used = why("((char *)data)[0] = 0;");
+    assert!(used.contains("An MMU notifier keeps the mapping coherent (mmu_notifier_ops,"), "{used}");
+}
+
 #[test]
 fn trace_offers_the_nearest_sites() {
     let tree = Tree::of("mini-5.2");
