@@ -4,7 +4,7 @@
 
 use crate::ast::{Expr, ExprKind, Function, StmtKind};
 use crate::index::{FnRef, Index};
-use crate::kernel::{Api, Borrow};
+use crate::kernel::{AcquireKind, Api, Borrow};
 use crate::program::Program;
 use crate::source::{FileId, Loc, Name, Span};
 use crate::split::ItemKind;
@@ -91,7 +91,17 @@ pub(super) fn notifier(t: &PinTrace, index: &Index, site: &PinSite) -> Option<(N
 /// A kernel mapping of the pages that another function of the trace stores in a struct, and where it does: no page table
 /// of a device or a guest, which the notifier watches.
 pub(super) fn kept_mapping<'t>(t: &'t PinTrace, index: &Index, site: &PinSite) -> Option<(String, &'t Use)> {
-    let here = index.function_at(site.at)?.span;
+    let pinning = index.function_at(site.at)?;
+    let here = pinning.span;
+    // Who chooses between a reference and a pin that is counted apart takes the pin for what is kept.
+    let mut chooses = false;
+    pinning.body.walk_exprs(&mut |e| {
+        let acquire = e.call().and_then(|(n, _)| Api::get().acquire(n));
+        chooses |= acquire.is_some_and(|a| a.kind == AcquireKind::Pin);
+    });
+    if chooses {
+        return None;
+    }
     let mapped = |u: &&Use| u.kind == UseKind::Map && !(u.at.file == site.at.file && here.contains(u.at.span));
     t.uses.iter().filter(mapped).find_map(|u| {
         let f = index.function_at(u.at)?;

@@ -1,5 +1,5 @@
-//! A release behind a flag that only some objects let stand: `if (!req->args->move) state->move = 0;`, and further on, in
-//! a callee, `if (state->move) put_page(…)`. What is dropped there belongs to an object whose own flag is set.
+//! A release behind a flag that only some objects let stand: `if (!req->args->move) state->move = 0;`, and in a callee
+//! `if (state->move) put_page(…)`. What is dropped there belongs to an object whose own flag is set.
 //!
 //! Said where one function sets that flag, in objects that are made for it, and where nobody who calls this function
 //! calls one that fills an object with the pages. The object with the flag is taken to be the one with the pages when

@@ -104,11 +104,11 @@ fn a_reason_names_the_mapping_that_is_kept_beside_a_watched_one() {
     };
     let why = |keep: &str| {
         tree.write("drivers/misc/cove.c", &lines(keep));
-        let out = tree.run(&["trace", "drivers/misc/cove.c:11"]).succeeds().out;
+        let out = tree.run(&["trace", "drivers/misc/cove.c:10"]).succeeds().out;
         out.split_whitespace().collect::<Vec<_>>().join(" ")
     };
     let kept = why("c->data = data;");
-    assert!(kept.contains("is kept as well, in cove.data (kmap(), drivers/misc/cove.c:22)"), "{kept}");
+    assert!(kept.contains("is kept as well, in cove.data (kmap(), drivers/misc/cove.c:21)"), "{kept}");
     let used = why("((char *)data)[0] = 0;");
     assert!(used.contains("An MMU notifier keeps the mapping coherent (mmu_notifier_ops,"), "{used}");
 }
