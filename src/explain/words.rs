@@ -121,9 +121,9 @@ pub(super) const WORDS: &[Page] = &[Page {
         "\
 Somebody who keeps the page takes a reference for himself, by get_page() say,
 beside the place where he stores it. What he drops later is that reference; the
-pin is dropped elsewhere. Such a drop is listed, since a reader who looks for all
-drops of the page comes to it, and says which function takes the reference, and
-the place of the store that it is taken for.
+pin is dropped elsewhere. Such a drop is listed, since a reader who looks for
+all drops of the page comes to it, and says which function takes the reference,
+and the place of the store that it is taken for.
 
 It is no release of the pin: a conversion leaves it as it is.
 ",
