@@ -231,8 +231,9 @@ fn decide_group(
     }
     if counted && dialect.capabilities().pin_leaves_holes {
         let text = "pin_user_pages*() of this tree counts memory without struct page as pinned and leaves its entry of \
-                    the array unwritten, where get_user_pages*() fails: whoever maps such memory would make the code \
-                    use and release a page that is not there.";
+                    the array unwritten, where get_user_pages*() fails. Whoever maps such memory makes code that does \
+                    not clear and test each entry use and release a page that is not there; whether this code \
+                    does is not looked at.";
         return Decision::assist(Reason::PinHoles, text);
     }
     let skipped = |i: usize| match custody.traces[i].reason {
@@ -386,9 +387,9 @@ fn choose(group: &Group<'_>, plans: Vec<Plan>) -> Decision {
         };
         match proof.outcome {
             _ if holds(&proof) => {
-                let (plan, mut proof) = group.inlined(plan, proof);
+                let (mut plan, mut proof) = group.inlined(plan, proof);
+                plan.cautions.extend(loops);
                 proof.assumed.extend(plan.cautions.iter().cloned());
-                proof.assumed.extend(loops);
                 let (verdict, plan) = (Verdict::Convert, Some((plan, proof)));
                 return Decision { verdict, why: None, plan, fixes: Vec::new() };
             }
@@ -429,12 +430,12 @@ fn kept_loop(program: &dyn Program, plan: &Plan) -> Option<String> {
     let mut open = plan.open();
     let o = open.next().filter(|o| o.kind == ObligationKind::CountNonNegative && open.next().is_none())?;
     let function = program.function_at(o.at)?;
-    Some(format!("{}() {KEEPS_LOOP}: nothing shows that `{}` is never negative.", function.name, o.expr))
+    Some(format!("{}() {KEEPS_LOOP} `{}` is never negative.", function.name, o.expr))
 }
 
 /// Of a loop that is no single call for want of the sign of its count.
 pub const KEEPS_LOOP: &str =
-    "keeps its loop, since a call for all the pages would take a negative count for a huge one";
+    "keeps its loop: a call for all the pages takes an unsigned count, and the tool did not show that";
 
 /// Applies the plan and parses every function that it changes.
 ///

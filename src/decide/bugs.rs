@@ -27,14 +27,15 @@ pub(super) fn told(program: &dyn Program, custody: &Custody, group: &[usize]) ->
         }
         if findings::short_pin(program, custody, t) {
             out.push(format!(
-                "When {}() pins fewer pages than asked for, {}() leaves those without a release, {OWN_PATCH}",
-                site.api, site.function
+                "The way out of {}() behind a short pin by {}() has no release of the pages that were pinned, {OWN_PATCH}",
+                site.function, site.api
             ));
         }
         if let Some(at) = findings::released_beyond(program, custody, t) {
             let count = site.count.as_ref().map_or("", |c| &c.0);
             out.push(format!(
-                "The release at {} goes over all `{count}` entries also when {}() pinned fewer, {OWN_PATCH}",
+                "The release at {} goes over all `{count}` entries also when {}() pinned fewer, and the rest were never \
+                 written, {OWN_PATCH}",
                 place(program, at),
                 site.api
             ));

@@ -51,7 +51,7 @@ pin_user_pages.rst; a pin would say that somebody else uses the data.
     ),
     page(
         "address-taken",
-        "only the address of the page is taken",
+        "the reference is dropped before the address of the page is used",
         "\
 The code asks where a page lies, and drops its reference in the same function.
 What is done by that address later, by the processor or a device, this reference
@@ -82,7 +82,7 @@ would have to know about.
     ),
     page(
         "no-pin-form",
-        "the call has no form that pins",
+        "follow_page() is no get_user_pages*(), and has no form that pins",
         "\
 follow_page() takes a plain reference to a page that is mapped already, and
 no function of that kind pins. Some of its callers get at the data by the

@@ -485,7 +485,7 @@ fn alike_place(site: &SiteRecord) -> String {
     let kept: Vec<&str> = site.holders.iter().map(String::as_str).filter(|h| !h.contains(':')).collect();
     match kept.is_empty() {
         true => place,
-        false => format!("{place}, which keeps the address in {}", list(&kept)),
+        false => format!("{place}, which keeps the pointer in {}", list(&kept)),
     }
 }
 

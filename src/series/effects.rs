@@ -146,9 +146,10 @@ fn skipped(facts: &Facts<'_>, frame: &Frame, helpers: &[String], places: &[Strin
     let same = others(&|by| by.is_some_and(|b| helpers.contains(b)));
     let tested = others(&|by| by.is_none());
     if !same.is_empty() {
-        out.push_str(&format!(" So {} by the same call already.", text::examples(&same, "does", "do")));
+        out.push_str(&format!(" {} such pages by the same call already.", text::examples(&same, "skips", "skip")));
     } else if !tested.is_empty() {
-        out.push_str(&format!(" So {} by a PageDirty() test.", text::examples(&tested, "did", "did")));
+        let tested = text::examples(&tested, "tested", "tested");
+        out.push_str(&format!(" {tested} PageDirty() to the same effect already."));
     }
     out
 }

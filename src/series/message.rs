@@ -127,12 +127,12 @@ pub fn leading_below(patch: &Leading) -> String {
 
 /// What it means that nobody marks pages dirty which are asked for to be written to: whether anything writes is not
 /// known.
-pub const UNDIRTIED_MEANS: &str = "Either the dirtying is missing, and what is written to a page of a file may be lost, or \
-                                   the write access is not needed.";
+pub const UNDIRTIED_MEANS: &str = "If something writes to them by this reference, and they may belong to a file, what was \
+                                   written may be lost.";
 
 /// The gap for the sender. It stands below `---`: once somebody has built and tested it, it is no longer true.
 pub const NOT_TESTED: &str = "[ The tool compiled nothing and ran nothing on a machine. Before sending: say here or above \
-                              how this was built and tested, and sign it off. ]";
+                              how this was built and tested, and sign it off above. ]";
 
 /// What stands below `---`: for the person who sends the patch and for reviewers, and gone once it is applied.
 pub fn below(facts: &Facts<'_>, frame: &Frame) -> String {

@@ -40,12 +40,12 @@ pub fn short_list<S: AsRef<str>>(items: &[S], most: usize, what: &str) -> String
     format!("{} and {} more", shown.join(", "), count(items.len() - most, what))
 }
 
-/// `does a()`, `do a() and b(), for instance,`: no count of things that nobody can check at a glance.
+/// `a() does`, `a() and b(), for instance, do`: no count of things that nobody can check at a glance.
 pub fn examples(items: &[String], one: &str, many: &str) -> String {
     match items {
-        [only] => format!("{one} {only}"),
-        [a, b] => format!("{many} {a} and {b}"),
-        _ => format!("{many} {}, for instance,", list(&items[..items.len().min(2)])),
+        [only] => format!("{only} {one}"),
+        [a, b] => format!("{a} and {b} {many}"),
+        _ => format!("{}, for instance, {many}", list(&items[..items.len().min(2)])),
     }
 }
 

@@ -14,15 +14,18 @@ use std::sync::Arc;
 pub fn short_pin(program: &dyn Program, site: &PinSite) -> bool {
     let Some(pin) = Several::of(program, site) else { return false };
     let f = &*pin.function;
-    let Some(array) = crate::sites::find(f, pin.array).and_then(|e| owner(f, site.call, e)) else { return false };
+    let Some(array) = crate::sites::find(f, pin.array) else { return false };
+    let own = owner(f, site.call, array);
+    // Whoever else has the object finds no array in it any more.
+    let Some(root) = own.or_else(|| root(array)) else { return false };
+    let (array, made) = (pin.word(array), own.is_none() && pin.allocates(array));
     let cfg = Cfg::new(f);
     pin.taken_for_failure(&cfg).into_iter().any(|then| {
         let lost = reachable(&cfg, &[then], &|_, _| true);
         let again = pin.calls(&cfg).iter().any(|p| lost[*p as usize]);
-        !again
-            && !(0..cfg.nodes.len() as u32)
-                .filter(|n| lost[*n as usize])
-                .any(|n| helps(&cfg.nodes[n as usize].elem, array))
+        let mut way = (0..cfg.nodes.len()).filter(|n| lost[*n]).map(|n| &cfg.nodes[n].elem);
+        let gone = || made && way.clone().any(|e| pin.frees(e, &array));
+        !again && (own.is_some() || gone()) && !way.any(|e| helps(e, root))
     })
 }
 
@@ -95,6 +98,31 @@ impl Several {
 
     fn is_it(&self, span: Span) -> bool {
         span.contains(self.call)
+    }
+
+    /// The function itself makes the array, before the pin.
+    fn allocates(&self, array: &Expr) -> bool {
+        let array = self.word(array);
+        let mut found = false;
+        self.function.body.walk_exprs(&mut |e| {
+            if let ExprKind::Assign(None, to, from) = &e.kind {
+                let fresh = strip(from).call().is_some_and(|(n, _)| Api::get().is_fresh(n));
+                found |= fresh && e.span.end < self.call.start && self.word(to) == array;
+            }
+        });
+        found
+    }
+
+    /// A node frees the array.
+    fn frees(&self, elem: &Elem<'_>, array: &str) -> bool {
+        let Elem::Expr(e) = elem else { return false };
+        let mut found = false;
+        e.walk(&mut |x| {
+            if let Some((name, [what])) = x.call() {
+                found |= matches!(&**name, "kfree" | "kvfree" | "vfree") && self.word(what) == array;
+            }
+        });
+        found
     }
 
     /// The nodes with the call.
@@ -240,6 +268,14 @@ fn helps(elem: &Elem<'_>, array: &Name) -> bool {
         _ => {}
     }
     found
+}
+
+/// The variable that a member is reached by.
+fn root(e: &Expr) -> Option<&Name> {
+    match &e.kind {
+        ExprKind::Field { base, .. } => base.ident().or_else(|| root(base)),
+        _ => None,
+    }
 }
 
 /// A local array, or a local pointer that only ever gets memory of its own and is stored nowhere (before a place).
