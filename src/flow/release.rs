@@ -40,6 +40,8 @@ pub(super) fn shape(func: &Function, call: Span, batch: bool) -> Shape {
                 return match api.iterate(name) {
                     Some(i) if i.sg => Shape::SgIter,
                     _ if api.runs_over(name).is_some() => Shape::ForLoop,
+                    // The tree's own; other macros with a block behind them are no loops (`scoped_guard()`).
+                    None if name.contains("for_each") => Shape::ForLoop,
                     _ => Shape::Single,
                 };
             }
