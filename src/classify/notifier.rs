@@ -88,8 +88,8 @@ pub(super) fn notifier(t: &PinTrace, index: &Index, site: &PinSite) -> Option<(N
     None
 }
 
-/// A kernel mapping of the pages that another function of the trace stores in a struct, and where it does: no page table
-/// of a device or a guest, which the notifier watches.
+/// A kernel mapping of the pages that another function of the trace stores in a struct, and where it does: no page
+/// table of a device or a guest, which the notifier watches.
 pub(super) fn kept_mapping<'t>(t: &'t PinTrace, index: &Index, site: &PinSite) -> Option<(String, &'t Use)> {
     let pinning = index.function_at(site.at)?;
     let here = pinning.span;

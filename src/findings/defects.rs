@@ -44,8 +44,8 @@ pub fn negative_count(program: &dyn Program, c: &Custody, t: &PinTrace, site: &P
     found || unsigned(&ty) && released_up_to(&f, c, t, site, result)
 }
 
-/// A negative result passes for a full one: it is compared with an unsigned count, and by nothing else. The release then
-/// runs over entries that no pin has written.
+/// A negative result passes for a full one: it is compared with an unsigned count, and by nothing else. The release
+/// then runs over entries that no pin has written.
 pub fn failure_passes(program: &dyn Program, c: &Custody, t: &PinTrace, site: &PinSite) -> bool {
     let Some(f) = program.function_at(site.at).filter(|f| f.damage.is_empty()) else { return false };
     let (Some(result), Some((count, _))) = (site.result.as_deref(), &site.count) else { return false };
