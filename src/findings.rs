@@ -37,6 +37,11 @@ pub fn short_pin(program: &dyn Program, c: &Custody, t: &PinTrace) -> bool {
     c.sites.get(t.site.0 as usize).is_some_and(|site| leak::short_pin(program, site))
 }
 
+/// The negative result of a pin is taken for that of a whole one.
+pub fn failure_passes(program: &dyn Program, c: &Custody, t: &PinTrace) -> bool {
+    c.sites.get(t.site.0 as usize).is_some_and(|site| defects::failure_passes(program, c, t, site))
+}
+
 /// The release that goes over more entries than were pinned.
 pub fn released_beyond(program: &dyn Program, c: &Custody, t: &PinTrace) -> Option<Loc> {
     let site = c.sites.get(t.site.0 as usize)?;
@@ -76,7 +81,7 @@ pub fn of(program: &dyn Program, c: &Custody, t: &PinTrace) -> Vec<String> {
         if defects::negative_count(program, c, t, site) {
             found.insert(NEGATIVE);
         }
-        if defects::failure_passes(program, c, t, site) {
+        if failure_passes(program, c, t) {
             found.insert("GUP016");
         }
         if defects::never_dirtied(program, c, t, site) {

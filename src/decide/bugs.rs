@@ -31,6 +31,13 @@ pub(super) fn told(program: &dyn Program, custody: &Custody, group: &[usize]) ->
                 site.function, site.api
             ));
         }
+        if findings::failure_passes(program, custody, t) {
+            out.push(format!(
+                "The negative result of {}() in {}() passes for a full one, since it is compared with an unsigned count, \
+                 {OWN_PATCH}",
+                site.api, site.function
+            ));
+        }
         if let Some(at) = findings::released_beyond(program, custody, t) {
             let count = site.count.as_ref().map_or("", |c| &c.0);
             out.push(format!(

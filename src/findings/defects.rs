@@ -19,7 +19,7 @@ pub fn negative_count(program: &dyn Program, c: &Custody, t: &PinTrace, site: &P
     let Some(ty) = local_type(&f, result) else { return false };
     let text = program.text(site.at.file);
     let is_result = |e: &Expr| e.ident().is_some_and(|n| **n == *result);
-    if sign_tested(&f, result, &ty, &text) {
+    if sign_tested(&f, result, &ty, &text, &[]) {
         return false;
     }
     let mut found = false;
@@ -53,14 +53,28 @@ pub fn failure_passes(program: &dyn Program, c: &Custody, t: &PinTrace, site: &P
     let wide = |t: &CType| if let Base::Int { bits, .. } = t.base { bits } else { 0 };
     let signed = ty.ptr == 0 && matches!(ty.base, Base::Int { signed: true, .. });
     let text = program.text(site.at.file);
-    if !signed || !unsigned(&of) || wide(&of) < wide(&ty) || sign_tested(&f, result, &ty, &text) {
+    if !signed || !unsigned(&of) || wide(&of) < wide(&ty) {
         return false;
     }
     let is = |e: &Expr, name: &str| strip(e).ident().is_some_and(|n| **n == *name);
+    let fewer = |e: &Expr| match &strip(e).kind {
+        ExprKind::Binary(BinOp::Lt, a, b) => is(a, result) && is(b, count),
+        ExprKind::Binary(BinOp::Gt, a, b) => is(a, count) && is(b, result),
+        _ => false,
+    };
+    // Behind the comparison the result is small and not negative: a test of the sign comes too late.
+    let mut late: Vec<Span> = Vec::new();
+    f.body.walk(&mut |s| match &s.kind {
+        StmtKind::If { cond, then, .. } if fewer(cond) => late.push(then.span),
+        _ => {}
+    });
+    if sign_tested(&f, result, &ty, &text, &late) {
+        return false;
+    }
     let (mut less, mut other) = (0, false);
     f.body.walk_exprs(&mut |e| match &e.kind {
-        ExprKind::Binary(BinOp::Lt, a, b) if is(a, result) && is(b, count) => less += 1,
-        ExprKind::Binary(BinOp::Gt, a, b) if is(a, count) && is(b, result) => less += 1,
+        _ if late.iter().any(|s| s.contains(e.span)) => {}
+        ExprKind::Binary(..) if fewer(e) => less += 1,
         ExprKind::Binary(_, a, b) => other |= is(a, result) || is(b, result),
         _ => {}
     });
@@ -100,11 +114,12 @@ fn unsigned(t: &CType) -> bool {
     t.ptr == 0 && matches!(t.base, Base::Int { signed: false, .. })
 }
 
-/// Something looks at the sign of the result, or makes a signed number of it.
-fn sign_tested(f: &Function, result: &str, ty: &CType, text: &[u8]) -> bool {
+/// Something looks at the sign of the result, or makes a signed number of it, but in places where that is too late.
+fn sign_tested(f: &Function, result: &str, ty: &CType, text: &[u8], late: &[Span]) -> bool {
     let is_result = |e: &Expr| e.ident().is_some_and(|n| **n == *result);
     let mut tested = false;
     f.body.walk_exprs(&mut |e| match &e.kind {
+        _ if late.iter().any(|s| s.contains(e.span)) => {}
         ExprKind::Cast(_, a) => tested |= is_result(strip(a)),
         ExprKind::Call { .. } => {
             tested |= e.call().is_some_and(|(n, a)| n.starts_with("IS_ERR") && a.iter().any(is_result))

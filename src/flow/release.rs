@@ -36,12 +36,13 @@ pub(super) fn shape(func: &Function, call: Span, batch: bool) -> Shape {
             // The call may stand in the head of the loop (`while (put(p), …)`): still a loop.
             StmtKind::For { .. } => return Shape::ForLoop,
             StmtKind::While { .. } | StmtKind::DoWhile { .. } => return Shape::WhileLoop,
-            StmtKind::Iterate { name, .. } => {
+            StmtKind::Iterate { name, args, .. } => {
                 return match api.iterate(name) {
                     Some(i) if i.sg => Shape::SgIter,
                     _ if api.runs_over(name).is_some() => Shape::ForLoop,
-                    // The tree's own; other macros with a block behind them are no loops (`scoped_guard()`).
-                    None if name.contains("for_each") => Shape::ForLoop,
+                    // The tree's own, which gives the page itself: one of objects has a page in each (`x->page`), and
+                    // other macros with a block behind them are no loops (`scoped_guard()`).
+                    None if name.contains("for_each") && gives(func, args, call) => Shape::ForLoop,
                     _ => Shape::Single,
                 };
             }
@@ -49,6 +50,12 @@ pub(super) fn shape(func: &Function, call: Span, batch: bool) -> Shape {
         }
     }
     Shape::Single
+}
+
+/// Whether what is released is one of the variables that an iterator is given.
+fn gives(func: &Function, args: &[Expr], call: Span) -> bool {
+    let released = crate::sites::find(func, call).and_then(Expr::call).and_then(|(_, given)| given.first()?.ident());
+    released.is_some_and(|page| args.iter().any(|a| a.ident() == Some(page)))
 }
 
 /// How the page is dirtied before the release, and under which condition. `dirties` are the dirty calls on the same
