@@ -95,6 +95,7 @@ pub fn unproved(_: &Question<'_>) -> ProofRecord {
         refinements: Vec::new(),
         runs: 0,
         assumed: Vec::new(),
+        cautions: Vec::new(),
         counterexample: Some("no proof was made".into()),
         defect: None,
     }
@@ -389,7 +390,7 @@ fn choose(group: &Group<'_>, plans: Vec<Plan>) -> Decision {
             _ if holds(&proof) => {
                 let (mut plan, mut proof) = group.inlined(plan, proof);
                 plan.cautions.extend(loops);
-                proof.assumed.extend(plan.cautions.iter().cloned());
+                proof.tell(&plan.cautions);
                 let (verdict, plan) = (Verdict::Convert, Some((plan, proof)));
                 return Decision { verdict, why: None, plan, fixes: Vec::new() };
             }
@@ -398,7 +399,7 @@ fn choose(group: &Group<'_>, plans: Vec<Plan>) -> Decision {
                 wrong.get_or_insert((plan, proof));
             }
             _ if plan.statically_safe() => {
-                proof.assumed.extend(plan.cautions.iter().cloned());
+                proof.tell(&plan.cautions);
                 open.get_or_insert((plan, proof));
             }
             _ => {

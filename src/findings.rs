@@ -3,6 +3,7 @@
 //! Only what the trace proves by itself is said: a false finding is worse than a missed one. Nothing here changes a
 //! verdict.
 
+use crate::ast::{Expr, ExprKind};
 use crate::kernel::{AcquireKind, Api};
 use crate::program::Program;
 use crate::source::Loc;
@@ -116,4 +117,16 @@ pub fn of(program: &dyn Program, c: &Custody, t: &PinTrace) -> Vec<String> {
         }
     }
     found.into_iter().map(String::from).collect()
+}
+
+/// Without casts and hints to the compiler.
+fn strip(e: &Expr) -> &Expr {
+    match &e.kind {
+        ExprKind::Cast(_, a) => strip(a),
+        ExprKind::Call { .. } => match e.call() {
+            Some((n, [a])) if matches!(&**n, "unlikely" | "likely") => strip(a),
+            _ => e,
+        },
+        _ => e,
+    }
 }

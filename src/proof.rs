@@ -154,6 +154,7 @@ pub fn record(q: &Question<'_>, task: &Task<'_>, p: Proof) -> ProofRecord {
         refinements: p.refinements.iter().map(|r| r.code().to_string()).collect(),
         runs: p.runs,
         assumed: p.assumed,
+        cautions: Vec::new(),
         counterexample: if p.outcome == Outcome::Unsupported { stopped } else { p.counterexample },
         defect: None,
     }

@@ -136,13 +136,24 @@ pub struct ProofRecord {
     pub refinements: Vec<String>,
     /// Pairs of runs compared.
     pub runs: u64,
-    /// What was taken for granted.
+    /// What was taken for granted, and after it the cautions of the plan.
     pub assumed: Vec<String>,
+    /// Those of `assumed` that the proof does not stand on: what a person should know of the plan.
+    #[serde(skip)]
+    pub cautions: Vec<String>,
     /// The shortest counterexample, or the construct that stopped the proof.
     pub counterexample: Option<String>,
     /// Of a fix: how the defect shows in the old code. No part of the records, which have it as a sentence.
     #[serde(skip)]
     pub defect: Option<Defect>,
+}
+
+impl ProofRecord {
+    /// Tells the cautions of the plan with it.
+    pub fn tell(&mut self, cautions: &[String]) {
+        self.assumed.extend(cautions.iter().cloned());
+        self.cautions.extend(cautions.iter().cloned());
+    }
 }
 
 /// A fix that stands before the rewrite.

@@ -51,7 +51,7 @@ pub(super) fn decide(group: &Group<'_>, decision: Decision, plans: Vec<Plan>) ->
     for answer in answers {
         match answer {
             Ok((plan, mut proof)) if holds(&proof) => {
-                proof.assumed.extend(plan.cautions.iter().cloned());
+                proof.tell(&plan.cautions);
                 return Decision { verdict: Verdict::Convert, why: None, plan: Some((plan, proof)), fixes };
             }
             Ok((_, proof)) => {

@@ -4,6 +4,7 @@
 //! Each is said only where nothing in the function speaks against it; what callers and callees do about it is not
 //! known, so whatever could help counts as help.
 
+use super::strip;
 use crate::ast::{Base, BinOp, CType, Expr, ExprKind, Function, StmtKind};
 use crate::kernel::{AcquireKind, Api};
 use crate::lex;
@@ -245,15 +246,4 @@ pub fn never_dirtied(program: &dyn Program, c: &Custody, t: &PinTrace, site: &Pi
     let mut places: Vec<_> = t.functions.iter().copied().chain(released.map(|r| r.at)).collect();
     places.push(site.at);
     written && !dirtied(program, places)
-}
-
-fn strip(e: &Expr) -> &Expr {
-    match &e.kind {
-        ExprKind::Cast(_, a) => strip(a),
-        ExprKind::Call { .. } => match e.call() {
-            Some((n, [a])) if matches!(&**n, "unlikely" | "likely") => strip(a),
-            _ => e,
-        },
-        _ => e,
-    }
 }

@@ -192,7 +192,7 @@ impl Seen<'_> {
                 let Some((n, args)) = e.call() else { return };
                 if e.span.start > first || then.span.contains(e.span) {
                     drops |= api.release(n).is_some();
-                    if matches!(&**n, "kfree" | "kvfree" | "vfree") && args.first().and_then(ident) == Some(array) {
+                    if api.is_free(n) && args.first().and_then(ident) == Some(array) {
                         frees.push(e.span);
                     }
                 }

@@ -192,6 +192,7 @@ pub struct Api {
     release: FxHashMap<String, ReleaseFn>,
     dirty: FxHashMap<String, Dirty>,
     counted: FxHashMap<String, bool>,
+    frees: FxHashMap<String, ()>,
     fresh: FxHashMap<String, ()>,
     same: FxHashMap<String, usize>,
     heads: FxHashMap<String, ()>,
@@ -274,6 +275,7 @@ impl Api {
             release: raw.release.into_iter().map(|a| (a.name.clone(), a)).collect(),
             dirty: raw.dirty.into_iter().map(|d| (d.name, dirty_kind(&d.kind))).collect(),
             counted,
+            frees: set(raw.frees.names),
             fresh: set(raw.fresh.names),
             heads: set(raw.same.iter().filter(|s| s.head).flat_map(|s| s.names.clone()).collect()),
             frame_type: raw.address.frame_type,
@@ -367,6 +369,10 @@ impl Api {
     /// The function returns a page that is no pin; the value tells whether it brings a reference of its own.
     pub fn origin(&self, name: &str) -> Option<bool> {
         self.counted.get(name).copied()
+    }
+    /// Gives the memory of its first argument back.
+    pub fn is_free(&self, name: &str) -> bool {
+        self.frees.contains_key(name)
     }
     /// The result is new memory or a number: nothing that holds pages.
     pub fn is_fresh(&self, name: &str) -> bool {

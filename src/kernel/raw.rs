@@ -16,6 +16,7 @@ pub(super) struct Raw {
     pub release: Vec<ReleaseFn>,
     pub dirty: Vec<RawDirty>,
     pub origin: RawOrigin,
+    pub frees: RawFresh,
     pub fresh: RawFresh,
     pub same: Vec<RawSame>,
     pub store: Vec<RawStore>,

@@ -123,7 +123,8 @@ fn print_site(s: &SiteRecord, columns: &Columns, style: &Style, out: &mut dyn Wr
         }
         note("proof", &text, style, out)?;
         for a in &p.assumed {
-            note("assumed", &one_line(a), style, out)?;
+            let label = if p.cautions.contains(a) { "note" } else { "assumed" };
+            note(label, &one_line(a), style, out)?;
         }
     }
     if !s.findings.is_empty() {

@@ -64,6 +64,7 @@ pub(crate) fn run() -> Run {
         refinements: vec!["R1".into(), "R6".into()],
         runs: 1234,
         assumed: Vec::new(),
+        cautions: Vec::new(),
         counterexample: None,
         defect: None,
     });

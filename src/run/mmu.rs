@@ -133,7 +133,7 @@ fn warn(outcome: &mut Outcome) {
             plan.cautions.push(caution.clone());
         }
         if let Some(proof) = &mut outcome.proof {
-            proof.assumed.push(caution);
+            proof.tell(&[caution]);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! was pinned, or a release goes over all that was asked for.
 
 use crate::ast::{BinOp, Expr, ExprKind, Function, StmtKind, UnOp};
+use crate::findings::strip;
 use crate::flow::cfg::{Cfg, Elem};
 use crate::kernel::{Api, Borrow};
 use crate::program::Program;
@@ -119,7 +120,7 @@ impl Several {
         let mut found = false;
         e.walk(&mut |x| {
             if let Some((name, [what])) = x.call() {
-                found |= matches!(&**name, "kfree" | "kvfree" | "vfree") && self.word(what) == array;
+                found |= Api::get().is_free(name) && self.word(what) == array;
             }
         });
         found
@@ -325,15 +326,4 @@ fn names(e: &Expr, what: &Name) -> bool {
     let mut hit = false;
     e.walk(&mut |x| hit |= x.ident().is_some_and(|n| n == what));
     hit
-}
-
-fn strip(e: &Expr) -> &Expr {
-    match &e.kind {
-        ExprKind::Cast(_, a) => strip(a),
-        ExprKind::Call { .. } => match e.call() {
-            Some((n, [a])) if matches!(&**n, "unlikely" | "likely") => strip(a),
-            _ => e,
-        },
-        _ => e,
-    }
 }
