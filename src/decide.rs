@@ -30,7 +30,7 @@ mod bugs;
 mod mended;
 mod tracked;
 
-pub use bugs::{OWN_PATCH, UNLOCKED};
+pub use bugs::{OWN_PATCH, UNLOCKED, wrote};
 pub use tracked::{EITHER_LONGTERM, UNDIRTIED};
 
 /// A function before and after a plan.

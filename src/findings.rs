@@ -5,13 +5,15 @@
 
 use crate::ast::{Expr, ExprKind};
 use crate::kernel::{AcquireKind, Api};
+use crate::lex;
 use crate::program::Program;
 use crate::source::Loc;
-use crate::trace::{Custody, Dirty, Dirtying, PinTrace, Reason, Writes};
+use crate::trace::{Custody, Dirty, Dirtying, PinSite, PinTrace, Reason, Writes};
 use std::collections::BTreeSet;
 
 mod defects;
 mod leak;
+mod written;
 
 /// Codes that [`of`] may give, ascending.
 pub const CODES: &[&str] =
@@ -25,6 +27,7 @@ pub const LONG: &str = "GUP017";
 pub const NEGATIVE: &str = "GUP010";
 
 pub use leak::Leak;
+pub use written::Written;
 
 /// The way out of a function of the trace that loses pages.
 pub fn leak(program: &dyn Program, c: &Custody, t: &PinTrace) -> Option<Leak> {
@@ -68,6 +71,22 @@ pub fn undirtied(program: &dyn Program, c: &Custody, t: &PinTrace) -> bool {
     c.sites.get(t.site.0 as usize).is_some_and(|site| defects::undirtied(program, c, t, site))
 }
 
+/// What shows that pages are written to which nobody marks dirty.
+pub fn written(program: &dyn Program, c: &Custody, t: &PinTrace) -> Option<Written> {
+    let site = c.sites.get(t.site.0 as usize).filter(|_| undirtied(program, c, t))?;
+    // Where the code tells private mappings from shared ones, no page of a file may be among them.
+    let text = program.text(site.at.file);
+    let tells = lex::code(&text).any(|t| Api::get().tells_private(t.word(&text)));
+    if tells { None } else { written::written(program, site, t) }
+}
+
+/// The processor writes to pages that nobody marks dirty, whatever the arguments of the call that pins.
+fn stored_undirtied(program: &dyn Program, c: &Custody, t: &PinTrace, site: &PinSite) -> bool {
+    let pages_only = t.by_number.is_empty()
+        && t.releases.iter().filter_map(|r| c.releases.get(r.0 as usize)).all(|r| r.foreign.is_empty());
+    site.writes == Writes::Always && pages_only && matches!(written(program, c, t), Some(Written::Store { .. }))
+}
+
 /// The findings of one trace, ascending.
 pub fn of(program: &dyn Program, c: &Custody, t: &PinTrace) -> Vec<String> {
     let mut found = BTreeSet::new();
@@ -85,7 +104,7 @@ pub fn of(program: &dyn Program, c: &Custody, t: &PinTrace) -> Vec<String> {
         if failure_passes(program, c, t) {
             found.insert("GUP016");
         }
-        if defects::never_dirtied(program, c, t, site) {
+        if defects::never_dirtied(program, c, t, site) || stored_undirtied(program, c, t, site) {
             found.insert("GUP011");
         }
     }

@@ -709,12 +709,45 @@ fn a_missing_dirtying_is_told_where_nobody_can_do_it() {
         let all = patches(&series);
         flat(&all.iter().find(|p| p.1.contains(&format!("diff --git a/drivers/net/{name}.c "))).expect("a patch").1)
     };
-    let told = "wren_run() asks for pages to write to, and nothing was seen that marks them dirty, before or after.";
+    let told = "wren_run() asks for pages to write to, writes to them by the address from kmap() (drivers/net/wren.c:14), and \
+                nothing was seen that marks them dirty, before or after.";
     assert!(of("wren").contains(told), "{}", of("wren"));
     // Something beside it dirties pages: it may be these.
     assert!(!of("heron").contains("marks them dirty"), "{}", of("heron"));
     let letter = flat(&cover(&series));
-    assert!(letter.contains("(wren_run()) asks for pages to write to") && !letter.contains("heron_run())"), "{letter}");
+    assert!(
+        letter.contains("(wren_run()) asks for pages to write to which") && !letter.contains("heron_run())"),
+        "{letter}"
+    );
+}
+
+#[test]
+fn pages_that_are_seen_to_be_written_are_no_question() {
+    let tree = Tree::checkout("mini-5.2");
+    let text = "// SPDX-License-Identifier: GPL-2.0\n#include <linux/dma-mapping.h>\n#include <linux/highmem.h>\n#include <linux/mm.h>\n\n\
+                int lark_run(unsigned long uaddr)\n{\n\tstruct page *page;\n\tchar *p;\n\n\
+                \tif (get_user_pages_fast(uaddr, 1, FOLL_WRITE, &page) != 1)\n\t\treturn -EFAULT;\n\
+                \tp = kmap(page);\n\t*p = 1;\n\tkunmap(page);\n\tput_page(page);\n\treturn 0;\n}\n\n\
+                int lark_move(struct device *dev, unsigned long uaddr, int dir)\n{\n\tstruct page *page;\n\tdma_addr_t at;\n\n\
+                \tif (get_user_pages_fast(uaddr, 1, dir == DMA_FROM_DEVICE ? FOLL_WRITE : 0, &page) != 1)\n\
+                \t\treturn -EFAULT;\n\tat = dma_map_page(dev, page, 0, 8, dir);\n\tdma_unmap_page(dev, at, 8, dir);\n\tput_page(page);\n\treturn 0;\n}\n";
+    fs::write(tree.path().join("drivers/net/lark.c"), text).expect("file");
+    tree.commit("Lark");
+    let series = tree.series("out", &["drivers/net/lark.c"]);
+    let patch = flat(&patches(&series)[0].1);
+    for told in [
+        "lark_run() asks for pages to write to, writes to them by the address from kmap() (drivers/net/lark.c:14), \
+         and nothing was seen that marks them dirty, before or after. What is written to a page of a file may be lost. A \
+         fix belongs in a patch of its own",
+        "lark_move() asks for pages to write to if `dir == DMA_FROM_DEVICE`, which is the direction of a transfer to them, \
+         and nothing was seen",
+    ] {
+        assert!(patch.contains(told), "{patch}");
+    }
+    let letter = flat(&cover(&series));
+    let told =
+        "(lark_run() and lark_move()) asks for pages to write to which, as the notes there show, are written to, and";
+    assert!(letter.contains(told) && !letter.contains("If something writes"), "{letter}");
 }
 
 #[test]

@@ -1,14 +1,31 @@
 //! Errors of the code as it is that a rewrite of the releases neither mends nor hides: sentences for the patch.
 
 use super::place;
-use crate::findings;
+use crate::findings::{self, Written};
 use crate::program::Program;
-use crate::trace::{Custody, Dirty};
+use crate::trace::{Custody, Dirty, PinTrace};
 
 /// Ends a sentence on an error of the code as it is.
 pub const OWN_PATCH: &str = "before as after: that wants a patch of its own.";
 /// Ends a sentence on what a rewrite leaves as it is.
 pub const UNLOCKED: &str = "and no page lock was found to be held there";
+
+/// What shows that pages are written to which nobody marks dirty: a clause behind one that says when write access is
+/// asked for.
+pub fn wrote(program: &dyn Program, custody: &Custody, t: &PinTrace) -> Option<String> {
+    Some(match findings::written(program, custody, t)? {
+        Written::Store { function, at, by, mapped } => {
+            let how = if mapped { "by the address from" } else { "with" };
+            let own = custody.sites.get(t.site.0 as usize).is_some_and(|s| s.function == function);
+            let who = if own { String::new() } else { format!("{function}() ") };
+            format!("{who}writes to them {how} {by}() ({})", place(program, at))
+        }
+        Written::ToMemory => "which is the direction of a transfer to them".to_string(),
+        Written::Ways { at, with, without } => {
+            format!("where their addresses go to `{with}` ({}) and not to `{without}`", place(program, at))
+        }
+    })
+}
 
 /// What is told of the traces of a group.
 pub(super) fn told(program: &dyn Program, custody: &Custody, group: &[usize]) -> Vec<String> {

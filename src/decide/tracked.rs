@@ -75,7 +75,10 @@ pub(super) fn proposals(entries: &Entries, custody: &Custody, group: &[usize], l
             ));
         }
         if findings::undirtied(program, custody, trace) {
-            out.push(format!("The pages of {}() may be written, and {UNDIRTIED}.", site.function));
+            out.push(match super::wrote(program, custody, trace) {
+                Some(how) => format!("{}() asks for pages to write to, {how}, and {UNDIRTIED}.", site.function),
+                None => format!("The pages of {}() may be written, and {UNDIRTIED}.", site.function),
+            });
         }
     }
     out.dedup();

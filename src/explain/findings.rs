@@ -94,9 +94,14 @@ says why: the variable is printed, shifted, changed, or its address is taken.
         title: Cow::Borrowed("pages are written and never marked dirty"),
         text: Cow::Borrowed(
             "\
-The pages are pinned for writing, the processor copies data into them, and no
+The pages are pinned for writing, the processor writes data into them, and no
 function of the trace marks them dirty. The entry of the page table may have
 been cleaned meanwhile: what was written is lost when the page is reclaimed.
+
+The processor writes by a function that takes the page (memcpy_to_page()), or by
+an address that kmap() or another function makes of it, in a local variable or in
+a member of a struct which holds nothing else. Code that tells private mappings
+from shared ones is left out: it may pin pages that belong to no file.
 ",
         ),
     },

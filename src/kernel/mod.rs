@@ -4,6 +4,7 @@
 //! their parameters are ordered there, is the business of the prototypes that are read from the tree.
 
 mod capabilities;
+mod data;
 pub mod dialect;
 pub mod prototypes;
 mod raw;
@@ -219,7 +220,10 @@ pub struct Api {
     not_user_iter: FxHashMap<String, ()>,
     /// Of what makes an iterator: whether it is one over memory of the kernel.
     iter_makers: FxHashMap<String, bool>,
-    copies: FxHashMap<String, ()>,
+    /// Whether the CPU writes there for sure.
+    copies: FxHashMap<String, bool>,
+    to_memory: Vec<String>,
+    tells_private: Vec<String>,
     flushes: FxHashMap<String, ()>,
     context: FxHashMap<String, ContextFn>,
     atomic_fields: FxHashMap<String, ()>,
@@ -335,7 +339,9 @@ impl Api {
                 .map(|n| (n, true))
                 .chain(raw.case.user_iter.into_iter().map(|n| (n, false)))
                 .collect(),
-            copies: set(raw.case.copies),
+            copies: raw.case.copies.into_iter().map(|n| (n.clone(), raw.case.fills.contains(&n))).collect(),
+            to_memory: raw.case.to_memory,
+            tells_private: raw.case.tells_private,
             flushes: set(raw.case.flushes),
             context,
             atomic_fields: set(raw.context.fields.atomic),
@@ -513,14 +519,6 @@ impl Api {
     /// Makes an iterator: whether it is one over memory of the kernel.
     pub fn makes_iter(&self, name: &str) -> Option<bool> {
         self.iter_makers.get(name).copied()
-    }
-    /// The CPU writes through its first argument and reads the others.
-    pub fn is_copy(&self, name: &str) -> bool {
-        self.copies.contains_key(name)
-    }
-    /// Cleans the caches of what lies at a kernel address.
-    pub fn is_flush(&self, name: &str) -> bool {
-        self.flushes.contains_key(name)
     }
     /// Role in the context analysis.
     pub fn context(&self, name: &str) -> Option<ContextFn> {

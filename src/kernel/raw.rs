@@ -127,6 +127,9 @@ pub(super) struct RawCase {
     pub kernel_iter: Vec<String>,
     pub user_iter: Vec<String>,
     pub copies: Vec<String>,
+    pub fills: Vec<String>,
+    pub to_memory: Vec<String>,
+    pub tells_private: Vec<String>,
     pub flushes: Vec<String>,
 }
 #[derive(Deserialize)]

@@ -43,8 +43,9 @@ pub struct HandedPlan {
     pub unlinked: Vec<Unlinked>,
     /// What decided the case of its sites.
     pub evidence: Vec<Evidence>,
-    /// Those of its sites whose pages may be written, and are marked dirty by nobody who gets them.
-    pub undirtied: Vec<usize>,
+    /// Those of its sites whose pages may be written, and are marked dirty by nobody who gets them, each with what shows
+    /// that they are written.
+    pub undirtied: Vec<(usize, Option<String>)>,
 }
 
 /// What shows that the data of pages is used (the cases of `pin_user_pages.rst`).
@@ -427,7 +428,7 @@ pub(super) fn hand_out(config: &Config, program: &dyn Program, custody: &Custody
                 handed.plans[at].sites.push(number);
                 handed.plans[at].evidence.push(Evidence::of(trace));
                 if findings::undirtied(program, custody, trace) {
-                    handed.plans[at].undirtied.push(number);
+                    handed.plans[at].undirtied.push((number, decide::wrote(program, custody, trace)));
                 }
             }
             None => left_out("the rewrite overlaps that of another site; convert that one first".into()),

@@ -39,7 +39,7 @@ pub fn body(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &F
     }
     paragraphs.extend(negative(&each));
     paragraphs.extend(other_bugs(&each));
-    paragraphs.extend(undirtied(&each));
+    paragraphs.extend([true, false].into_iter().filter_map(|seen| undirtied(&each, seen)));
     paragraphs.extend(fixes(patches, &each));
     paragraphs.extend(long(&each));
     paragraphs.extend(nobody(patches));
@@ -111,14 +111,21 @@ fn with(each: &[Facts<'_>], pick: impl Fn(&Facts<'_>) -> Vec<String>) -> Option<
     (!places.is_empty()).then(|| format!("{patches} {}", list(&places)))
 }
 
-/// Patches with pages that are written, and marked dirty by nobody.
-fn undirtied(each: &[Facts<'_>]) -> Option<String> {
-    let patches = with(each, |f| f.undirtied.iter().map(|s| format!("{}()", s.function)).collect())?;
+/// Patches with pages that nobody marks dirty: those that are seen to be written to, or those that may be.
+fn undirtied(each: &[Facts<'_>], seen: bool) -> Option<String> {
+    let sites = |f: &Facts<'_>| -> Vec<String> {
+        let these = f.undirtied.iter().filter(|(_, how)| how.is_some() == seen);
+        these.map(|(s, _)| format!("{}()", s.function)).collect()
+    };
+    let patches = with(each, sites)?;
+    let (said, means) = match seen {
+        true => (" which, as the notes there show, are written to", message::WRITTEN_MEANS),
+        false => ("", message::UNDIRTIED_MEANS),
+    };
     Some(format!(
-        "[ To be decided before sending: the code of {patches} asks for pages to write to, and {}. {} A fix, if \
-         one is needed, belongs in a patch of its own before the conversion. ]",
-        decide::UNDIRTIED,
-        message::UNDIRTIED_MEANS
+        "[ To be decided before sending: the code of {patches} asks for pages to write to{said}, and {}. {means} belongs in a \
+         patch of its own before the conversion. ]",
+        decide::UNDIRTIED
     ))
 }
 

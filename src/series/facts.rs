@@ -44,8 +44,9 @@ pub struct Facts<'a> {
     pub notes: Vec<String>,
     /// Sentences of the rules on what is different in the text, or in the order of releases, and nowhere else.
     pub of_form: Vec<String>,
-    /// Sites whose pages may be written, and are marked dirty by nobody who gets them.
-    pub undirtied: Vec<&'a SiteRecord>,
+    /// Sites whose pages may be written, and are marked dirty by nobody who gets them, each with what shows that they
+    /// are written.
+    pub undirtied: Vec<(&'a SiteRecord, Option<&'a str>)>,
     /// Rules that were used.
     pub rules: BTreeSet<&'static str>,
     /// What decided the cases of its sites.
@@ -78,7 +79,8 @@ impl<'a> Facts<'a> {
             let of_form = |n: &&String| rules::is_of_form(n);
             once(&mut facts.notes, plan.notes.iter().filter(|n| !of_form(n)));
             once(&mut facts.of_form, plan.notes.iter().filter(of_form));
-            facts.undirtied.extend(plan.undirtied.iter().filter_map(|&i| analysis.run.sites.get(i)));
+            let site = |(i, how): &'a (usize, Option<String>)| Some((analysis.run.sites.get(*i)?, how.as_deref()));
+            facts.undirtied.extend(plan.undirtied.iter().filter_map(site));
             once(&mut facts.cautions, &plan.cautions);
             match &plan.proof {
                 Some(p) if matches!(p.outcome, "equal" | "refined") => {

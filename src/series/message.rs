@@ -125,10 +125,11 @@ pub fn leading_below(patch: &Leading) -> String {
     text::body(&out)
 }
 
-/// What it means that nobody marks pages dirty which are asked for to be written to: whether anything writes is not
-/// known.
+/// What it means that nobody marks pages dirty which are asked for to be written to, whether anything writes not being
+/// known, and of pages that are known to be written to. Each goes on by where a fix belongs.
 pub const UNDIRTIED_MEANS: &str = "If something writes to them by this reference, and they may belong to a file, what was \
-                                   written may be lost.";
+                                   written may be lost. A fix, if one is needed,";
+pub const WRITTEN_MEANS: &str = "What is written to a page of a file may be lost. A fix";
 
 /// The gap for the sender. It stands below `---`: once somebody has built and tested it, it is no longer true.
 pub const NOT_TESTED: &str = "[ The tool compiled nothing and ran nothing on a machine. Before sending: say here or above \
@@ -224,20 +225,24 @@ fn kept(facts: &Facts<'_>) -> Vec<String> {
         "conditional" => format!("asks for pages to write to if {}", text::unbroken(&format!("`{}`", s.write_expr))),
         _ => "asks for pages to write to".to_string(),
     };
-    let mut by_condition: Vec<(String, Vec<String>)> = Vec::new();
-    for s in &facts.undirtied {
-        let (asks, function) = (asks(s), format!("{}()", s.function));
-        match by_condition.iter_mut().find(|(a, _)| *a == asks) {
-            Some((_, functions)) if functions.contains(&function) => {}
-            Some((_, functions)) => functions.push(function),
-            None => by_condition.push((asks, vec![function])),
+    let mut by_condition: Vec<(String, &str, Vec<String>)> = Vec::new();
+    for (s, how) in &facts.undirtied {
+        let function = format!("{}()", s.function);
+        // What is known is said, and not asked.
+        let (asks, means) = match how {
+            Some(how) => (format!("{}, {how}", asks(s)), WRITTEN_MEANS),
+            None => (asks(s), UNDIRTIED_MEANS),
+        };
+        match by_condition.iter_mut().find(|(a, ..)| *a == asks) {
+            Some((.., functions)) if functions.contains(&function) => {}
+            Some((.., functions)) => functions.push(function),
+            None => by_condition.push((asks, means, vec![function])),
         }
     }
-    for (asks, functions) in by_condition {
+    for (asks, means, functions) in by_condition {
         let asks = if functions.len() == 1 { asks } else { asks.replacen("asks", "ask", 1) };
         out.push(format!(
-            "[ To be decided before sending: {} {asks}, and {}. {UNDIRTIED_MEANS} A fix, if one is needed, belongs in a \
-             patch of its own before this one. ]",
+            "[ To be decided before sending: {} {asks}, and {}. {means} belongs in a patch of its own before this one. ]",
             list(&functions),
             decide::UNDIRTIED
         ));
