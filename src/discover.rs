@@ -490,6 +490,9 @@ fn walk(root: &Path, threads: usize, listing: &mut Listing) {
             if !kind.is_file() {
                 return WalkState::Continue;
             }
+            if !is_c(&entry.file_name().to_string_lossy()) {
+                return WalkState::Continue;
+            }
             let Ok(relative) = entry.path().strip_prefix(root) else { return WalkState::Continue };
             match relative.to_str() {
                 Some(p) => mine.listing.add(if cfg!(windows) { p.replace('\\', "/") } else { p.to_owned() }),

@@ -182,7 +182,7 @@ impl Parser {
             let inner = Stmt { span, kind: StmtKind::Opaque };
             (Stmt { span, kind: StmtKind::Block(vec![inner]) }, vec![span], Vec::new())
         };
-        if !self.ready || piece.len() > MAX_BODY || nesting(piece) > MAX_DEPTH {
+        if !self.ready || piece.len() > MAX_BODY || too_deep(piece) {
             return unknown();
         }
         let masked = normalise::normalise(piece);
@@ -230,6 +230,12 @@ pub fn structure_from_source(text: &[u8], tag: &str) -> Option<StructDef> {
 
 fn shifted(s: Span, by: u32) -> Span {
     Span { start: s.start + by, end: s.end + by }
+}
+
+/// Whether more brackets are open at once than are followed. Few bodies have so many brackets at all.
+fn too_deep(piece: &[u8]) -> bool {
+    let opens = piece.iter().filter(|b| matches!(b, b'(' | b'[' | b'{')).count();
+    opens > MAX_DEPTH && nesting(piece) > MAX_DEPTH
 }
 
 /// Greatest number of brackets that are open at once.

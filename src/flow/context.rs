@@ -144,6 +144,52 @@ pub(super) fn registers_atomic(func: &Function, name: &str) -> bool {
     found
 }
 
+/// Whether a function may be called in atomic context: callers in the same file, three levels up, that hold a lock
+/// around the call or register it as an atomic callback.
+pub(super) fn called_atomic(e: &Engine, me: FnRef) -> bool {
+    let mut level = vec![me];
+    let mut seen = BTreeSet::from([me]);
+    for _ in 0..3 {
+        let mut next = Vec::new();
+        for f in &level {
+            let name = e.index.name(*f);
+            for caller in e.index.naming(f.file, &name).into_iter().filter(|c| c != f) {
+                let calls = match may_be_atomic(e, caller) {
+                    // Nothing in it makes anything atomic, as in nine of ten: its words say enough.
+                    false => e.index.items(f.file).is_some_and(|i| i.calls_any(caller.item, &|n| n == &*name)),
+                    true => {
+                        let Some(cf) = e.index.parsed(caller) else { continue };
+                        let mut calls = Vec::new();
+                        cf.body.walk_exprs(&mut |x| {
+                            if x.call().is_some_and(|(n, _)| *n == name) {
+                                calls.push(x.span);
+                            }
+                        });
+                        if registers_atomic(&cf, &name) || calls.iter().any(|s| lock_held(&cf, *s)) {
+                            return true;
+                        }
+                        !calls.is_empty()
+                    }
+                };
+                if calls && seen.insert(caller) {
+                    next.push(caller);
+                }
+            }
+        }
+        level = next;
+    }
+    false
+}
+
+/// Whether a word of the function is one that takes a lock or registers a callback.
+fn may_be_atomic(e: &Engine, f: FnRef) -> bool {
+    let api = Api::get();
+    let atomic = |w: &str| {
+        matches!(api.context(w), Some(ContextFn::Enter | ContextFn::Callback(_))) || api.is_atomic_field(w)
+    };
+    e.index.items(f.file).is_some_and(|items| items.names_any(f.item, &atomic))
+}
+
 /// Whether the page lock may be held at `call`: `lock_page()` before it in the same function, not undone.
 pub(super) fn page_lock_held(func: &Function, call: Span) -> bool {
     let (mut locks, mut unlocks) = (0, 0);

@@ -119,8 +119,8 @@ pub fn analyse(index: &Index, seeds: &[FileId]) -> Custody {
             break;
         }
     }
-    e.leave_the_rest(&g);
-    super::trace::build(&e, &g)
+    let forward = e.leave_the_rest(&g);
+    super::trace::build(&e, &g, forward)
 }
 
 /// What pages of pins can reach, and what can reach the releases at the end.
@@ -215,7 +215,7 @@ impl Engine<'_> {
         let this = &*self;
         targets.par_extend((known..this.wirings.len()).into_par_iter().map(|i| this.called_in(i)));
         let files: Vec<FileId> = self.fns.iter().map(|f| f.file).collect();
-        Graph::build(old, self.places.clone(), &self.wirings, &targets, &files)
+        Graph::build(old, self.places.clone(), &self.wirings, targets, &files)
     }
 
     /// The loaded functions that each call of a wired function reaches.
@@ -436,8 +436,8 @@ impl Engine<'_> {
     }
 
     /// What nobody asked for, because it is too far from a pin or because the rounds ended: a gap where pages get
-    /// there.
-    fn leave_the_rest(&mut self, g: &Graph) {
+    /// there. Gives what the pages of all pins reach.
+    fn leave_the_rest(&mut self, g: &Graph) -> Reached {
         let everywhere = self.reach(g, usize::MAX);
         for d in self.demands(g, &everywhere) {
             self.refused.insert(match d {
@@ -446,6 +446,7 @@ impl Engine<'_> {
                 other => other,
             });
         }
+        everywhere.every
     }
 
     pub fn is_api(&self, f: FnRef) -> bool {

@@ -4,8 +4,9 @@
 //! globals are the heap, where the caller no longer matters. Which place is worth following is not decided here.
 
 use super::FnId;
+use super::ends::{End, Ends};
 use super::place::{Place, UNKNOWN_TAG};
-use super::wiring::{self, Link, Places, Wiring, read, store};
+use super::wiring::{Link, Places, Wiring, read, store};
 use crate::kernel::Api;
 use crate::source::{FileId, Name, Span};
 use rayon::prelude::*;
@@ -41,7 +42,7 @@ pub enum Turn {
 }
 
 /// An edge.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Edge {
     /// What happens on it.
     pub turn: Turn,
@@ -57,13 +58,6 @@ impl Edge {
     /// Pages are copied there.
     pub fn copy(to: Node, at: (FnId, Span)) -> Self {
         Self { turn: Turn::Keep, to, via: Via::Copy, at }
-    }
-    /// Adds the edge to those of a node, once.
-    fn add_to(self, edges: &mut Vec<Edge>) {
-        let same = |e: &Edge| e.to == self.to && e.at == self.at && (self.turn == Turn::Keep || e.turn == self.turn);
-        if !edges.iter().any(same) {
-            edges.push(self);
-        }
     }
 }
 
@@ -230,40 +224,33 @@ pub struct Graph {
     places: Arc<Places>,
     /// Of a parameter on entry, the variable, which is the same array.
     variable: FxHashMap<u32, u32>,
-    out: Vec<Vec<Edge>>,
-    inc: Vec<Vec<Edge>>,
+    out: Ends,
+    inc: Ends,
+    /// What the calls of each function reached when the graph was built.
+    targets: Vec<Vec<Vec<FnId>>>,
 }
 
 impl Graph {
-    /// Builds the graph of all functions; `old` gives its memory. `targets` has, by function, the loaded functions that
-    /// each of its calls reaches, in their order; `files` tells where the functions lie.
+    /// Builds the graph of all functions out of that of those which were there before. `targets` has, by function, the
+    /// loaded functions that each of its calls reaches, in their order; `files` tells where the functions lie.
     pub fn build(
         old: Graph,
         places: Arc<Places>,
         functions: &[Wiring],
-        targets: &[Vec<Vec<FnId>>],
+        targets: Vec<Vec<Vec<FnId>>>,
         files: &[FileId],
     ) -> Graph {
-        let nodes = 2 * places.list().len();
         let mut g = Graph { places, ..old };
-        g.variable.clear();
-        for f in functions {
+        for f in functions.iter().skip(g.targets.len()) {
             g.variable.extend(f.entries.iter().filter_map(|e| Some((e.place, e.variable?))));
         }
-        for edges in [&mut g.out, &mut g.inc] {
-            edges.iter_mut().for_each(Vec::clear);
-            edges.resize_with(nodes, Vec::new);
-        }
         // The two ends of the edges know nothing of each other: a thread for each.
-        let (places, out, inc) = (&g.places, &mut g.out, &mut g.inc);
+        let (places, before, out, inc) = (&g.places, &g.targets, &mut g.out, &mut g.inc);
         rayon::join(
-            || wiring::edges(places, functions, targets, &mut |from, e| e.add_to(&mut out[from as usize])),
-            || {
-                wiring::edges(places, functions, targets, &mut |from, e| {
-                    Edge { to: from, ..e }.add_to(&mut inc[e.to as usize]);
-                });
-            },
+            || out.renew(End::From, places, functions, before, &targets),
+            || inc.renew(End::To, places, functions, before, &targets),
         );
+        g.targets = targets;
         g.shown(functions);
         g.untyped_fields(functions, files);
         g.summaries(functions);
@@ -278,7 +265,7 @@ impl Graph {
     /// A pin into a field whose array is another place as well (`obj->pages = array`): the pages are there, too.
     fn shown(&mut self, functions: &[Wiring]) {
         for &(from, field) in functions.iter().flat_map(|f| &f.shown) {
-            for e in self.out[store(field) as usize].clone() {
+            for e in self.out[store(field)].to_vec() {
                 if e.to % 2 == 1 {
                     self.edge(store(from), Edge { turn: Turn::Keep, ..e });
                 }
@@ -320,8 +307,8 @@ impl Graph {
 
     fn edge(&mut self, from: Node, e: Edge) {
         if from != e.to {
-            e.add_to(&mut self.out[from as usize]);
-            Edge { to: from, ..e }.add_to(&mut self.inc[e.to as usize]);
+            self.out.push(from, e);
+            self.inc.push(e.to, Edge { to: from, ..e });
         }
     }
     fn is_heap(&self, n: Node) -> bool {
@@ -332,7 +319,7 @@ impl Graph {
     /// each call, since the walk itself may not leave a helper to a caller it did not come from.
     fn summaries(&mut self, functions: &[Wiring]) {
         // One table for all walks, cleaned after each: a new one a walk costs more than the walk.
-        let mut phase = vec![0; self.out.len()];
+        let mut phase = vec![0; self.out.nodes()];
         let within = Extent { start: BOUND, inside: true, own: false, most: 400, ..EVERYWHERE };
         // Functions in which a number becomes a page, by themselves or by a callee.
         let makes = |l: &Link| matches!(l, Link::Edge { turn: Turn::Page, .. });
@@ -343,13 +330,13 @@ impl Graph {
             // What a caller can find again: the result, and what is stored through a parameter.
             let mut exits: Vec<Node> = vec![read(f.ret)];
             exits.extend(f.entries.iter().filter(|e| !e.by_value).map(|e| store(e.place)));
-            exits.retain(|n| self.out[*n as usize].iter().any(|e| e.via == Via::Out));
+            exits.retain(|n| self.out[*n].iter().any(|e| e.via == Via::Out));
             if exits.is_empty() {
                 continue;
             }
             for entry in &f.entries {
                 let entry = read(entry.place);
-                if !self.inc[entry as usize].iter().any(|e| e.via == Via::In) {
+                if !self.inc[entry].iter().any(|e| e.via == Via::In) {
                     continue;
                 }
                 for number in [false, true].into_iter().take(if pages[i] { 2 } else { 1 }) {
@@ -361,8 +348,8 @@ impl Graph {
                     };
                     for &exit in &exits {
                         for turn in handed(exit).into_iter().flatten() {
-                            for c in self.inc[entry as usize].iter().filter(|e| e.via == Via::In) {
-                                let outs = self.out[exit as usize].iter();
+                            for c in self.inc[entry].iter().filter(|e| e.via == Via::In) {
+                                let outs = self.out[exit].iter();
                                 let back = outs.filter(|o| o.via == Via::Out && o.at == c.at);
                                 add.extend(back.map(|o| (c.to, o.to, turn, c.at)));
                             }
@@ -393,22 +380,26 @@ impl Graph {
     pub fn stored(&self, p: &Place) -> Option<Node> {
         self.places.get(p).map(store)
     }
+    /// How many nodes there are.
+    pub fn nodes(&self) -> usize {
+        self.out.nodes()
+    }
     /// The place of a node.
     pub fn place(&self, n: Node) -> &Place {
         &self.places.list()[n as usize / 2]
     }
     /// Edges into a node.
     pub fn incoming(&self, n: Node) -> &[Edge] {
-        &self.inc[n as usize]
+        &self.inc[n]
     }
     /// Edges out of a node.
     pub fn outgoing(&self, n: Node) -> &[Edge] {
-        &self.out[n as usize]
+        &self.out[n]
     }
 
     /// Where pages in these nodes can get to.
     pub fn forward(&self, from: &[Node]) -> Reached {
-        self.walk(vec![0; self.out.len()], from, true, EVERYWHERE)
+        self.walk(vec![0; self.out.nodes()], from, true, EVERYWHERE)
     }
     /// Where the pages of a pin in function `f` can get to. `early` tells of a place in that function whether it cannot
     /// be reached after the pin, `closed` which ways through a place no run takes.
@@ -423,21 +414,21 @@ impl Graph {
     ) -> Reached {
         let extent =
             Extent { early: Some((f, early)), passage: Some(closed), own: false, without, empty, ..EVERYWHERE };
-        self.walk(vec![0; self.out.len()], &[from], true, extent)
+        self.walk(vec![0; self.out.nodes()], &[from], true, extent)
     }
     /// Where pages in these nodes can come from.
     pub fn backward(&self, from: &[Node]) -> Reached {
-        self.walk(vec![0; self.out.len()], from, false, EVERYWHERE)
+        self.walk(vec![0; self.out.nodes()], from, false, EVERYWHERE)
     }
     /// The same, when these calls bring no page into the function that they call.
     pub fn backward_without(&self, from: &[Node], calls: &BTreeSet<(FnId, Span)>) -> Reached {
         let extent = Extent { without: Some(calls), ..EVERYWHERE };
-        self.walk(vec![0; self.out.len()], from, false, extent)
+        self.walk(vec![0; self.out.nodes()], from, false, extent)
     }
     /// The union of walks from each of the groups, none of which looks at more than `most` nodes. The pages of a
     /// `closed` function are not followed to its callers.
     pub fn near(&self, groups: &[Vec<Node>], forward: bool, most: usize, closed: &FxHashSet<FnId>) -> Reached {
-        let nodes = self.out.len();
+        let nodes = self.out.nodes();
         let mut all =
             Reached { phase: vec![0; nodes], from: FxHashMap::default(), order: Vec::new(), numbers: Vec::new() };
         // A table a thread, cleaned after each walk.
@@ -507,7 +498,7 @@ impl Graph {
             }
             let came_behind = behind;
             let behind = behind || (vessel && !extent.inside);
-            let edges = if forward { &self.out[n as usize] } else { &self.inc[n as usize] };
+            let edges = if forward { &self.out[n] } else { &self.inc[n] };
             let closed = extent.closed.is_some_and(|c| self.place(n).function().is_some_and(|f| c.contains(&f)));
             for e in edges {
                 let skipped = e.via == Via::In && extent.without.is_some_and(|w| w.contains(&e.at))

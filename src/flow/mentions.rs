@@ -4,14 +4,13 @@ use super::engine::Engine;
 use super::facts::Fact;
 use super::graph::{Graph, Node, Reached};
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
 
 /// The nodes that facts mention.
 pub(super) struct FactNodes {
     /// By function and fact.
     pub(super) of: Vec<Vec<Vec<Node>>>,
     /// Numbers of the functions that mention a node, ascending.
-    by_node: FxHashMap<Node, Vec<usize>>,
+    by_node: Vec<Vec<u32>>,
 }
 
 impl FactNodes {
@@ -22,10 +21,10 @@ impl FactNodes {
             out
         };
         let of: Vec<Vec<Vec<Node>>> = e.facts.par_iter().map(|f| f.facts.iter().map(of_fact).collect()).collect();
-        let mut by_node: FxHashMap<Node, Vec<usize>> = FxHashMap::default();
-        for (i, facts) in of.iter().enumerate() {
+        let mut by_node = vec![Vec::new(); g.nodes()];
+        for (i, facts) in (0..).zip(&of) {
             for n in facts.iter().flatten() {
-                let functions = by_node.entry(*n).or_default();
+                let functions = &mut by_node[*n as usize];
                 if functions.last() != Some(&i) {
                     functions.push(i);
                 }
@@ -36,7 +35,8 @@ impl FactNodes {
     /// Functions that mention what was reached, ascending.
     pub(super) fn functions(&self, r: &Reached) -> Vec<usize> {
         let nodes = r.order.iter().chain(&r.numbers);
-        let mut all: Vec<usize> = nodes.filter_map(|n| self.by_node.get(n)).flatten().copied().collect();
+        let functions = nodes.filter_map(|n| self.by_node.get(*n as usize));
+        let mut all: Vec<usize> = functions.flatten().map(|f| *f as usize).collect();
         all.sort_unstable();
         all.dedup();
         all

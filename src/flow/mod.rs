@@ -13,6 +13,7 @@ mod closed;
 mod context;
 mod damage;
 mod emptied;
+mod ends;
 mod engine;
 pub mod facts;
 mod gaps;

@@ -1,7 +1,7 @@
 //! From the finished graph to traces: sites, releases, gaps, holders and the steps between them.
 
 use super::damage::{Hidden, hidden_pins};
-use super::engine::{Engine, Reach2, implements_api};
+use super::engine::{Engine, implements_api};
 use super::facts::Fact;
 use super::gaps::{gaps, numbers_come_back, touches, without_caller};
 use super::graph::{Edge, Graph, Node, Reached};
@@ -13,7 +13,7 @@ use super::{
     FnId, apart, beyond, choice, closed, context, emptied, guard, iterator, passage, ranges, relayed, release, undone,
 };
 use crate::ast::{Function, StmtKind};
-use crate::index::{FnRef, Scope};
+use crate::index::Scope;
 use crate::kernel::{AcquireKind, Api, Borrow, Roles};
 use crate::program::Program;
 use crate::sites;
@@ -43,9 +43,8 @@ struct Drop {
     call: Span,
 }
 
-/// Builds the custody of the whole tree.
-pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
-    let Reach2 { every: forward, .. } = e.reach(g, usize::MAX);
+/// Builds the custody of the whole tree. `forward` is what the pages of all pins reach.
+pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
     let funcs: Vec<Option<Arc<Function>>> = e.fns.iter().map(|f| e.index.parsed(*f)).collect();
     let mut sites = collect_sites(e, g, &funcs);
     sites.sort_by_key(|s| s.what.at);
@@ -87,13 +86,11 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     let beyond: Vec<Option<Reached>> =
         reached.par_iter().with_max_len(1).map(|r| beyond::reached(g, r.as_ref()?)).collect();
     let hidden = Hidden::new(e);
-    let origins = OriginTable::new(e, g, &forward, &hidden);
+    let (origins, (nodes, frees_others)) = rayon::join(
+        || OriginTable::new(e, g, &forward, &hidden),
+        || rayon::join(|| FactNodes::new(e, g), || frees_others(e, g, &forward)),
+    );
     let dirties = dirty_calls(e, g);
-    let mut dropping: Vec<FnId> = drops.iter().map(|d| d.fn_id).collect();
-    dropping.sort_unstable();
-    dropping.dedup();
-    let called: FxHashMap<FnId, bool> =
-        dropping.par_iter().with_max_len(1).map(|f| (*f, called_atomic(e, e.fns[f.0 as usize]))).collect();
     let here_pinned = |f: FnId| -> Vec<&PinSite> { sites.iter().filter(|s| s.fn_id == f).map(|s| &s.what).collect() };
     let makers = apart::Makers::default();
     let release_of = |d: &Drop| -> Option<Release> {
@@ -186,9 +183,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
             shape: release::shape(func, d.call, api.is_some_and(|a| a.batch)),
             when: release::when(func, &text, d.call, result.as_deref(), single),
             context: Context {
-                may_be_atomic: context::lock_held(func, d.call)
-                    || context::asks(func)
-                    || called.get(&d.fn_id).copied().unwrap_or(false),
+                may_be_atomic: context::lock_held(func, d.call) || context::asks(func),
                 page_locked: context::page_lock_held(func, d.call)
                     || dirtied_at.is_some_and(|at| context::page_lock_held(func, at)),
             },
@@ -198,6 +193,16 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     // A drop whose function is gone has no release: positions of the two lists would differ.
     drops.retain(|d| funcs[d.fn_id.0 as usize].is_some());
     let mut releases: Vec<Release> = drops.par_iter().with_max_len(1).filter_map(release_of).collect();
+    // Who calls a function is asked where that may decide something.
+    let open = |r: &Release| !r.pins.is_empty() && !r.context.may_be_atomic;
+    let mut dropping: Vec<FnId> = drops.iter().zip(&releases).filter(|d| open(d.1)).map(|d| d.0.fn_id).collect();
+    dropping.sort_unstable();
+    dropping.dedup();
+    let called = |f: &&FnId| context::called_atomic(e, e.fns[f.0 as usize]);
+    let atomic: BTreeSet<FnId> = dropping.par_iter().with_max_len(1).filter(called).copied().collect();
+    for (d, r) in drops.iter().zip(&mut releases) {
+        r.context.may_be_atomic |= atomic.contains(&d.fn_id);
+    }
     let asks = |d: &Drop| funcs[d.fn_id.0 as usize].as_ref().is_some_and(|f| context::asks(f));
     apart::by_kind_of_others(&mut releases, &sites.iter().map(|s| &s.what).collect::<Vec<_>>());
     let asleep = drops.iter().zip(&releases).enumerate().filter(|(_, (d, r))| {
@@ -209,7 +214,6 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
     });
     let asleep = asleep.map(|(i, _)| ReleaseId(i as u32)).collect();
     context::share(&mut releases, &drops.iter().map(asks).collect::<Vec<_>>());
-    let nodes = FactNodes::new(e, g);
     let traces = sites
         .par_iter()
         .enumerate()
@@ -238,7 +242,7 @@ pub(super) fn build(e: &Engine, g: &Graph) -> Custody {
         })
         .collect();
     let sites = sites.into_iter().map(|s| s.what).collect();
-    Custody { sites, releases, asleep, frees_others: frees_others(e, g, &forward), traces, damaged: e.index.damaged() }
+    Custody { sites, releases, asleep, frees_others, traces, damaged: e.index.damaged() }
 }
 
 fn collect_sites(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>]) -> Vec<Site> {
@@ -360,39 +364,6 @@ fn dirty_calls(e: &Engine, g: &Graph) -> DirtyCalls {
         v.dedup_by_key(|(_, _, s)| *s);
     }
     out
-}
-
-/// Whether a function may be called in atomic context: callers in the same file, three levels up, that hold a lock
-/// around the call or register it as an atomic callback.
-fn called_atomic(e: &Engine, me: FnRef) -> bool {
-    let mut atomic = false;
-    let mut level = vec![me];
-    let mut seen = BTreeSet::from([me]);
-    for _ in 0..3 {
-        let mut next = Vec::new();
-        for f in &level {
-            let name = e.index.name(*f);
-            for caller in e.index.naming(f.file, &name) {
-                if caller == *f {
-                    continue;
-                }
-                let Some(cf) = e.index.parsed(caller) else { continue };
-                atomic |= context::registers_atomic(&cf, &name);
-                let mut spans = Vec::new();
-                cf.body.walk_exprs(&mut |x| {
-                    if x.call().is_some_and(|(n, _)| *n == name) {
-                        spans.push(x.span);
-                    }
-                });
-                atomic |= spans.iter().any(|s| context::lock_held(&cf, *s));
-                if !spans.is_empty() && seen.insert(caller) {
-                    next.push(caller);
-                }
-            }
-        }
-        level = next;
-    }
-    atomic
 }
 
 fn kind(site: &PinSite) -> Option<AcquireKind> {

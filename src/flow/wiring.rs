@@ -1,7 +1,7 @@
 //! The facts of a function in numbers: what the graph is built from.
 //!
-//! The graph is built anew in each round, from all functions that are loaded by then. A place gets its number once,
-//! when its function is loaded, so no round after that compares or copies a name. Numbers never change.
+//! A place gets its number once, when its function is loaded, so no round after that compares or copies a name. Numbers
+//! never change.
 
 use super::FnId;
 use super::facts::{Fact, Facts, Param};
@@ -19,7 +19,7 @@ pub struct Places {
 
 impl Places {
     /// The number of a place; a new one if it has none.
-    fn number(&mut self, p: &Place) -> u32 {
+    pub(super) fn number(&mut self, p: &Place) -> u32 {
         if let Some(&i) = self.ids.get(p) {
             return i;
         }
@@ -215,27 +215,21 @@ fn entry(f: FnId, k: usize, p: &Param) -> Place {
     }
 }
 
-/// The edges within all functions and along their calls, in their order: where each starts, and itself. `targets` has,
-/// by function, the loaded functions that each of its calls reaches, in their order.
-pub fn edges(places: &Places, functions: &[Wiring], targets: &[Vec<Vec<FnId>>], found: &mut impl FnMut(Node, Edge)) {
+/// The edges within a function and along its calls, in their order: where each starts, and itself. `targets` has the
+/// loaded functions that each of its calls reaches, in their order.
+pub fn edges(id: FnId, functions: &[Wiring], targets: &[Vec<FnId>], found: &mut impl FnMut(Node, Edge)) {
     let mut add = |from: Node, e: Edge| {
         if from != e.to {
             found(from, e);
         }
     };
-    for (i, place) in (0..).zip(places.list()) {
-        let of = place.function().unwrap_or(FnId(0));
-        add(store(i), Edge::copy(read(i), (of, Span::default())));
-    }
-    for ((id, f), targets) in (0..).map(FnId).zip(functions).zip(targets) {
-        let mut targets = targets.iter();
-        for link in &f.links {
-            match link {
-                Link::Edge { from, to, turn, at } => add(*from, Edge { turn: *turn, ..Edge::copy(*to, (id, *at)) }),
-                Link::Call { at, args, result, .. } => {
-                    for t in targets.next().into_iter().flatten() {
-                        call((id, *at), args, *result, &functions[t.0 as usize], &mut add);
-                    }
+    let mut targets = targets.iter();
+    for link in &functions[id.0 as usize].links {
+        match link {
+            Link::Edge { from, to, turn, at } => add(*from, Edge { turn: *turn, ..Edge::copy(*to, (id, *at)) }),
+            Link::Call { at, args, result, .. } => {
+                for t in targets.next().into_iter().flatten() {
+                    call((id, *at), args, *result, &functions[t.0 as usize], &mut add);
                 }
             }
         }

@@ -80,12 +80,19 @@ impl FileItems {
     }
     /// Whether the body of item `i` calls a function for which `f` holds.
     pub fn calls_any(&self, i: u32, f: &dyn Fn(&str) -> bool) -> bool {
+        self.holds_any(i, As::Call, f)
+    }
+    /// Whether the body of item `i` has a word for which `f` holds.
+    pub fn names_any(&self, i: u32, f: &dyn Fn(&str) -> bool) -> bool {
+        self.holds_any(i, As::Word, f)
+    }
+    fn holds_any(&self, i: u32, how: As, f: &dyn Fn(&str) -> bool) -> bool {
         let Some(body) = self.items.get(i as usize).filter(|it| it.kind == ItemKind::Function).and_then(|it| it.body)
         else {
             return false;
         };
         let mut found = false;
-        mentions(&self.text, body, As::Call, &mut |w, _| {
+        mentions(&self.text, body, how, &mut |w, _| {
             found = std::str::from_utf8(w).is_ok_and(f);
             found
         });

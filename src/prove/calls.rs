@@ -14,6 +14,7 @@ use super::value::{ITy, Obj, Ptr, Term, TermId, V, int_type};
 use crate::ast::{BinOp, CType, Expr, ExprKind, Function};
 use crate::kernel::ContextFn;
 use crate::source::{FileId, Name, Span};
+use std::rc::Rc;
 use std::sync::Arc;
 
 type Typed = (V, CType);
@@ -130,7 +131,7 @@ impl Machine<'_> {
         m
     }
 
-    fn terms(&mut self, v: &[Typed]) -> Box<[TermId]> {
+    fn terms(&mut self, v: &[Typed]) -> Rc<[TermId]> {
         v.iter()
             .map(|x| {
                 let s = self.settled(x.0);
@@ -235,7 +236,7 @@ impl Machine<'_> {
                         V::Int(n, _) => V::bool((-4095..0).contains(&ITy::LONG.wrap(n))),
                         V::Term(t) => {
                             let n = self.w.name("IS_ERR");
-                            let t = self.w.term(Term::Pure(n, Box::new([t])), Some(ITy::INT));
+                            let t = self.w.term(Term::Pure(n, [t].into()), Some(ITy::INT));
                             let c = self.trail.decide(&mut self.w, t)?;
                             V::bool(c)
                         }
@@ -322,7 +323,7 @@ impl Machine<'_> {
                 let number = self.st.allocs;
                 self.st.allocs += 1;
                 let k = self.w.operand(V::int(i128::from(number)));
-                let t = self.w.term(Term::Pure(n, Box::new([k])), None);
+                let t = self.w.term(Term::Pure(n, [k].into()), None);
                 let fails = match self.trail.known_truth(t) {
                     Some(b) => !b,
                     None => {
@@ -504,7 +505,7 @@ impl Machine<'_> {
         key.append(&mut container);
         let n = self.w.name(name);
         key.insert(0, self.w.term(Term::Const(n), None));
-        let key: Box<[TermId]> = key.into();
+        let key: Rc<[TermId]> = key.into();
         let more = match counted {
             Some(c) => {
                 let (v, _) = self.eval(c)?;

@@ -261,7 +261,7 @@ fn alike(m: &Machine<'_>, a: &What, b: &What) -> bool {
     };
     match (a, b) {
         (What::Call(f, x), What::Call(g, y)) => {
-            f == g && x.len() == y.len() && x.iter().zip(y).all(|(&x, &y)| same(x, y))
+            f == g && x.len() == y.len() && x.iter().zip(y.iter()).all(|(&x, &y)| same(x, y))
         }
         (What::Free(x), What::Free(y)) => same(*x, *y),
         _ => false,

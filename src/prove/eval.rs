@@ -94,7 +94,7 @@ impl Machine<'_> {
                     Some(v) => return self.pointee(v),
                 }
                 let err = self.w.name("IS_ERR");
-                let err = self.w.term(Term::Pure(err, Box::new([t])), Some(ITy::INT));
+                let err = self.w.term(Term::Pure(err, [t].into()), Some(ITy::INT));
                 if self.trail.known_truth(err) == Some(true) || self.trail.eval(&self.w, err) == Some(V::int(1)) {
                     return Err(Stop::Fault(format!("the error pointer {} is followed", self.w.show(t))));
                 }
@@ -149,7 +149,7 @@ impl Machine<'_> {
                 v => {
                     let t = self.w.operand(v);
                     let n = self.w.name("bytes of");
-                    V::Term(self.w.term(Term::Pure(n, Box::new([t])), int_type(ty)))
+                    V::Term(self.w.term(Term::Pure(n, [t].into()), int_type(ty)))
                 }
             };
         }

@@ -317,7 +317,7 @@ impl Machine<'_> {
             _ => V::Poison,
         };
         let t = self.w.operand(v);
-        self.log(What::Call(n, Box::new([t])), span);
+        self.log(What::Call(n, [t].into()), span);
     }
 
     fn batch(
@@ -395,7 +395,7 @@ impl Machine<'_> {
             let tag = m.w.name("pinned by call");
             let a = m.w.operand(V::int(i128::from(number)));
             let b = m.w.operand(V::int(i));
-            m.w.term(Term::Pure(tag, Box::new([a, b])), None)
+            m.w.term(Term::Pure(tag, [a, b].into()), None)
         };
         // What the call returns: everything, nothing with an error, and every part.
         let result = key(self, -1);

@@ -60,7 +60,7 @@ pub enum What {
     /// Pages were acquired: number of the call, result.
     Acquire(u32, i128),
     /// A call that is not interpreted: name, arguments.
-    Call(NameId, Box<[TermId]>),
+    Call(NameId, Rc<[TermId]>),
     /// Memory was given back.
     Free(TermId),
     /// Something is written that others can see at once (volatile).
@@ -120,7 +120,7 @@ pub struct State {
     synced: (usize, usize),
     seen: [usize; 2],
     pub log: Vec<Ev>,
-    pub occurred: FxHashMap<(NameId, Box<[TermId]>), u32>,
+    pub occurred: FxHashMap<(NameId, Rc<[TermId]>), u32>,
     pub calls: u32,
     pub allocs: u32,
     /// Number of elements of an allocation, where the call says it.

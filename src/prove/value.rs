@@ -8,6 +8,7 @@ use crate::ast::{Base, BinOp, CType};
 use crate::model::Page;
 use crate::source::Name;
 use rustc_hash::FxHashMap;
+use std::rc::Rc;
 use std::cell::Cell;
 
 /// An integer type: width in bits (1 is `bool`) and signedness.
@@ -146,13 +147,13 @@ pub enum Term {
     /// A constant, enumerator or macro that we do not know.
     Const(NameId),
     /// Result of an opaque call: name, occurrence, arguments.
-    Call(NameId, u32, Box<[TermId]>),
+    Call(NameId, u32, Rc<[TermId]>),
     /// Result of a call that depends on its arguments only.
-    Pure(NameId, Box<[TermId]>),
+    Pure(NameId, Rc<[TermId]>),
     /// The n-th element that an iterator macro meets.
-    Elem(Box<[TermId]>, u32),
+    Elem(Rc<[TermId]>, u32),
     /// Number of elements that an iterator macro meets.
-    Length(Box<[TermId]>),
+    Length(Rc<[TermId]>),
     /// Integer conversion.
     Cast(ITy, TermId),
     /// Unary operator: `-`, `~`, `!`.
