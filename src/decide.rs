@@ -23,6 +23,7 @@ use crate::source::{FileId, LineMap, Loc, Name, Span};
 use crate::split::{self, Item, ItemKind};
 use crate::trace::{Custody, PinSite, Reason, Release, ReleaseId, Verdict};
 use rayon::prelude::*;
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -453,9 +454,10 @@ pub fn reparse(program: &dyn Program, plan: &Plan) -> Result<Touched, String> {
         let after_text: Arc<[u8]> = edits.apply(file, &text).ok_or_else(lost)?.into();
         let items = split::split(&after_text);
         let mut seen = BTreeSet::new();
+        let comments = LazyCell::new(|| lex::tokens(&text).filter(|t| t.kind == TokKind::Comment).collect::<Vec<_>>());
         for edit in edits.edits().iter().filter(|e| e.file == file) {
             let at = Loc { file, span: edit.span };
-            if in_comment(&text, edit.span) {
+            if comments.iter().any(|c| c.span.contains(edit.span)) {
                 // A comment above a function that names the old call: nothing to run.
                 continue;
             }
@@ -478,9 +480,9 @@ pub fn reparse(program: &dyn Program, plan: &Plan) -> Result<Touched, String> {
             let after = after.ok_or_else(|| format!("{}() does not parse after the rewrite.", before.name))?;
             out.changed.push(Changed { file, before, after: Arc::new(after), after_text: after_text.clone() });
         }
-        let names = identifiers(&after_text, Span::new(0, after_text.len()));
-        let gone = out.removed.iter().filter(|(f, _)| *f == file).map(|(_, g)| &g.name);
-        if let Some(name) = gone.into_iter().find(|n| names.iter().any(|s| s.of(&after_text) == n.as_bytes())) {
+        let names = LazyCell::new(|| identifiers(&after_text, Span::new(0, after_text.len())));
+        let mut gone = out.removed.iter().filter(|(f, _)| *f == file).map(|(_, g)| &g.name);
+        if let Some(name) = gone.find(|n| names.iter().any(|s| s.of(&after_text) == n.as_bytes())) {
             return Err(format!("{name}() is named in {} where it is no more.", program.path(file)));
         }
     }
@@ -497,13 +499,6 @@ fn whole_items(program: &dyn Program, file: FileId, text: &[u8], span: Span) -> 
     }
     let functions = items.iter().filter(|i| i.kind == ItemKind::Function);
     functions.map(|i| program.function_at(Loc { file, span: i.span })).collect()
-}
-
-/// Whether the bytes lie inside one comment.
-fn in_comment(text: &[u8], span: Span) -> bool {
-    lex::tokens(text)
-        .take_while(|t| t.span.start <= span.start)
-        .any(|t| t.kind == TokKind::Comment && t.span.contains(span))
 }
 
 /// `path:line` of a place.

@@ -412,10 +412,11 @@ impl SourceTree {
             lock(&all).push(mine);
         };
         let threads = self.threads.min(count.div_ceil(batch));
-        std::thread::scope(|s| {
+        // The threads that are there: a run has some hundred small searches, and to start one takes longer than some.
+        rayon::scope(|s| {
             // This thread works too.
             for _ in 1..threads {
-                s.spawn(work);
+                s.spawn(|_| work());
             }
             work();
         });
@@ -490,6 +491,7 @@ fn walk(root: &Path, threads: usize, listing: &mut Listing) {
             if !kind.is_file() {
                 return WalkState::Continue;
             }
+            // Of most other files nothing more is asked.
             if !is_c(&entry.file_name().to_string_lossy()) {
                 return WalkState::Continue;
             }

@@ -184,9 +184,8 @@ pub(super) fn called_atomic(e: &Engine, me: FnRef) -> bool {
 /// Whether a word of the function is one that takes a lock or registers a callback.
 fn may_be_atomic(e: &Engine, f: FnRef) -> bool {
     let api = Api::get();
-    let atomic = |w: &str| {
-        matches!(api.context(w), Some(ContextFn::Enter | ContextFn::Callback(_))) || api.is_atomic_field(w)
-    };
+    let atomic =
+        |w: &str| matches!(api.context(w), Some(ContextFn::Enter | ContextFn::Callback(_))) || api.is_atomic_field(w);
     e.index.items(f.file).is_some_and(|items| items.names_any(f.item, &atomic))
 }
 

@@ -30,10 +30,18 @@ pub(crate) struct Reader<'a> {
 
 /// Tokens of a span of the file, comments and preprocessor lines left out; spans index the file.
 pub(crate) fn tokens_of(text: &[u8], span: Span) -> Vec<Token> {
-    lex::code(span.of(text))
-        .filter(|t| t.kind != TokKind::Preproc)
-        .map(|t| Token { kind: t.kind, span: Span { start: t.span.start + span.start, end: t.span.end + span.start } })
-        .collect()
+    tokens(text, span).collect()
+}
+
+/// The first of these.
+pub(crate) fn first_of(text: &[u8], span: Span) -> Option<Token> {
+    tokens(text, span).next()
+}
+
+fn tokens(text: &[u8], span: Span) -> impl Iterator<Item = Token> + '_ {
+    let moved = move |t: Token| Span { start: t.span.start + span.start, end: t.span.end + span.start };
+    let code = lex::code(span.of(text)).filter(|t| t.kind != TokKind::Preproc);
+    code.map(move |t| Token { kind: t.kind, span: moved(t) })
 }
 
 /// The type that the span spells, as in a cast.

@@ -140,7 +140,7 @@ impl Lower<'_> {
     fn expression_statement(&mut self, n: Node) -> StmtKind {
         let mut cursor = n.walk();
         let Some(e) = n.named_children(&mut cursor).find(|c| kind_of(c) != "comment") else { return StmtKind::Empty };
-        let first = decl::tokens_of(self.text, self.span(e)).first().map_or(Span::default(), |t| t.span);
+        let first = decl::first_of(self.text, self.span(e)).map_or(Span::default(), |t| t.span);
         match first.of(self.text) {
             b"asm" | b"__asm__" | b"__asm" => return StmtKind::Asm,
             b"fallthrough" if first == self.span(e) => return StmtKind::Empty,
@@ -186,7 +186,7 @@ impl Lower<'_> {
         if self.iterators.binary_search(&at).is_err() {
             return StmtKind::While { cond: self.value(n, "condition"), body: self.field(n, "body") };
         }
-        let name = decl::tokens_of(self.text, self.span(n)).first().map(|t| t.span.text(self.text)).unwrap_or_default();
+        let name = decl::first_of(self.text, self.span(n)).map(|t| t.span.text(self.text)).unwrap_or_default();
         let mut args = Vec::new();
         if let Some(c) = child(n, "condition") {
             let mut cursor = c.walk();

@@ -8,8 +8,8 @@ use crate::ast::{Base, BinOp, CType};
 use crate::model::Page;
 use crate::source::Name;
 use rustc_hash::FxHashMap;
-use std::rc::Rc;
 use std::cell::Cell;
+use std::rc::Rc;
 
 /// An integer type: width in bits (1 is `bool`) and signedness.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

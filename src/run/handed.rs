@@ -17,6 +17,7 @@ use crate::report::{FileChange, ProofRecord};
 use crate::rules;
 use crate::source::{FileId, LineMap, Loc, Name, Span};
 use crate::trace::{Custody, PinTrace, Reason, Use, UseKind, Verdict};
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -388,6 +389,7 @@ pub(super) struct Handed {
 pub(super) fn hand_out(config: &Config, program: &dyn Program, custody: &Custody, outcomes: &[Outcome]) -> Handed {
     let mut handed = Handed { edits: BTreeMap::new(), plans: Vec::new(), converted: 0, left_out: Vec::new() };
     let mut known: BTreeMap<&[Edit], usize> = BTreeMap::new();
+    let mut of_plans: Vec<(&Outcome, Vec<(usize, &PinTrace)>)> = Vec::new();
     // Number of the next site among those that are reported.
     let mut next = 0;
     for ((site, trace), outcome) in custody.sites.iter().zip(&custody.traces).zip(outcomes) {
@@ -422,18 +424,26 @@ pub(super) fn hand_out(config: &Config, program: &dyn Program, custody: &Custody
                 handed.edits = edits;
                 handed.converted += 1;
                 let at = *known.entry(&outcome.edits).or_insert_with(|| {
-                    handed.plans.push(HandedPlan::new(program, outcome));
-                    handed.plans.len() - 1
+                    of_plans.push((outcome, Vec::new()));
+                    of_plans.len() - 1
                 });
-                handed.plans[at].sites.push(number);
-                handed.plans[at].evidence.push(Evidence::of(trace));
-                if findings::undirtied(program, custody, trace) {
-                    handed.plans[at].undirtied.push((number, decide::wrote(program, custody, trace)));
-                }
+                of_plans[at].1.push((number, trace));
             }
             None => left_out("the rewrite overlaps that of another site; convert that one first".into()),
         }
     }
+    let plan = |(outcome, sites): (&Outcome, Vec<(usize, &PinTrace)>)| {
+        let mut plan = HandedPlan::new(program, outcome);
+        for (number, trace) in sites {
+            plan.sites.push(number);
+            plan.evidence.push(Evidence::of(trace));
+            if findings::undirtied(program, custody, trace) {
+                plan.undirtied.push((number, decide::wrote(program, custody, trace)));
+            }
+        }
+        plan
+    };
+    handed.plans = of_plans.into_par_iter().with_max_len(1).map(plan).collect();
     handed
 }
 
