@@ -265,10 +265,9 @@ impl Graph {
     /// A pin into a field whose array is another place as well (`obj->pages = array`): the pages are there, too.
     fn shown(&mut self, functions: &[Wiring]) {
         for &(from, field) in functions.iter().flat_map(|f| &f.shown) {
-            for e in self.out[store(field)].to_vec() {
-                if e.to % 2 == 1 {
-                    self.edge(store(from), Edge { turn: Turn::Keep, ..e });
-                }
+            let there: Vec<Edge> = self.out[store(field)].iter().filter(|e| e.to % 2 == 1).copied().collect();
+            for e in there {
+                self.edge(store(from), Edge { turn: Turn::Keep, ..e });
             }
         }
     }
