@@ -17,7 +17,7 @@ mod written;
 
 /// Codes that [`of`] may give, ascending.
 pub const CODES: &[&str] =
-    &["GUP006", "GUP007", "GUP008", "GUP009", "GUP010", "GUP011", "GUP012", "GUP014", "GUP016", "GUP017"];
+    &["GUP006", "GUP007", "GUP008", "GUP009", "GUP010", "GUP011", "GUP012", "GUP013", "GUP014", "GUP016", "GUP017"];
 
 /// The pages outlive the call that pins them, and the pin does not ask for that ([`crate::decide`] gives it, where pins
 /// are counted apart).
@@ -34,6 +34,11 @@ pub fn leak(program: &dyn Program, c: &Custody, t: &PinTrace) -> Option<Leak> {
     let site = c.sites.get(t.site.0 as usize)?;
     let kind = Api::get().acquire(&site.api)?.kind;
     matches!(kind, AcquireKind::Gup | AcquireKind::Pin).then(|| leak::leak(program, c, t))?
+}
+
+/// The way out of a function of the trace that releases pages and leaves them mapped.
+pub fn mapping_left(program: &dyn Program, c: &Custody, t: &PinTrace) -> Option<Leak> {
+    leak::mapping_left(program, c, t)
 }
 
 /// A short pin is taken for a failure, and nobody drops what was pinned.
@@ -107,6 +112,9 @@ pub fn of(program: &dyn Program, c: &Custody, t: &PinTrace) -> Vec<String> {
         if defects::never_dirtied(program, c, t, site) || stored_undirtied(program, c, t, site) {
             found.insert("GUP011");
         }
+    }
+    if mapping_left(program, c, t).is_some() {
+        found.insert("GUP013");
     }
     if released_beyond(program, c, t).is_some() {
         found.insert("GUP014");

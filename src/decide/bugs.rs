@@ -27,6 +27,15 @@ pub fn wrote(program: &dyn Program, custody: &Custody, t: &PinTrace) -> Option<S
     })
 }
 
+/// `a, b and c`
+fn list(places: &[String]) -> String {
+    match places {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
 /// What is told of the traces of a group.
 pub(super) fn told(program: &dyn Program, custody: &Custody, group: &[usize]) -> Vec<String> {
     let mut out = Vec::new();
@@ -37,8 +46,18 @@ pub(super) fn told(program: &dyn Program, custody: &Custody, group: &[usize]) ->
             let (jumps, leave) = if places.len() == 1 { ("jump", "leaves") } else { ("jumps", "leave") };
             out.push(format!(
                 "The {jumps} at {} {leave} {}() without a release of {}, {OWN_PATCH}",
-                places.join(" and "),
+                list(&places),
                 l.function,
+                l.what
+            ));
+        }
+        if let Some(l) = findings::mapping_left(program, custody, t) {
+            let places: Vec<String> = l.at.iter().map(|at| place(program, *at)).collect();
+            let (jumps, leave) = if places.len() == 1 { ("jump", "leaves") } else { ("jumps", "leave") };
+            out.push(format!(
+                "The {jumps} in {}() at {} {leave} the mapping by {} in place, while its pages are released, {OWN_PATCH}",
+                l.function,
+                list(&places),
                 l.what
             ));
         }

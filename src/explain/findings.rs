@@ -57,7 +57,8 @@ which is new, and no function gets it. Or one page is pinned into the slot
 behind those that a counter counts, something fails before the counter is
 raised, and the cleanup goes by the counter. Or an allocation fails behind the
 pin, and the cleanup frees the array that the pages are in, which nobody else
-has.
+has. The allocation may stand in a loop that hands the pages on in pieces: then
+those are lost that it did not get to.
 
 A rewrite of the releases changes nothing about it, and the patch says so: the
 missing release wants a patch of its own.
@@ -114,6 +115,22 @@ from shared ones is left out: it may pin pages that belong to no file.
 The pin never asks for FOLL_WRITE, and the page is always marked dirty before
 its release. The file system was not asked before, so a clean page of a file
 may become dirty without a block to be written to.
+",
+        ),
+    },
+    Page {
+        code: "GUP013",
+        kind: Kind::Finding,
+        title: Cow::Borrowed("a mapping outlives its pages"),
+        text: Cow::Borrowed(
+            "\
+The pages are mapped into the kernel with vmap(), and a path that ends in an
+error releases them without a vunmap(): the address is in a local variable that
+nobody else has, and is not named any more on that path. The mapping stays for
+ever, and the pages behind it will be somebody else's.
+
+A rewrite of the release changes nothing about it, and the patch says so: the
+missing vunmap() wants a patch of its own.
 ",
         ),
     },

@@ -3,10 +3,13 @@
 //! Three forms are told, each with all of its parts to be seen in one function; whatever is not understood is no
 //! finding. The path is not run: it says nothing of releases that the trace does not know.
 
+mod mapping;
 mod short;
 
+pub use mapping::mapping_left;
 pub use short::{released_beyond, short_pin};
 
+use super::strip;
 use crate::ast::{BinOp, Expr, ExprKind, Function, Stmt, StmtKind, UnOp};
 use crate::kernel::Api;
 use crate::program::Program;
@@ -37,7 +40,7 @@ pub fn leak(program: &dyn Program, c: &Custody, t: &PinTrace) -> Option<Leak> {
         let array = named(&f, site.call)?
             .iter()
             .find(|a| ident(a).is_some_and(|n| site.pages.as_ref().is_some_and(|p| *p.0 == **n)))?;
-        seen.array_freed(&f, site.call, ident(array)?)
+        seen.array_freed(&f, site.call, ident(array)?, site.result.as_deref())
     });
     if let Some((at, what)) = found {
         return Some(Leak::of(&f, site.at.file, at, what));
@@ -51,7 +54,7 @@ pub fn leak(program: &dyn Program, c: &Custody, t: &PinTrace) -> Option<Leak> {
         let caller = program.function_at(*l).filter(|g| g.name != f.name && g.damage.is_empty())?;
         let call = only_call(&caller, &f.name)?;
         let array = ident(named(&caller, call)?.get(position)?)?;
-        let (at, what) = seen.array_freed(&caller, call, array)?;
+        let (at, what) = seen.array_freed(&caller, call, array, None)?;
         Some(Leak::of(&caller, l.file, at, what))
     })
 }
@@ -138,21 +141,25 @@ impl Seen<'_> {
         })
     }
 
-    /// Behind the pin an allocation fails, and the array of the pages is freed, which nobody else has got.
-    fn array_freed(&self, f: &Function, pin: Span, array: &Name) -> Option<(Vec<Span>, String)> {
+    /// Behind the pin an allocation fails, and the array of the pages is freed, which nobody else has got. It may stand
+    /// in a loop that hands the pages of one pin on piece by piece, and counts the result down: what is lost is the rest.
+    fn array_freed(&self, f: &Function, pin: Span, array: &Name, result: Option<&str>) -> Option<(Vec<Span>, String)> {
         let api = Api::get();
         // All that was said of the array until then: it was allocated, tested, and pinned into.
-        let mut mentions = Vec::new();
+        let (mut mentions, mut members) = (Vec::new(), Vec::new());
         f.body.walk_exprs(&mut |e| {
             if ident(e) == Some(array) {
                 mentions.push(e.span);
             }
+            let member = e.call().and_then(|(n, args)| args.get(api.member_name(n)?));
+            members.extend(member.map(|m| m.span));
         });
+        mentions.retain(|m| !members.contains(m));
         let mut known = vec![pin];
         let mut fresh = false;
         f.body.walk_exprs(&mut |e| match &e.kind {
             ExprKind::Assign(None, to, from) if ident(to) == Some(array) => {
-                let new = from.call().is_some_and(|(n, _)| api.is_fresh(n));
+                let new = strip(from).call().is_some_and(|(n, _)| api.is_fresh(n));
                 fresh |= new;
                 if new {
                     // `pages = kcalloc(n, sizeof(*pages), …)`
@@ -183,8 +190,8 @@ impl Seen<'_> {
             let (label, at) = jump(then)?;
             let first = label_at(f, label)?;
             let end = f.body.span.end;
-            let kept = untold(f.body.span.start, then.span.start) && reached(&f.body, pin, pair[1].span);
-            kept.then_some(())?;
+            let way = reached(&f.body, pin, pair[1].span, result)?;
+            untold(f.body.span.start, then.span.start).then_some(())?;
             // From the label to the end, the array is freed and nothing else happens to it.
             let mut frees = Vec::new();
             let mut drops = calls_release(then);
@@ -192,7 +199,7 @@ impl Seen<'_> {
                 let Some((n, args)) = e.call() else { return };
                 if e.span.start > first || then.span.contains(e.span) {
                     drops |= api.release(n).is_some();
-                    if api.is_free(n) && args.first().and_then(ident) == Some(array) {
+                    if api.is_free(n) && args.first().and_then(|a| ident(strip(a))) == Some(array) {
                         frees.push(e.span);
                     }
                 }
@@ -202,8 +209,13 @@ impl Seen<'_> {
                 .iter()
                 .filter(after)
                 .all(|m| frees.iter().any(|s| s.contains(*m)) || known.iter().any(|k| k.contains(*m) && *k != pin));
-            (!drops && !frees.is_empty() && only_freed)
-                .then(|| (vec![at], format!("the pages in `{array}`, which is freed")))
+            (!drops && !frees.is_empty() && only_freed).then(|| {
+                let what = match way {
+                    Way::Straight => format!("the pages in `{array}`, which is freed"),
+                    Way::Loop => format!("those pages in `{array}`, which is freed, that nobody else has yet"),
+                };
+                (vec![at], what)
+            })
         })
     }
 }
@@ -217,18 +229,43 @@ fn failed_allocation(alloc: &Stmt, test: &Stmt) -> bool {
     memory && ident(to).is_some() && ident(to) == ident(of)
 }
 
+/// How a pin that succeeded comes to a place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Straight,
+    /// In the first round of a loop that runs while the result of the pin is not 0.
+    Loop,
+}
+
 /// Whether a pin that succeeded comes to a place: each `if` around the place alone is passed on its `else` side, behind
-/// a test that the pin failed (`n <= 0`, `n == -EFAULT`).
-fn reached(body: &Stmt, pin: Span, place: Span) -> bool {
-    enclosing(body, place).iter().filter(|s| !s.span.contains(pin) && s.span != place).all(|s| match &s.kind {
-        StmtKind::If { cond, els: Some(els), .. } if els.span.contains(place) => match &cond.kind {
-            ExprKind::Binary(BinOp::Lt | BinOp::Le, _, b) => matches!(b.kind, ExprKind::Int { value: 0, .. }),
-            ExprKind::Binary(BinOp::Eq, _, b) => matches!(b.kind, ExprKind::Unary(UnOp::Neg, _)),
-            _ => false,
-        },
-        StmtKind::Block(_) => true,
-        _ => false,
-    })
+/// a test that the pin failed (`n <= 0`, `n == -EFAULT`), and a loop runs for as long as there are pages of it.
+fn reached(body: &Stmt, pin: Span, place: Span, result: Option<&str>) -> Option<Way> {
+    let mut way = Way::Straight;
+    let own = |e: &Expr| ident(e).is_some_and(|n| result == Some(&**n));
+    for s in enclosing(body, place).into_iter().filter(|s| !s.span.contains(pin) && s.span != place) {
+        match &s.kind {
+            StmtKind::If { cond, els: Some(els), .. } if els.span.contains(place) => match &cond.kind {
+                ExprKind::Binary(BinOp::Lt | BinOp::Le, _, b) if matches!(b.kind, ExprKind::Int { value: 0, .. }) => {}
+                ExprKind::Binary(BinOp::Eq, _, b) if matches!(b.kind, ExprKind::Unary(UnOp::Neg, _)) => {}
+                _ => return None,
+            },
+            StmtKind::Block(_) => {}
+            StmtKind::While { cond, .. } if own(cond) => {
+                let mut set = false;
+                body.walk_exprs(&mut |e| {
+                    if let ExprKind::Assign(_, to, _) | ExprKind::IncDec { operand: to, .. } = &e.kind {
+                        set |= own(to) && e.span.start > pin.end && e.span.end < s.span.start;
+                    }
+                });
+                if set {
+                    return None;
+                }
+                way = Way::Loop;
+            }
+            _ => return None,
+        }
+    }
+    Some(way)
 }
 
 /// Whether a function does nothing with its array parameter but pin into it, test it and release it.

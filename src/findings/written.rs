@@ -1,5 +1,5 @@
-//! What shows that the data of pinned pages is written to. The processor does it through an address that a call makes of
-//! a page of the trace, in the function of that call, or by a member of a struct that keeps the address; or the
+//! What shows that the data of pinned pages is written to. The processor does it through an address that a call makes
+//! of a page of the trace, in the function of that call, or by a member of a struct that keeps the address; or the
 //! condition under which write access is asked for is the direction of a transfer.
 //!
 //! Only stores are told whose address can be nothing else: whatever else may be in the variable or the member is no

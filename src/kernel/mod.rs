@@ -222,6 +222,8 @@ pub struct Api {
     iter_makers: FxHashMap<String, bool>,
     /// Whether the CPU writes there for sure.
     copies: FxHashMap<String, bool>,
+    member_names: Vec<(String, usize)>,
+    maps_pages: Vec<String>,
     to_memory: Vec<String>,
     tells_private: Vec<String>,
     flushes: FxHashMap<String, ()>,
@@ -340,6 +342,8 @@ impl Api {
                 .chain(raw.case.user_iter.into_iter().map(|n| (n, false)))
                 .collect(),
             copies: raw.case.copies.into_iter().map(|n| (n.clone(), raw.case.fills.contains(&n))).collect(),
+            member_names: raw.case.member_names,
+            maps_pages: raw.case.maps_pages,
             to_memory: raw.case.to_memory,
             tells_private: raw.case.tells_private,
             flushes: set(raw.case.flushes),
