@@ -99,10 +99,10 @@ The pages are pinned for writing, the processor writes data into them, and no
 function of the trace marks them dirty. The entry of the page table may have
 been cleaned meanwhile: what was written is lost when the page is reclaimed.
 
-The processor writes by a function that takes the page (memcpy_to_page()), or by
-an address that kmap() or another function makes of it, in a local variable or in
-a member of a struct which holds nothing else. Code that tells private mappings
-from shared ones is left out: it may pin pages that belong to no file.
+The processor writes by a function that takes the page (memcpy_to_page()), or
+by an address that kmap() or another function makes of it, in a local variable
+or in a member of a struct which holds nothing else. Code that tells private
+mappings from shared ones is left out: its pages may belong to no file.
 ",
         ),
     },
