@@ -17,7 +17,7 @@ use crate::parse::Parser;
 use crate::plan::{self, ObligationKind, Obstacle, Plan, Request, Target};
 use crate::program::Program;
 use crate::report::ProofRecord;
-use crate::report::build::{Outcome, ProvedFix};
+use crate::report::build::{Outcome, ProvedFix, Steps};
 use crate::rules::style::identifiers;
 use crate::source::{FileId, LineMap, Loc, Name, Span};
 use crate::split::{self, Item, ItemKind};
@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 mod bugs;
 mod mended;
+mod steps;
 mod tracked;
 
 pub use bugs::{OWN_PATCH, UNLOCKED, wrote};
@@ -73,7 +74,8 @@ pub struct Question<'a> {
     /// The plan stands on these edits: `program`, `plan` and `touched` are of the tree with them, sites and releases
     /// are where they lie on disk.
     pub on: Option<&'a Mended<'a>>,
-    /// The plan is this fix alone: what is asked is whether it takes the defect away and changes nothing else.
+    /// The plan is this fix alone: of an unsigned result, it is asked whether the fix takes the defect away and changes
+    /// nothing else.
     pub fix: Option<&'a Fix>,
     /// The rest of the plan is done: what is asked is whether the calls in place of helpers do the same as these.
     pub inlining: bool,
@@ -137,6 +139,7 @@ pub fn decide(program: &dyn Program, dialect: &Dialect, custody: &Custody, prove
                 outcome.edits = plan.edits.iter().chain(fixed).cloned().collect();
                 outcome.edits.sort();
                 outcome.fixes = decision.fixes.clone();
+                outcome.steps = decision.steps.clone();
                 outcome.plan = Some(plan.clone());
                 outcome.proof = Some(proof.clone());
             }
@@ -153,11 +156,17 @@ struct Decision {
     plan: Option<(Plan, ProofRecord)>,
     /// What the plan stands on.
     fixes: Vec<ProvedFix>,
+    /// The plan in steps, if it mends dirtying on the way.
+    steps: Option<Steps>,
 }
 
 impl Decision {
     fn assist(reason: Reason, text: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Assist, why: Some((reason, text.into())), plan: None, fixes: Vec::new() }
+        Self::assisted(Some((reason, text.into())), None)
+    }
+
+    fn assisted(why: Option<(Reason, String)>, plan: Option<(Plan, ProofRecord)>) -> Self {
+        Self { verdict: Verdict::Assist, why, plan, fixes: Vec::new(), steps: None }
     }
 }
 
@@ -306,9 +315,9 @@ impl Group<'_> {
         Ok((self.prover)(&Question { program, dialect, sites, releases, plan, touched: &touched, on, fix, inlining }))
     }
 
-    /// The plan in which the helpers that it leaves with one call go, if that is proved as well: the functions after
-    /// the plan are run against those that make the calls themselves.
-    fn inlined(&self, plan: Plan, proof: ProofRecord) -> (Plan, ProofRecord) {
+    /// The plan in which the helpers that it leaves with one call go, if that is proved as well (the last one): the
+    /// functions after the plan are run against those that make the calls themselves.
+    fn inlined(&self, plan: Plan, mut proof: ProofRecord) -> (Plan, ProofRecord, Option<ProofRecord>) {
         let second = |better: &Plan| {
             let done = Mended::new(self.program, plan.edits.clone())?;
             let touched = since(self.program, &done, &plan, better)?;
@@ -327,13 +336,10 @@ impl Group<'_> {
         };
         let better = plan.inlined.as_ref().and_then(|better| Some((better, second(better)?)));
         match better {
-            None => (plan, proof),
+            None => (plan, proof, None),
             Some((better, second)) => {
-                let mut assumed: BTreeSet<String> = second.assumed.into_iter().collect();
-                assumed.extend(proof.assumed);
-                let proof =
-                    ProofRecord { runs: proof.runs + second.runs, assumed: assumed.into_iter().collect(), ..proof };
-                ((**better).clone(), proof)
+                proof.add(&second);
+                ((**better).clone(), proof, Some(second))
             }
         }
     }
@@ -389,11 +395,16 @@ fn choose(group: &Group<'_>, plans: Vec<Plan>) -> Decision {
         };
         match proof.outcome {
             _ if holds(&proof) => {
-                let (mut plan, mut proof) = group.inlined(plan, proof);
+                let first = plan.clone();
+                let (mut plan, mut proof, second) = group.inlined(plan, proof);
+                let mut steps = steps::steps(group, &first, &plan, &[]);
+                if let (Some(steps), Some(second)) = (&mut steps, &second) {
+                    steps.proof.add(second);
+                }
                 plan.cautions.extend(loops);
                 proof.tell(&plan.cautions);
                 let (verdict, plan) = (Verdict::Convert, Some((plan, proof)));
-                return Decision { verdict, why: None, plan, fixes: Vec::new() };
+                return Decision { verdict, why: None, plan, fixes: Vec::new(), steps };
             }
             "differs" => {
                 loops.extend(kept_loop(group.program, &plan).filter(|s| !loops.contains(s)));
@@ -424,7 +435,7 @@ fn choose(group: &Group<'_>, plans: Vec<Plan>) -> Decision {
         }
         (None, None, None) => ((Reason::NoRule, broken.unwrap_or_else(|| "No rewrite is known.".into())), None),
     };
-    Decision { verdict: Verdict::Assist, why: Some(why), plan, fixes: Vec::new() }
+    Decision::assisted(Some(why), plan)
 }
 
 /// Says why a loop stays a loop in the plans behind one that differs: all that was open in it is the sign of one count.

@@ -1,18 +1,21 @@
-//! A bug of the old code that keeps a right rewrite from being right, and the small edit that mends it first.
+//! A bug of the old code that a rewrite stumbles over, and the small edit that mends it first. Two idioms:
 //!
-//! One idiom today: the result of a pin is kept in an unsigned variable. The function returns a signed number, negative
-//! when it fails; in the variable that is a huge count, and a test such as `if (got > 0)` in front of a release lets it
-//! through. `release_pages()` takes an int and does nothing with it, `put_user_pages()` takes an unsigned long and runs
-//! off the array: what was harmless by luck would crash after the rewrite. The edit declares the variable as what the
-//! function returns; other declarators of the declaration stay where they are.
+//! The result of a pin is kept in an unsigned variable. The function returns a signed number, negative when it fails;
+//! in the variable that is a huge count, and a test such as `if (got > 0)` in front of a release lets it through.
+//! `release_pages()` takes an int and does nothing with it, `put_user_pages()` takes an unsigned long and runs off the
+//! array: what was harmless by luck would crash after the rewrite. The edit declares the variable as what the function
+//! returns; other declarators of the declaration stay where they are. Whether the edit keeps the meaning of every other
+//! use is asked here as far as the text decides ([`uses`]): what the proof does not see, such as the format of a message
+//! or the width of a shift. That it changes nothing for results that are not negative, and takes the defect away for
+//! those that are, is shown by the proof.
 //!
-//! Whether the edit keeps the meaning of every other use is asked here as far as the text decides ([`uses`]): what the
-//! proof does not see, such as the format of a message or the width of a shift. That it changes nothing for results
-//! that are not negative, and takes the defect away for those that are, is shown by the proof. [`Mended`] is the tree
-//! with the edits, for the rewrite that stands on them.
+//! Pages are marked dirty without the page lock, or by their flag alone ([`dirtying`]). A rewrite that calls a function
+//! which takes the lock mends that on the way; the edit does so in place, and the rewrite is a rewrite then.
 //!
-//! It deliberately does not know plans, patches, or whether the site is to be converted.
+//! [`Mended`] is the tree with the edits, for the rewrite that stands on them. It deliberately does not know plans,
+//! patches, or whether the site is to be converted.
 
+mod dirtying;
 mod mended;
 mod uses;
 
@@ -21,16 +24,46 @@ use crate::edit::Edit;
 use crate::program::Program;
 use crate::rules::style::{identifiers, indent_of, line_end};
 use crate::source::{FileId, Name, Span};
-use crate::trace::PinSite;
+use crate::trace::{Dirty, PinSite};
 use std::collections::BTreeMap;
 
+pub use dirtying::dirtying;
 pub use mended::Mended;
 
-/// A declaration that becomes signed.
+/// A bug of one file, and what mends it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fix {
     /// The file.
     pub file: FileId,
+    /// The bug.
+    pub bug: Bug,
+    /// Ascending, disjoint.
+    pub edits: Vec<Edit>,
+}
+
+/// What is wrong.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Bug {
+    /// A declaration that becomes signed.
+    Unsigned(Unsigned),
+    /// Calls that mark pages dirty and become `set_page_dirty_lock()`, in the order of the text.
+    Dirtying(Vec<Dirtying>),
+}
+
+/// A call that marks a page dirty in a way that is too weak.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Dirtying {
+    /// The function around it.
+    pub function: Name,
+    /// The callee.
+    pub callee: Span,
+    /// What it does.
+    pub kind: Dirty,
+}
+
+/// A declaration that becomes signed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unsigned {
     /// The function around it.
     pub function: Name,
     /// The variable.
@@ -45,11 +78,9 @@ pub struct Fix {
     pub old: String,
     /// The type that it gets.
     pub new: &'static str,
-    /// Ascending, disjoint.
-    pub edits: Vec<Edit>,
 }
 
-/// The fix of a site, with what the acquiring functions return; `None` when its result is in no unsigned local
+/// The fix of an unsigned result of a site, with what the acquiring functions return; `None` when its result is in no unsigned local
 /// variable.
 ///
 /// # Errors
@@ -99,8 +130,7 @@ fn fix(
     let text = program.text(site.at.file);
     uses::check(program, site, f, decl, new)?;
     let (old, edits) = declaration(&text, f, statement, list, decl, new)?;
-    Ok(Fix {
-        file: site.at.file,
+    let bug = Unsigned {
         function: f.name.clone(),
         variable: decl.name.clone(),
         api: site.api.clone(),
@@ -108,6 +138,10 @@ fn fix(
         declared: decl.span,
         old,
         new,
+    };
+    Ok(Fix {
+        file: site.at.file,
+        bug: Bug::Unsigned(bug),
         edits: edits.into_iter().map(|(span, with)| Edit { file: site.at.file, span, with: with.into() }).collect(),
     })
 }

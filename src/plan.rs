@@ -9,7 +9,7 @@ use crate::ast::Function;
 use crate::edit::{Edit, EditSet, Rewritten};
 use crate::parse::Parser;
 use crate::program::Program;
-use crate::rules::{self, Inlined, Rewrite, RuleId, Scene};
+use crate::rules::{self, Inlined, Rewrite, RuleId, Scene, Strengthened};
 use crate::source::{FileId, Loc, Name};
 use crate::split::{ItemKind, split};
 use crate::trace::{PinSite, Release};
@@ -144,6 +144,8 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// Sentences for the report only: what a person should look at before the patch is sent.
     pub cautions: Vec<String>,
+    /// Dirtying that becomes dirtying under the page lock; the notes speak of it.
+    pub strengthens: Vec<Strengthened>,
     /// The same without the helpers that this one leaves with one call: their callers make it.
     pub inlined: Option<Box<Plan>>,
 }
@@ -151,7 +153,15 @@ pub struct Plan {
 impl Plan {
     /// A plan of these edits, of which nothing else is known.
     pub fn of(edits: Vec<Edit>) -> Self {
-        Self { edits, rules: vec![], obligations: vec![], notes: vec![], cautions: vec![], inlined: None }
+        Self {
+            edits,
+            rules: vec![],
+            obligations: vec![],
+            notes: vec![],
+            cautions: vec![],
+            strengthens: vec![],
+            inlined: None,
+        }
     }
     /// Whether the functions themselves show all obligations, so that the plan is right without a proof.
     pub fn statically_safe(&self) -> bool {
@@ -326,6 +336,7 @@ fn assemble(scenes: &[Scene], ladders: &[(usize, Vec<Rewrite>)], choice: &[usize
             plan.obligations.extend(r.obligations.iter().cloned());
             plan.notes.extend(r.notes.iter().cloned());
             plan.cautions.extend(r.cautions.iter().cloned());
+            plan.strengthens.extend(r.strengthens.iter().cloned());
         }
         if gone.iter().all(|(n, _)| *n != number) {
             plan.edits.extend(made.edits);

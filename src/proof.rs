@@ -4,6 +4,7 @@
 
 use crate::config::{Config, DialectKind, DirtyPolicy};
 use crate::decide::Question;
+use crate::fix::Bug;
 use crate::kernel::Api;
 use crate::prove::{self, Budget, ChangedFunction, HeldBy, Outcome, Policy, Proof, Task};
 use crate::report::ProofRecord;
@@ -15,13 +16,13 @@ use std::collections::BTreeSet;
 pub fn answer(config: &Config, custody: &Custody, q: &Question<'_>) -> ProofRecord {
     let task = task(config, custody, q);
     let proof = prove::prove(&task);
-    match q.fix {
-        None => record(q, &task, proof),
-        Some(fix) => fixed(q, &fix.variable, &task, proof),
+    match q.fix.map(|f| &f.bug) {
+        None | Some(Bug::Dirtying(_)) => record(q, &task, proof),
+        Some(Bug::Unsigned(bug)) => fixed(q, &bug.variable, &task, proof),
     }
 }
 
-/// What is said of a fix, given the proof that it changes nothing else: a negative result gets to a release in the old
+/// What is said of the fix of an unsigned result, given the proof that it changes nothing else: a negative result gets to a release in the old
 /// code, and to none in the new one.
 fn fixed(q: &Question<'_>, variable: &Name, task: &Task<'_>, proof: Proof) -> ProofRecord {
     let (outcome, runs) = (proof.outcome, proof.runs);

@@ -149,6 +149,13 @@ pub struct ProofRecord {
 }
 
 impl ProofRecord {
+    /// A second proof holds as well.
+    pub fn add(&mut self, second: &ProofRecord) {
+        self.runs += second.runs;
+        self.assumed.extend(second.assumed.iter().cloned());
+        self.assumed.sort();
+        self.assumed.dedup();
+    }
     /// Tells the cautions of the plan with it.
     pub fn tell(&mut self, cautions: &[String]) {
         self.assumed.extend(cautions.iter().cloned());

@@ -27,7 +27,9 @@ use crate::trace::Custody;
 use handed::Handed;
 
 pub use crate::report::build::Unlinked;
-pub use handed::{Evidence, FileEdits, FunctionChange, HandedFix, HandedPlan, Leading, Needed};
+pub use handed::{
+    Evidence, FileEdits, FunctionChange, HandedBug, HandedFix, HandedPlan, Leading, Needed, UnsignedResult,
+};
 
 /// What a run found.
 #[derive(Clone, Debug)]

@@ -3,9 +3,9 @@
 //! Asked only when no plan holds. A fix counts when its own proof holds; then each plan is proved on the tree with the
 //! fixes. Where a fix is known and cannot be made, the reason of the decision says why.
 
-use super::{Decision, Group, holds};
+use super::{Decision, Group, holds, steps};
 use crate::edit::{Edit, EditSet};
-use crate::fix::{self, Fix, Mended};
+use crate::fix::{self, Bug, Fix, Mended, Unsigned};
 use crate::plan::Plan;
 use crate::report::build::ProvedFix;
 use crate::source::FileId;
@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 /// The decision with the fixes of the group, or `decision` with the reason why there are none.
 pub(super) fn decide(group: &Group<'_>, decision: Decision, plans: Vec<Plan>) -> Decision {
-    let mut seen: BTreeSet<(FileId, u32)> = BTreeSet::new();
+    let mut seen: BTreeSet<(FileId, Option<u32>)> = BTreeSet::new();
     let mut fixes = Vec::new();
     let mut refused = None;
     for site in group.sites {
@@ -25,10 +25,12 @@ pub(super) fn decide(group: &Group<'_>, decision: Decision, plans: Vec<Plan>) ->
                 let result = site.result.clone().unwrap_or_default();
                 refused.get_or_insert(unsigned(&result, &site.api, &why));
             }
-            Some(Ok(fix)) if seen.insert((fix.file, fix.declared.start)) => match proved(group, &fix) {
-                Ok(proof) => fixes.push(ProvedFix { fix, proof }),
-                Err(why) => _ = refused.get_or_insert(unsigned(&fix.variable, &fix.api, &why)),
-            },
+            Some(Ok(fix)) if seen.insert((fix.file, fix.edits.first().map(|e| e.span.start))) => {
+                match proved(group, &fix) {
+                    Ok(proof) => fixes.push(ProvedFix { fix, proof }),
+                    Err(why) => refused = refused.or(open_fix(&fix, &why)),
+                }
+            }
             Some(Ok(_)) => {}
         }
     }
@@ -42,7 +44,8 @@ pub(super) fn decide(group: &Group<'_>, decision: Decision, plans: Vec<Plan>) ->
     let ask = |plan: Plan| {
         let both = plan.edits.iter().chain(&edits).cloned().collect();
         EditSet::new(both).map_err(|_| "the rewrite changes the same declaration".to_string())?;
-        let moved = Plan { edits: mended.edits(&plan.edits), ..plan.clone() };
+        let edits = mended.edits(&plan.edits).ok_or("the rewrite changes the same declaration")?;
+        let moved = Plan { edits, ..plan.clone() };
         let proof = group.ask(&moved, Some(&mended), None)?;
         Ok((plan, proof))
     };
@@ -52,7 +55,8 @@ pub(super) fn decide(group: &Group<'_>, decision: Decision, plans: Vec<Plan>) ->
         match answer {
             Ok((plan, mut proof)) if holds(&proof) => {
                 proof.tell(&plan.cautions);
-                return Decision { verdict: Verdict::Convert, why: None, plan: Some((plan, proof)), fixes };
+                let steps = steps::steps(group, &plan, &plan, &fixes);
+                return Decision { verdict: Verdict::Convert, why: None, plan: Some((plan, proof)), fixes, steps };
             }
             Ok((_, proof)) => {
                 let story = proof.counterexample.unwrap_or_default();
@@ -63,7 +67,7 @@ pub(super) fn decide(group: &Group<'_>, decision: Decision, plans: Vec<Plan>) ->
         }
     }
     let why = open.unwrap_or_else(|| "no rewrite is known".into());
-    let first = fixes.first().map(|f| unsigned(&f.fix.variable, &f.fix.api, &why));
+    let first = fixes.first().and_then(|f| open_fix(&f.fix, &why));
     told(decision, refused.or(first))
 }
 
@@ -74,6 +78,14 @@ fn proved(group: &Group<'_>, fix: &Fix) -> Result<crate::report::ProofRecord, St
     match proof.outcome {
         "equal" => Ok(proof),
         _ => Err(proof.counterexample.unwrap_or_else(|| "its proof does not hold".into())),
+    }
+}
+
+/// Why a result is not made signed.
+fn open_fix(fix: &Fix, why: &str) -> Option<String> {
+    match &fix.bug {
+        Bug::Unsigned(Unsigned { variable, api, .. }) => Some(unsigned(variable, api, why)),
+        Bug::Dirtying(_) => None,
     }
 }
 

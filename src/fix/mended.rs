@@ -36,10 +36,18 @@ impl<'a> Mended<'a> {
         Loc { file: at.file, span: Span { start, end } }
     }
 
-    /// Edits of the tree as edits of this one.
-    pub fn edits(&self, edits: &[Edit]) -> Vec<Edit> {
-        let moved = |e: &Edit| Edit { span: self.at(Loc { file: e.file, span: e.span }).span, ..e.clone() };
-        edits.iter().map(moved).collect()
+    /// Edits of the tree as edits of this one. An edit may take the place of those that were made inside it, and is left
+    /// out where it was made already; `None` when one would cut another in two.
+    pub fn edits(&self, edits: &[Edit]) -> Option<Vec<Edit>> {
+        let cuts = |e: &Edit, at: u32| {
+            self.edits.edits().iter().any(|m| m.file == e.file && m.span.start < at && at < m.span.end)
+        };
+        let todo = edits.iter().filter(|e| !self.edits.edits().contains(e));
+        todo.map(|e| {
+            let span = self.at(Loc { file: e.file, span: e.span }).span;
+            (!cuts(e, e.span.start) && !cuts(e, e.span.end)).then(|| Edit { span, ..e.clone() })
+        })
+        .collect()
     }
 }
 

@@ -97,6 +97,8 @@ pub struct Dialect {
     pub guarded: BTreeSet<String>,
     /// Functions of the family that skip a NULL entry where a run starts (`unpin_user_pages` since v6.12).
     pub null_skip: BTreeSet<String>,
+    /// `set_page_dirty_lock()` is declared.
+    pub has_page_lock: bool,
     /// What the acquiring functions return, as declared: `int`, `long`.
     pub returns: BTreeMap<String, String>,
     /// What a reader of the report should know: declared without a body, both families, and the like.
@@ -230,6 +232,7 @@ impl Dialect {
             available,
             guarded,
             null_skip,
+            has_page_lock: headers.declares("set_page_dirty_lock"),
             returns: Api::get()
                 .acquire_names()
                 .iter()

@@ -6,7 +6,7 @@ use super::{
 };
 use super::{StepRecord, lines};
 use crate::edit::Edit;
-use crate::fix::Fix;
+use crate::fix::{Bug, Fix, Unsigned};
 use crate::plan::Plan;
 use crate::program::Program;
 use crate::prove::Defect;
@@ -33,6 +33,8 @@ pub struct Outcome {
     pub findings: Vec<String>,
     /// What the plan stands on; `edits` holds these edits as well.
     pub fixes: Vec<ProvedFix>,
+    /// The plan in steps, if it mends dirtying on the way.
+    pub steps: Option<Steps>,
     /// Calls of the plan that a build without an MMU may not link.
     pub unlinked: Vec<Unlinked>,
 }
@@ -60,11 +62,20 @@ pub struct ProvedFix {
     pub proof: ProofRecord,
 }
 
+/// The change of a plan in steps, of which each is proved by itself.
+#[derive(Clone, Debug)]
+pub struct Steps {
+    /// Fixes of dirtying, in their order.
+    pub fixes: Vec<ProvedFix>,
+    /// The plan, on the text with these fixes and those that it stands on.
+    pub proof: ProofRecord,
+}
+
 impl ProvedFix {
-    /// What the defect does in the old code: a sentence with the line.
-    pub fn defect(&self, program: &dyn Program) -> String {
-        let Fix { file, api, variable, .. } = &self.fix;
-        let text = program.text(*file);
+    /// What the defect of an unsigned result does in the old code: a sentence with the line.
+    fn defect(&self, program: &dyn Program, bug: &Unsigned) -> String {
+        let Unsigned { api, variable, .. } = bug;
+        let text = program.text(self.fix.file);
         let line = |span: Span| LineMap::new(&text).line(span.start);
         let after = match &self.proof.defect {
             Some(Defect::Told { callee, at, number }) => {
@@ -91,6 +102,7 @@ impl Outcome {
             proof: None,
             findings: Vec::new(),
             fixes: Vec::new(),
+            steps: None,
             unlinked: Vec::new(),
         }
     }
@@ -265,23 +277,25 @@ fn site_record(
         edits: edit_records(places.program, &outcome.edits),
         proof: outcome.proof.clone(),
         findings: outcome.findings.clone(),
-        fixes: outcome.fixes.iter().map(|f| fix_record(places, f)).collect(),
+        fixes: outcome.fixes.iter().filter_map(|f| fix_record(places, f)).collect(),
     }
 }
 
-fn fix_record(places: &mut Places<'_>, proved: &ProvedFix) -> FixRecord {
+/// The record of a fix that the rewrite needs.
+fn fix_record(places: &mut Places<'_>, proved: &ProvedFix) -> Option<FixRecord> {
     let fix = &proved.fix;
-    FixRecord {
+    let Bug::Unsigned(bug) = &fix.bug else { return None };
+    Some(FixRecord {
         path: places.path(fix.file),
-        line: places.line(Loc { file: fix.file, span: fix.declared }),
-        function: fix.function.to_string(),
-        variable: fix.variable.to_string(),
-        from: fix.old.clone(),
-        to: fix.new,
-        defect: proved.defect(places.program),
+        line: places.line(Loc { file: fix.file, span: bug.declared }),
+        function: bug.function.to_string(),
+        variable: bug.variable.to_string(),
+        from: bug.old.clone(),
+        to: bug.new,
+        defect: proved.defect(places.program, bug),
         edits: edit_records(places.program, &fix.edits),
         proof: proved.proof.clone(),
-    }
+    })
 }
 
 fn release_record(places: &mut Places<'_>, r: &Release) -> ReleaseRecord {

@@ -112,7 +112,7 @@ pub fn dirty_function(scene: &Scene, unit: &Unit, d: &DirtyOp, r: &mut Rewrite) 
     if let Some(obligation) = may_sleep(scene, unit, d.callee) {
         r.obligations.push(obligation);
         let function = scene.target.dirty_lock()?;
-        r.notes.push(strengthened(scene, d.kind, function));
+        r.strengthen(scene, d.callee, d.kind, function);
         return Some(function);
     }
     (d.kind == Dirty::SetPageDirty).then(|| scene.target.dirty_unlocked())?

@@ -36,7 +36,7 @@ use crate::edit::Edit;
 use crate::plan::{Obligation, Obstacle, Target};
 use crate::program::Program;
 use crate::source::{FileId, Loc, Span};
-use crate::trace::{PinSite, Release};
+use crate::trace::{Dirty, PinSite, Release};
 use analysis::Types;
 use cfg::Cfg;
 
@@ -239,6 +239,17 @@ pub enum Form {
     Compound,
 }
 
+/// A call that dirties a page in a weaker way than what comes in its place: no page lock, or the flag alone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Strengthened {
+    /// The callee, in the text before the edit.
+    pub callee: Loc,
+    /// What it does.
+    pub kind: Dirty,
+    /// The sentence of [`Rewrite::notes`] about it.
+    pub note: String,
+}
+
 /// One way to rewrite a release.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rewrite {
@@ -252,6 +263,8 @@ pub struct Rewrite {
     pub notes: Vec<String>,
     /// For the report.
     pub cautions: Vec<String>,
+    /// Dirtying that becomes dirtying under the page lock.
+    pub strengthens: Vec<Strengthened>,
 }
 
 impl Change {
@@ -271,7 +284,14 @@ impl Change {
 impl Rewrite {
     /// A rewrite by one rule that changes nothing else about the code.
     pub fn plain(rule: &'static str, changes: Vec<Change>) -> Self {
-        Self { changes, rules: vec![RuleId(rule)], obligations: vec![], notes: vec![], cautions: vec![] }
+        let rules = vec![RuleId(rule)];
+        Self { changes, rules, obligations: vec![], notes: vec![], cautions: vec![], strengthens: vec![] }
+    }
+    /// Says that this dirtying is done by `function` now, under the page lock.
+    pub fn strengthen(&mut self, scene: &Scene, callee: Span, kind: Dirty, function: &str) {
+        let note = batch::strengthened(scene, kind, function);
+        self.notes.push(note.clone());
+        self.strengthens.push(Strengthened { callee: scene.loc(callee), kind, note });
     }
     /// Whether the function shows everything that must hold.
     pub fn safe(&self) -> bool {

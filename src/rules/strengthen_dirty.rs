@@ -25,7 +25,7 @@
 //! Only where the code may sleep and does not hold the page lock; the commit message says so. Otherwise only the put
 //! changes.
 
-use super::batch::{may_sleep, strengthened};
+use super::batch::may_sleep;
 use super::page_dirty_put::pair;
 use super::page_put::rename;
 use super::{Change, Form, Rewrite, Scene, Unit};
@@ -40,6 +40,6 @@ pub fn rewrite(scene: &Scene, unit: &Unit) -> Option<Rewrite> {
     let lock = Change { span: dirty.callee, with: "set_page_dirty_lock".to_string(), form: Form::Part };
     let mut r = Rewrite::plain("strengthen_dirty", vec![lock, rename(scene, unit)?]);
     r.obligations.push(may_sleep(scene, unit, dirty.callee)?);
-    r.notes.push(strengthened(scene, dirty.kind, "set_page_dirty_lock"));
+    r.strengthen(scene, dirty.callee, dirty.kind, "set_page_dirty_lock");
     Some(r)
 }

@@ -6,17 +6,19 @@ use super::LeftOut;
 use crate::ast::{ExprKind, Function, StmtKind};
 use crate::classify;
 use crate::config::Config;
-use crate::decide;
+use crate::decide::{self, Touched};
 use crate::edit::Edit;
 use crate::findings;
+use crate::fix::{Bug, Mended, Unsigned};
 use crate::kernel::Api;
+use crate::plan::Plan;
 use crate::program::Program;
 use crate::prove::Defect;
 use crate::report::build::{Outcome, ProvedFix, Unlinked};
 use crate::report::{FileChange, ProofRecord};
 use crate::rules;
 use crate::source::{FileId, LineMap, Loc, Name, Span};
-use crate::trace::{Custody, PinTrace, Reason, Use, UseKind, Verdict};
+use crate::trace::{Custody, Dirty, PinTrace, Reason, Use, UseKind, Verdict};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,7 +34,7 @@ pub struct HandedPlan {
     pub functions: Vec<FunctionChange>,
     /// Rules that were used, ascending.
     pub rules: Vec<&'static str>,
-    /// Sentences for the message: behaviour that is not the same as before.
+    /// Sentences for the message: behaviour that is not the same as before; what `fixes` do is not among them.
     pub notes: Vec<String>,
     /// Sentences for the person who sends the patch; the proof's record has them among its assumptions.
     pub cautions: Vec<String>,
@@ -99,6 +101,31 @@ impl Evidence {
 pub struct HandedFix {
     /// The file, and the edits of the fix alone.
     pub file: FileEdits,
+    /// What it mends.
+    pub bug: HandedBug,
+    /// Lines of the file that brought the bug about: the declaration, the call, the release; or the dirtying.
+    pub lines: Vec<u32>,
+    /// Pairs of runs, and runs that fail, of its proof.
+    pub runs: u64,
+    /// What its proof took for granted.
+    pub assumed: Vec<String>,
+    /// The permitted differences that its proof met.
+    pub refinements: Vec<String>,
+}
+
+/// What a fix mends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum HandedBug {
+    /// The result of a pin in an unsigned variable.
+    Unsigned(UnsignedResult),
+    /// Dirtying that becomes `set_page_dirty_lock()`: function and callee of each call. The plan makes the edits of the
+    /// fix as well.
+    Dirtying(Vec<(String, &'static str)>),
+}
+
+/// A result of a pin that becomes signed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UnsignedResult {
     /// The function.
     pub function: String,
     /// The variable that is declared anew.
@@ -113,10 +140,6 @@ pub struct HandedFix {
     pub release: Option<String>,
     /// The condition in front of it that lets the result through, as written.
     pub guard: Option<String>,
-    /// Lines of the file that brought the bug about: the declaration, the call, the release.
-    pub lines: Vec<u32>,
-    /// Pairs of runs, and runs that fail, of its proof.
-    pub runs: u64,
 }
 
 /// The edits of one file.
@@ -184,7 +207,7 @@ impl HandedPlan {
         for e in of_plan {
             files.entry(e.file).or_default().push(e.clone());
         }
-        let touched = outcome.plan.as_ref().and_then(|p| decide::reparse(program, p).ok()).unwrap_or_default();
+        let touched = outcome.plan.as_ref().and_then(|p| touched(program, outcome, p)).unwrap_or_default();
         let mut functions: Vec<FunctionChange> = Vec::new();
         for c in &touched.changed {
             let (before, after) = (calls(&c.before), calls(&c.after));
@@ -227,15 +250,35 @@ impl HandedPlan {
                 .collect(),
             functions,
             rules: outcome.plan.iter().flat_map(|p| &p.rules).map(|r| r.0).collect(),
-            notes: outcome.plan.iter().flat_map(|p| p.notes.iter().cloned()).collect(),
+            notes: outcome.plan.iter().flat_map(|p| notes(outcome, p)).collect(),
             cautions: outcome.plan.iter().flat_map(|p| p.cautions.iter().cloned()).collect(),
-            proof: outcome.proof.clone(),
-            fixes: outcome.fixes.iter().map(|f| HandedFix::new(program, f)).collect(),
+            proof: outcome.steps.as_ref().map_or_else(|| outcome.proof.clone(), |s| Some(s.proof.clone())),
+            fixes: fixes(outcome).map(|f| HandedFix::new(program, f)).collect(),
             unlinked: outcome.unlinked.clone(),
             evidence: Vec::new(),
             undirtied: Vec::new(),
         }
     }
+}
+
+/// The fixes before the plan, in their order.
+fn fixes(outcome: &Outcome) -> impl Iterator<Item = &ProvedFix> {
+    outcome.fixes.iter().chain(outcome.steps.iter().flat_map(|s| &s.fixes))
+}
+
+/// What the plan does to functions as the steps before it leave them.
+fn touched(program: &dyn Program, outcome: &Outcome, plan: &Plan) -> Option<Touched> {
+    if outcome.steps.is_none() {
+        return decide::reparse(program, plan).ok();
+    }
+    let on = Mended::new(program, fixes(outcome).flat_map(|f| f.fix.edits.iter().cloned()).collect())?;
+    decide::reparse(&on, &Plan { edits: on.edits(&plan.edits)?, ..plan.clone() }).ok()
+}
+
+/// The notes of the plan that no step before it has taken over.
+fn notes(outcome: &Outcome, plan: &Plan) -> Vec<String> {
+    let done = |n: &String| outcome.steps.is_some() && plan.strengthens.iter().any(|s| s.note == *n);
+    plan.notes.iter().filter(|n| !done(n)).cloned().collect()
 }
 
 /// A function that goes, and whose callers make the one call that would be left of it: that call is told of here.
@@ -269,52 +312,71 @@ fn removed(path: &str, f: &Function, functions: &mut [FunctionChange]) -> Functi
 }
 
 impl HandedFix {
+    /// It takes the page lock where the function called this one.
+    pub fn marks_dirty(&self, path: &str, function: &str, call: &str) -> bool {
+        let HandedBug::Dirtying(calls) = &self.bug else { return false };
+        self.file.path == path && calls.iter().any(|(f, c)| f == function && *c == call)
+    }
     fn new(program: &dyn Program, proved: &ProvedFix) -> Self {
         let fix = &proved.fix;
         let text = program.text(fix.file);
-        let map = LineMap::new(&text);
-        let (release, at) = match &proved.proof.defect {
-            Some(Defect::Told { callee, at, .. }) => (Some(callee.to_string()), Some(*at)),
-            Some(Defect::Released { at }) => (None, Some(*at)),
-            None => (None, None),
+        let (bug, places) = match &fix.bug {
+            Bug::Unsigned(bug) => unsigned(program, proved, bug),
+            Bug::Dirtying(calls) => {
+                let call = |kind| if kind == Dirty::FlagOnly { "SetPageDirty" } else { "set_page_dirty" };
+                let told = calls.iter().map(|c| (c.function.to_string(), call(c.kind)));
+                (HandedBug::Dirtying(told.collect()), calls.iter().map(|c| c.callee).collect())
+            }
         };
-        let around = program.function_at(Loc { file: fix.file, span: fix.call });
-        // The innermost test of the variable around the release.
-        let mut guard: Option<(Span, Span)> = None;
-        if let (Some(f), Some(at)) = (&around, at) {
-            f.body.walk(&mut |s| {
-                if let StmtKind::If { cond, then, .. } = &s.kind
-                    && then.span.contains(at)
-                    && guard.is_none_or(|(outer, _)| outer.contains(s.span))
-                {
-                    let mut named = false;
-                    cond.walk(&mut |e| named |= e.ident().is_some_and(|n| *n == fix.variable));
-                    if named {
-                        guard = Some((s.span, cond.span));
-                    }
-                }
-            });
-        }
-        let mut lines: Vec<u32> =
-            [Some(fix.declared), Some(fix.call), at].into_iter().flatten().map(|s| map.line(s.start)).collect();
+        let map = LineMap::new(&text);
+        let mut lines: Vec<u32> = places.iter().map(|s| map.line(s.start)).collect();
         lines.dedup();
         Self {
-            file: FileEdits {
-                path: program.path(fix.file).to_string(),
-                before: text.clone(),
-                edits: fix.edits.clone(),
-            },
-            function: fix.function.to_string(),
-            variable: fix.variable.to_string(),
-            api: fix.api.to_string(),
-            from: fix.old.clone(),
-            to: fix.new,
-            release,
-            guard: guard.map(|(_, cond)| crate::rules::style::bare(&text, cond)),
+            file: FileEdits { path: program.path(fix.file).to_string(), before: text, edits: fix.edits.clone() },
+            bug,
             lines,
             runs: proved.proof.runs,
+            assumed: proved.proof.assumed.clone(),
+            refinements: proved.proof.refinements.clone(),
         }
     }
+}
+
+/// An unsigned result, and the places that brought the bug about.
+fn unsigned(program: &dyn Program, proved: &ProvedFix, bug: &Unsigned) -> (HandedBug, Vec<Span>) {
+    let file = proved.fix.file;
+    let (release, at) = match &proved.proof.defect {
+        Some(Defect::Told { callee, at, .. }) => (Some(callee.to_string()), Some(*at)),
+        Some(Defect::Released { at }) => (None, Some(*at)),
+        None => (None, None),
+    };
+    let around = program.function_at(Loc { file, span: bug.call });
+    // The innermost test of the variable around the release.
+    let mut guard: Option<(Span, Span)> = None;
+    if let (Some(f), Some(at)) = (&around, at) {
+        f.body.walk(&mut |s| {
+            if let StmtKind::If { cond, then, .. } = &s.kind
+                && then.span.contains(at)
+                && guard.is_none_or(|(outer, _)| outer.contains(s.span))
+            {
+                let mut named = false;
+                cond.walk(&mut |e| named |= e.ident().is_some_and(|n| *n == bug.variable));
+                if named {
+                    guard = Some((s.span, cond.span));
+                }
+            }
+        });
+    }
+    let told = UnsignedResult {
+        function: bug.function.to_string(),
+        variable: bug.variable.to_string(),
+        api: bug.api.to_string(),
+        from: bug.old.clone(),
+        to: bug.new,
+        release,
+        guard: guard.map(|(_, cond)| rules::style::bare(&program.text(file), cond)),
+    };
+    (HandedBug::Unsigned(told), [Some(bug.declared), Some(bug.call), at].into_iter().flatten().collect())
 }
 
 /// Names of the direct calls of a function, in the order of the text.

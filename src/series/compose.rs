@@ -1,10 +1,10 @@
 //! The text of each file after each patch. Every edit is one of the original bytes, so patches never depend on each
-//! other, in whatever order they come.
+//! other, in whatever order they come; but a conversion takes the place of the fixes of dirtying right before it.
 
 use super::PatchFile;
 use crate::edit::{Edit, EditSet};
 use crate::error::UserError;
-use crate::run::{FileEdits, HandedFix, HandedPlan, Leading};
+use crate::run::{FileEdits, HandedBug, HandedFix, HandedPlan, Leading};
 use crate::source::{FileId, Span};
 use similar::{Algorithm, DiffTag};
 use std::collections::BTreeMap;
@@ -13,7 +13,22 @@ use std::sync::Arc;
 /// The files as they are after the patches so far.
 #[derive(Default)]
 pub struct State {
-    files: BTreeMap<String, (Arc<[u8]>, Vec<Edit>)>,
+    files: BTreeMap<String, FileState>,
+}
+
+/// A file after the patches so far.
+struct FileState {
+    text: Arc<[u8]>,
+    edits: Vec<Edit>,
+    /// Edits that stand until the next conversion, which makes them as well.
+    passing: Vec<Edit>,
+}
+
+impl FileState {
+    fn now(&self) -> Option<Vec<u8>> {
+        let all = self.edits.iter().chain(&self.passing).cloned().collect();
+        EditSet::new(all).ok()?.apply(FileId(0), &self.text)
+    }
 }
 
 impl State {
@@ -23,26 +38,31 @@ impl State {
     /// It changes lines that another patch changes.
     pub fn leading(&mut self, patch: &Leading) -> Result<Vec<PatchFile>, UserError> {
         let edits = patch.changes.iter().map(|c| (c.path.as_str(), &c.before, line_edits(&c.before, &c.after)));
-        self.add(edits)
+        self.add(edits, false)
     }
-    /// Adds a fix, and tells what it does to its file.
+    /// Adds a patch of fixes, and tells what it does to each file, by path.
     ///
     /// # Errors
     /// It changes lines that another patch changes.
-    pub fn fix(&mut self, fix: &HandedFix) -> Result<Vec<PatchFile>, UserError> {
-        let FileEdits { path, before, edits } = &fix.file;
-        self.add([(path.as_str(), before, edits.clone())].into_iter())
+    pub fn fixes(&mut self, fixes: &[&HandedFix]) -> Result<Vec<PatchFile>, UserError> {
+        let passing = fixes.iter().all(|f| matches!(f.bug, HandedBug::Dirtying(_)));
+        let edits = fixes
+            .iter()
+            .map(|f| &f.file)
+            .map(|FileEdits { path, before, edits }| (path.as_str(), before, edits.clone()));
+        self.add(edits, passing)
     }
     /// Adds the plans of a patch, and tells what it does to each file, by path.
     ///
     /// # Errors
     /// It changes lines that another patch changes.
     pub fn plans<'a>(&mut self, plans: impl Iterator<Item = &'a HandedPlan>) -> Result<Vec<PatchFile>, UserError> {
-        self.add(plans.flat_map(|p| &p.files).map(|f| (f.path.as_str(), &f.before, f.edits.clone())))
+        self.add(plans.flat_map(|p| &p.files).map(|f| (f.path.as_str(), &f.before, f.edits.clone())), false)
     }
     fn add<'a>(
         &mut self,
         edits: impl Iterator<Item = (&'a str, &'a Arc<[u8]>, Vec<Edit>)>,
+        passing: bool,
     ) -> Result<Vec<PatchFile>, UserError> {
         let clash = |path: &str| {
             UserError::new(
@@ -53,26 +73,27 @@ impl State {
         };
         let mut before: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         for (path, text, edits) in edits {
-            let (text, all) = self.files.entry(path.to_string()).or_insert_with(|| (text.clone(), Vec::new()));
+            let new = || FileState { text: text.clone(), edits: Vec::new(), passing: Vec::new() };
+            let file = self.files.entry(path.to_string()).or_insert_with(new);
             if !before.contains_key(path) {
-                before.insert(path.to_string(), apply(text, all).ok_or_else(|| clash(path))?);
+                before.insert(path.to_string(), file.now().ok_or_else(|| clash(path))?);
+                if !passing {
+                    file.passing.clear();
+                }
             }
+            let all = if passing { &mut file.passing } else { &mut file.edits };
             all.extend(edits.into_iter().map(|e| Edit { file: FileId(0), ..e }));
         }
         let mut out = Vec::new();
         for (path, before) in before {
-            let Some((text, all)) = self.files.get(&path) else { continue };
-            let after = apply(text, all).ok_or_else(|| clash(&path))?;
+            let Some(file) = self.files.get(&path) else { continue };
+            let after = file.now().ok_or_else(|| clash(&path))?;
             if after != before {
                 out.push(PatchFile { path, before: before.into(), after });
             }
         }
         Ok(out)
     }
-}
-
-fn apply(text: &[u8], edits: &[Edit]) -> Option<Vec<u8>> {
-    EditSet::new(edits.to_vec()).ok()?.apply(FileId(0), text)
 }
 
 /// The difference of two texts as edits of whole lines.

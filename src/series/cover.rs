@@ -2,12 +2,13 @@
 //!
 //! Counts are counted here from the records; nothing is typed in twice. The diffstat comes from whoever writes files.
 
-use super::Patch;
+use super::below;
 use super::effects;
 use super::facts::{self, Facts};
 use super::message::{self, Frame};
 use super::recipients::Recipients;
 use super::text::{self, SUBJECT, count, list};
+use super::{Fixing, Patch};
 use crate::decide;
 use crate::explain;
 use crate::kernel::{AcquireKind, Api};
@@ -32,7 +33,7 @@ pub fn body(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &F
     let mut paragraphs = why(facts, frame);
     paragraphs.push(first(facts, patches, &each, frame));
     paragraphs.extend(without_mmu(&each, frame));
-    paragraphs.push(proofs(facts));
+    paragraphs.push(proofs(facts, patches));
     if !facts.new_acquires.is_empty() {
         paragraphs.push("The main changes at run time; each patch says which of these concern it:".into());
         paragraphs.extend(effects::pinned(facts, frame).into_iter().map(|e| format!("- {e}")));
@@ -70,10 +71,8 @@ pub fn lists(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &
         let mut lines = String::new();
         for ((number, patch), facts) in (1..).zip(patches).zip(&each) {
             if !patch.plans.is_empty() && facts.calm() == wanted {
-                for s in &facts.sites {
-                    let codes = at_run_time(s);
-                    let codes = if codes.is_empty() { String::new() } else { format!(" [{}]", codes.join(", ")) };
-                    let site = format!("{}:{} {}(){codes}", s.path, s.line, s.function);
+                for (s, met) in facts.sites.iter().zip(&facts.met) {
+                    let site = format!("{}:{} {}(){}", s.path, s.line, s.function, codes(met));
                     lines.push_str(&text::wrap(&site, LIST, &format!("  {number:02} "), "       "));
                 }
             }
@@ -85,18 +84,31 @@ pub fn lists(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &
             out.push('\n');
         }
     }
-    let fixes = (1..).zip(patches).filter(|(_, p)| p.fix);
-    let fixes: String =
-        fixes.map(|(n, p): (usize, _)| text::wrap(&p.subject, LIST, &format!("  {n:02} "), "       ")).collect();
-    if !fixes.is_empty() {
-        let title = "These patches fix bugs that keep the conversion behind them from being right:";
-        out.push_str(&text::wrap(title, text::BODY, "", ""));
-        out.push('\n');
-        out.push_str(&fixes);
-        out.push('\n');
+    for (title, dirtying) in [
+        ("These patches fix bugs that keep the conversion behind them from being right:", false),
+        ("These patches fix how pages are marked dirty, each before the conversion that stands on it:", true),
+    ] {
+        let fixes = (1..).zip(patches).filter_map(|(n, p)| Some((n, p, p.fix.as_ref()?)));
+        let lines = fixes.filter(|(_, _, fix)| fix.dirtying == dirtying).map(|(n, p, fix): (usize, _, _)| {
+            let line = format!("{}{}", p.subject, codes(&fix.refinements));
+            text::wrap(&line, LIST, &format!("  {n:02} "), "       ")
+        });
+        let lines: String = lines.collect();
+        if !lines.is_empty() {
+            out.push_str(&text::wrap(title, text::BODY, "", ""));
+            out.push('\n');
+            out.push_str(&lines);
+            out.push('\n');
+        }
     }
     out.push_str(&left(analysis, facts, frame));
     out
+}
+
+/// ` [R1, R2]`; nothing without any.
+fn codes<'c>(met: impl IntoIterator<Item = &'c String>) -> String {
+    let codes: Vec<&str> = met.into_iter().map(String::as_str).collect();
+    if codes.is_empty() { String::new() } else { format!(" [{}]", codes.join(", ")) }
 }
 
 /// `patches 3 (a()) and 4 (b() and c())`: those with such sites; `None` without any.
@@ -119,8 +131,8 @@ fn undirtied(each: &[Facts<'_>], seen: bool) -> Option<String> {
     };
     let patches = with(each, sites)?;
     let (said, means) = match seen {
-        true => (" which, as the notes there show, are written to", message::WRITTEN_MEANS),
-        false => ("", message::UNDIRTIED_MEANS),
+        true => (" which, as the notes there show, are written to", below::WRITTEN_MEANS),
+        false => ("", below::UNDIRTIED_MEANS),
     };
     Some(format!(
         "[ To be decided before sending: the code of {patches} asks for pages to write to{said}, and {}. {means} belongs in a \
@@ -154,18 +166,24 @@ fn other_bugs(each: &[Facts<'_>]) -> Option<String> {
     })
 }
 
-/// Patches that call themselves a fix, and have no tag for it.
+/// Patches that fix something, and have no tag for it.
 fn fixes(patches: &[Patch], each: &[Facts<'_>]) -> Option<String> {
-    let all = (1..).zip(patches.iter().zip(each)).filter(|(_, (p, f))| !p.plans.is_empty() && f.fixes_dirtying());
-    let numbers: Vec<String> = all.map(|(n, _): (usize, _)| n.to_string()).collect();
-    let patch = if numbers.len() == 1 { "patch" } else { "patches" };
-    (!numbers.is_empty()).then(|| {
-        format!(
-            "[ To be filled in before sending: a Fixes: tag in {patch} {}, or the fix as a patch of its own before the \
-             conversion. ]",
-            list(&numbers)
-        )
-    })
+    let numbers = |pick: &dyn Fn(&Patch, &Facts<'_>) -> bool| -> Vec<String> {
+        let all = (1..).zip(patches.iter().zip(each)).filter(|(_, (p, f))| pick(p, f));
+        all.map(|(n, _): (usize, _)| n.to_string()).collect()
+    };
+    let untagged = numbers(&|p, _| p.fix.as_ref().is_some_and(|f| !f.tagged));
+    let mixed = numbers(&|p, f| !p.plans.is_empty() && f.fixes_dirtying());
+    let patch = |n: &[String]| format!("{} {}", if n.len() == 1 { "patch" } else { "patches" }, list(n));
+    let mut wanted = Vec::new();
+    if !untagged.is_empty() {
+        wanted.push(format!("a Fixes: tag in {}", patch(&untagged)));
+    }
+    if !mixed.is_empty() {
+        wanted
+            .push(format!("a Fixes: tag in {}, or the fix as a patch of its own before the conversion", patch(&mixed)));
+    }
+    (!wanted.is_empty()).then(|| format!("[ To be filled in before sending: {}. ]", wanted.join("; ")))
 }
 
 /// Patches with pages that stay pinned after the call, where pins are counted.
@@ -209,10 +227,12 @@ fn nobody(patches: &[Patch]) -> Option<String> {
 fn by_path(patches: &[Patch]) -> Option<String> {
     let numbers: Vec<String> =
         (1..).zip(patches).filter(|(_, p)| p.by_path).map(|(n, _): (usize, _)| n.to_string()).collect();
-    let (all, many) = (patches.iter().filter(|p| !p.plans.is_empty()).count(), numbers.len());
+    let all = patches.iter().filter(|p| !p.plans.is_empty() || p.fix.is_some()).count();
+    let (fixes, many) = (patches.iter().any(|p| p.fix.is_some()), numbers.len());
     let which = match many {
         0 => return None,
         1 => format!("the subject of patch {} starts", numbers.concat()),
+        n if n == all && fixes => "all subjects of conversions and of fixes start".to_string(),
         n if n == all => "all subjects of conversions start".to_string(),
         _ => format!("the subjects of patches {} start", list(&numbers)),
     };
@@ -318,7 +338,8 @@ fn order(patches: &[Patch], each: &[Facts<'_>], frame: &Frame) -> String {
              maintainers, or patch {bringer} goes in a release before them. ]"
         ));
     }
-    match numbers(&|p, _| p.fix).as_slice() {
+    let fixing = |dirtying: bool| numbers(&|p, _| p.fix.as_ref().is_some_and(|f| f.dirtying == dirtying));
+    match fixing(false).as_slice() {
         [] => {}
         [one] => {
             needs.push(format!(
@@ -331,6 +352,15 @@ fn order(patches: &[Patch], each: &[Facts<'_>], frame: &Frame) -> String {
         )),
     }
     let free = "may go through its own tree, in any order";
+    match fixing(true).as_slice() {
+        [] => {}
+        [one] => needs
+            .push(format!("Patch {one} fixes how pages are marked dirty, and goes before the conversion behind it.")),
+        many => needs.push(format!(
+            "Patches {} each fix how pages are marked dirty, and go before the conversions behind them.",
+            list(many)
+        )),
+    }
     match needs.is_empty() {
         true => format!("No patch depends on another one: each of them {free}."),
         false if frame.brings_functions => format!("{} Otherwise no patch depends on another one.", needs.join(" ")),
@@ -357,37 +387,40 @@ fn without_mmu(each: &[Facts<'_>], frame: &Frame) -> Option<String> {
 }
 
 /// How the rewrites were checked.
-fn proofs(facts: &Facts<'_>) -> String {
-    let differ = facts.sites.iter().filter(|s| !at_run_time(s).is_empty()).count();
+fn proofs(facts: &Facts<'_>, patches: &[Patch]) -> String {
+    let differ = facts.met.iter().filter(|met| !met.is_empty()).count();
     let same = facts.sites.len() - differ;
-    let kinds: Vec<String> = facts
-        .refinements
-        .iter()
-        .filter(|r| !facts::is_form(r))
-        .map(|r| explain::pages(r).next().map_or_else(|| r.clone(), |p| format!("{} [{r}]", p.title)))
-        .collect();
+    let kinds = |refinements: &BTreeSet<String>| -> String {
+        let told = refinements.iter().filter(|r| !facts::is_form(r));
+        let title = |r: &String| explain::pages(r).next().map_or_else(|| r.clone(), |p| format!("{} [{r}]", p.title));
+        told.map(title).collect::<Vec<_>>().join("; ")
+    };
+    let conversions = kinds(&facts.refinements);
     let result = match (same, differ) {
         _ if !facts.proved => "not for every call site".to_string(),
         (_, 0) => "no difference was found".to_string(),
-        (0, _) => format!("the only differences are these: {}", kinds.join("; ")),
+        (0, _) => format!("the only differences are these: {conversions}"),
         _ => format!(
-            "no difference was found for {}; for {} only differences of these kinds: {}",
+            "no difference was found for {}; for {} only differences of these kinds: {conversions}",
             count(same, "call site"),
             count(differ, "other"),
-            kinds.join("; ")
+        ),
+    };
+    let dirtying: Vec<&Fixing> = patches.iter().filter_map(|p| p.fix.as_ref()).filter(|f| f.dirtying).collect();
+    let met: BTreeSet<String> = dirtying.iter().flat_map(|f| f.refinements.iter().cloned()).collect();
+    let fixes = match dirtying.as_slice() {
+        [] => String::new(),
+        all => format!(
+            " So did those of the fixes of dirtying, {} of runs: the only differences are these: {}.",
+            count(all.iter().map(|f| f.runs).sum::<u64>() as usize, "pair"),
+            kinds(&met)
         ),
     };
     format!(
         "How it was checked: the old and the new code of each call site ran on a model of the kernel's page functions, {} \
-         of runs in all over a bounded set of inputs: {result}.",
+         of runs in all over a bounded set of inputs: {result}.{fixes}",
         count(facts.runs as usize, "pair"),
     )
-}
-
-/// The permitted differences at run time that the proof of a site met.
-fn at_run_time(site: &SiteRecord) -> Vec<&str> {
-    let all = site.proof.iter().flat_map(|p| &p.refinements);
-    all.map(String::as_str).filter(|r| !facts::is_form(r)).collect()
 }
 
 /// How to make the same series.
@@ -398,11 +431,11 @@ fn repeat(frame: &Frame) -> [String; 2] {
     };
     [
         format!(
-            "The patches and this letter were generated by gupconv {}. In the root of the tree, {} makes the same patches. \
+            "The patches and this letter were generated by gupconv {}. In the root of the tree, `{}` makes the same patches. \
              Nothing was compiled by the tool, and nothing was run on a machine. [ To be filled in before sending: \
              where the tool can be had, and how this was built and tested. ]",
             env!("CARGO_PKG_VERSION"),
-            text::unbroken(&format!("`{}`", frame.command))
+            frame.command
         ),
         format!(
             "The mails have the date of {dated}, so that a second run gives the same bytes; git send-email sets its own. \

@@ -170,7 +170,7 @@ pub fn pinned(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
         asked.dedup();
         let by = match asked.as_slice() {
             [one] if !one.is_empty() && facts.sites.iter().all(|s| s.write == "conditional") => {
-                format!("{} is false, no write access is asked for, and", text::unbroken(&format!("`{one}`")))
+                format!("`{one}` is false, no write access is asked for, and")
             }
             _ => "no write access is asked for,".to_string(),
         };

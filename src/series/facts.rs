@@ -6,7 +6,7 @@ use crate::findings;
 use crate::kernel::Api;
 use crate::report::SiteRecord;
 use crate::rules;
-use crate::run::{Analysis, Evidence, FunctionChange, HandedPlan, Unlinked};
+use crate::run::{Analysis, Evidence, FunctionChange, HandedFix, HandedPlan, Unlinked};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Facts about the plans of one patch.
@@ -14,6 +14,11 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Facts<'a> {
     /// Its sites, by path and line.
     pub sites: Vec<&'a SiteRecord>,
+    /// The permitted differences at run time that the proof of each site met, in the order of `sites`; what a fix
+    /// before it does is not among them.
+    pub met: Vec<Vec<String>>,
+    /// What its plans stand on.
+    pub fixes: Vec<&'a HandedFix>,
     /// Functions that it changes, by path and place; one entry a function.
     pub functions: Vec<FunctionChange>,
     /// Releasing functions of which there are fewer calls afterwards.
@@ -61,9 +66,12 @@ impl<'a> Facts<'a> {
     /// Collects the facts of the plans.
     pub fn of(analysis: &'a Analysis, plans: &[&'a HandedPlan]) -> Self {
         let mut facts = Self { proved: !plans.is_empty(), ..Self::default() };
-        let mut places = BTreeSet::new();
+        let mut places: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         for plan in plans {
-            places.extend(plan.sites.iter().copied());
+            let met = plan.proof.iter().flat_map(|p| &p.refinements).filter(|r| !is_form(r));
+            let met: Vec<String> = met.cloned().collect();
+            places.extend(plan.sites.iter().map(|&site| (site, met.clone())));
+            facts.fixes.extend(&plan.fixes);
             for change in &plan.functions {
                 facts.add(change);
             }
@@ -99,7 +107,8 @@ impl<'a> Facts<'a> {
         }
         facts.paths.sort();
         facts.paths.dedup();
-        facts.sites = places.iter().filter_map(|&i| analysis.run.sites.get(i)).collect();
+        (facts.sites, facts.met) =
+            places.into_iter().filter_map(|(i, met)| Some((analysis.run.sites.get(i)?, met))).unzip();
         let api = Api::get();
         for f in &facts.functions {
             let release = |n: &&String| api.release(n).is_some_and(|r| !r.wrapper);
@@ -184,11 +193,11 @@ impl<'a> Facts<'a> {
     }
 
     /// How much there is to think about, for `--easy-first`: 0 only the release changes its name, 1 loops become calls,
-    /// 2 a difference in behaviour that is permitted, 3 the acquiring call changes, too.
+    /// 2 a difference in behaviour that is permitted, or a fix before it, 3 the acquiring call changes, too.
     pub fn difficulty(&self) -> u8 {
         match () {
             () if !self.new_acquires.is_empty() => 3,
-            () if !self.same_behaviour() => 2,
+            () if !self.same_behaviour() || !self.fixes.is_empty() => 2,
             () if !self.refinements.is_empty() => 1,
             () => 0,
         }

@@ -98,7 +98,7 @@ fn to_the_lists(patches: &[Patch]) -> Recipients {
             who.to.push(list.clone());
         }
     }
-    for p in patches.iter().filter(|p| p.plans.is_empty() && !p.fix).flat_map(|p| p.recipients.people()) {
+    for p in patches.iter().filter(|p| p.plans.is_empty() && p.fix.is_none()).flat_map(|p| p.recipients.people()) {
         if !who.cc.contains(p) {
             who.cc.push(p.clone());
         }

@@ -8,6 +8,7 @@
 //! It finds and proves nothing of its own. A bug that a conversion needs fixed is fixed in a patch of its own directly
 //! before it; a patch that must stand before all conversions is a [`crate::run::Leading`].
 
+mod below;
 mod compose;
 mod cover;
 mod effects;
@@ -31,6 +32,7 @@ use crate::kbuild::Kbuild;
 use crate::run::{Analysis, HandedFix, HandedPlan, Needed};
 use compose::State;
 use facts::Facts;
+use fixes::Fix;
 use known::Known;
 use letters::Series;
 use maintainers::Maintainers;
@@ -118,14 +120,27 @@ pub struct Patch {
     pub below: String,
     /// Its plans: places in [`Analysis::plans`]. None for a leading patch and for a fix.
     pub plans: Vec<usize>,
-    /// It fixes a bug that the next conversion needs fixed.
-    pub fix: bool,
+    /// It fixes a bug before the conversion that stands on the fix.
+    pub fix: Option<Fixing>,
     /// The subject starts by path: the history shows no custom.
     pub by_path: bool,
     /// The files that it changes, by path.
     pub files: Vec<PatchFile>,
     /// Who gets it.
     pub recipients: Recipients,
+}
+
+/// What a patch that fixes a bug does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fixing {
+    /// It mends how pages are marked dirty; else the sign of a result.
+    pub dirtying: bool,
+    /// It has a `Fixes:` tag.
+    pub tagged: bool,
+    /// The permitted differences that its proofs met, ascending.
+    pub refinements: BTreeSet<String>,
+    /// Runs of its proofs.
+    pub runs: u64,
 }
 
 /// A file before and after a patch, all patches before it applied.
@@ -367,9 +382,9 @@ fn patches(
     let mut out = Vec::new();
     for l in &analysis.leading {
         let files = state.leading(l)?;
-        let (subject, body, below) = (l.subject.clone(), message::leading_body(l, frame), message::leading_below(l));
+        let (subject, body, below) = (l.subject.clone(), message::leading_body(l, frame), below::of_leading(l));
         let (plans, recipients) = (Vec::new(), Recipients::default());
-        out.push(Patch { subject, body, below, plans, fix: false, by_path: false, files, recipients });
+        out.push(Patch { subject, body, below, plans, fix: None, by_path: false, files, recipients });
     }
     let mut groups = group::groups(&analysis.plans, options.grouping, maintainers);
     let facts_of = |g: &group::Group| {
@@ -398,27 +413,33 @@ fn patches(
     for ((group, facts), subject) in groups.into_iter().zip(&facts).zip(subjects) {
         let fixes: Vec<&HandedFix> =
             group.iter().filter_map(|&i| analysis.plans.get(i)).flat_map(|p| &p.fixes).collect();
-        for fix in fixes {
-            let paths = [fix.file.path.clone()];
+        let mut stands_on = Vec::new();
+        for fix in Fix::patches(&fixes) {
+            let paths = [fix.path().to_string()];
             let prefix = history.as_ref().and_then(|h| history::prefix(&paths, h));
             let without = prefix.is_none();
-            let prefix = prefix.unwrap_or_else(|| by_path(&paths));
-            let first = fixes::subject(&prefix, fix);
+            let first = fixes::subject(&prefix.unwrap_or_else(|| by_path(&paths)), &fix);
             let taken = |s: &String| out.iter().any(|p: &Patch| p.subject == *s);
-            let cut: String = first.chars().take(text::SUBJECT - 4).collect();
-            let numbered = (2..).map(|n| format!("{cut} ({n})"));
-            let subject = std::iter::once(first).chain(numbered).find(|s| !taken(s)).unwrap_or_default();
-            let blamed = repo.and_then(|r| r.blame(&fix.file.path, &fix.lines));
-            let body = fixes::body(fix, frame, blamed.as_deref());
-            let below = fixes::below(fix, blamed.is_some());
-            let (files, plans, recipients) = (state.fix(fix)?, Vec::new(), Recipients::default());
-            out.push(Patch { subject, body, below, plans, fix: true, by_path: without, files, recipients });
+            let subject =
+                std::iter::once(first.clone()).chain(numbered(&first)).find(|s| !taken(s)).unwrap_or_default();
+            let blamed = repo.and_then(|r| r.blame(fix.path(), &fix.lines()));
+            let body = fixes::body(&fix, frame, blamed.as_deref());
+            let below = fixes::below(&fix, blamed.is_some());
+            stands_on.push(subject.clone());
+            let fixing = Fixing {
+                dirtying: matches!(fix, Fix::Dirtying(_)),
+                tagged: blamed.is_some(),
+                refinements: fix.all().iter().flat_map(|f| f.refinements.iter().cloned()).collect(),
+                runs: fix.runs(),
+            };
+            let (files, plans, recipients) = (state.fixes(fix.all())?, Vec::new(), Recipients::default());
+            out.push(Patch { subject, body, below, plans, fix: Some(fixing), by_path: without, files, recipients });
         }
         let files = state.plans(group.iter().filter_map(|&i| analysis.plans.get(i)))?;
-        let (body, below) = (message::body(facts, frame), message::below(facts, frame));
+        let (body, below) = (message::body(facts, frame), below::of_conversion(facts, frame, &stands_on));
         let recipients = Recipients::default();
         let by_path = custom(facts).is_none();
-        out.push(Patch { subject, body, below, plans: group, fix: false, by_path, files, recipients });
+        out.push(Patch { subject, body, below, plans: group, fix: None, by_path, files, recipients });
     }
     Ok(out)
 }
@@ -437,16 +458,16 @@ fn subjects(facts: &[Facts<'_>], prefix: &dyn Fn(&Facts<'_>) -> String) -> Vec<S
             let separator = if prefix.contains(": ") { ": " } else { "/" };
             subject = message::subject(&format!("{prefix}{separator}{stem}"), f);
         }
-        let first = subject.clone();
-        let mut number = 2;
-        while out.contains(&subject) {
-            let cut: String = first.chars().take(text::SUBJECT - 4).collect();
-            subject = format!("{cut} ({number})");
-            number += 1;
-        }
-        out.push(subject);
+        let other = numbered(&subject).find(|s| !out.contains(s));
+        out.push(if out.contains(&subject) { other.unwrap_or_default() } else { subject });
     }
     out
+}
+
+/// The subject with a number, for one that is taken.
+fn numbered(subject: &str) -> impl Iterator<Item = String> {
+    let cut: String = subject.chars().take(text::SUBJECT - 4).collect();
+    (2..).map(move |n| format!("{cut} ({n})"))
 }
 
 /// One line that may stand in a subject tag or Message-Id.

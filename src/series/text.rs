@@ -66,7 +66,7 @@ pub fn wrap(text: &str, width: usize, first: &str, next: &str) -> String {
     let mut line = first.to_string();
     let mut empty = true;
     // No line is a closing bracket alone.
-    let text = text.replace(" ]", &format!("{GLUE}]"));
+    let text = code_in_one_line(text, width).replace(" ]", &format!("{GLUE}]"));
     for word in text.split_whitespace() {
         if !empty && line.chars().count() + 1 + word.chars().count() > width {
             out.push_str(line.trim_end());
@@ -85,9 +85,15 @@ pub fn wrap(text: &str, width: usize, first: &str, next: &str) -> String {
     out.replace(GLUE, " ")
 }
 
-/// Text that `wrap` does not break, if it fits into a line at all.
-pub fn unbroken(text: &str) -> String {
-    if text.chars().count() <= BODY - 2 { text.replace(' ', GLUE) } else { text.to_string() }
+/// Code between backquotes in pieces that are not broken, where they fit into a line at all.
+fn code_in_one_line(text: &str, width: usize) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    let quoted = |i: usize| i % 2 == 1 && i + 1 < parts.len();
+    let part = |(i, part): (usize, &&str)| match quoted(i) && part.chars().count() + 4 <= width {
+        true => part.split_whitespace().collect::<Vec<_>>().join(GLUE),
+        false => part.to_string(),
+    };
+    parts.iter().enumerate().map(part).collect::<Vec<_>>().join("`")
 }
 
 /// A body: paragraphs with an empty line between them. One whose lines start with a blank is kept as it is; one that
@@ -135,7 +141,11 @@ mod tests {
         let wrapped = wrap(text, 12, "- ", "  ");
         assert!(wrapped.lines().all(|l| l.len() <= 12), "{wrapped}");
         assert_eq!(wrapped.replace("- ", "").split_whitespace().collect::<Vec<_>>().join(" "), text);
-        assert_eq!(wrap(&format!("one two {}", unbroken("`three four`")), 12, "", ""), "one two\n`three four`\n");
+        assert_eq!(wrap("one two `three four`", 14, "", ""), "one two\n`three four`\n");
+        assert_eq!(wrap("one `two three`, `four five`", 18, "", ""), "one `two three`,\n`four five`\n");
+        // What fits into no line, or has no end.
+        assert_eq!(wrap("`one two three four`", 12, "", ""), "`one two\nthree four`\n");
+        assert_eq!(wrap("one two `three four", 14, "", ""), "one two `three\nfour\n");
         assert_eq!(wrap("averyveryverylongword b", 5, "", ""), "averyveryverylongword\nb\n");
         assert_eq!(wrap("[ one two ]", 9, "", ""), "[ one\ntwo ]\n");
     }

@@ -1,0 +1,206 @@
+//! What stands below `---`: for the person who sends the patch and for reviewers, and gone once it is applied.
+//!
+//! What has to be filled in, checked or decided before sending, what the patch stands on, what a reviewer may stumble over
+//! and it leaves as it is, and what the model took for granted. It knows nothing of the message above.
+
+use super::facts::{self, Facts};
+use super::message::Frame;
+use super::text::{self, count, list, named};
+use crate::decide;
+use crate::report::SiteRecord;
+use crate::run::{FunctionChange, HandedFix, Leading};
+
+/// What it means that nobody marks pages dirty which are asked for to be written to, whether anything writes not being
+/// known, and of pages that are known to be written to. Each goes on by where a fix belongs.
+pub const UNDIRTIED_MEANS: &str = "If something writes to them by this reference, and they may belong to a file, what was \
+                                   written may be lost. A fix, if one is needed,";
+pub const WRITTEN_MEANS: &str = "What is written to a page of a file may be lost. A fix";
+
+/// The gap for the sender. It stands below `---`: once somebody has built and tested it, it is no longer true.
+pub const NOT_TESTED: &str = "[ The tool compiled nothing and ran nothing on a machine. Before sending: say here or above \
+                              how this was built and tested, and sign it off above. ]";
+
+/// What is offered for pages that are kept.
+const ADD_LONGTERM: &str = "Add FOLL_LONGTERM";
+
+/// What stands below `---` of a patch that comes before all conversions.
+pub fn of_leading(patch: &Leading) -> String {
+    let mut out = vec![NOT_TESTED.to_string()];
+    out.extend(patch.below.iter().cloned());
+    text::body(&out)
+}
+
+/// What stands below `---` of a conversion; `fixes` are the subjects of the patches that it stands on.
+pub fn of_conversion(facts: &Facts<'_>, frame: &Frame, fixes: &[String]) -> String {
+    let mut out = vec![NOT_TESTED.to_string()];
+    if !fixes.is_empty() {
+        let quoted: Vec<String> = fixes.iter().map(|s| format!("\"{s}\"")).collect();
+        out.push(format!("[ Depends on {} of this series. ]", list(&quoted)));
+    }
+    let files = facts.unlinked_files();
+    if !files.is_empty() {
+        let names = named(&facts.unlinked_calls(), "and");
+        let may = match files.len() {
+            1 => "may",
+            2 => "may both",
+            _ => "may all",
+        };
+        let these = list(&files);
+        out.push(match &frame.nommu {
+            Some(subject) => format!(
+                "[ Depends on \"{subject}\" of this series: this tree links {names} only with CONFIG_MMU, and {these} {may} \
+                 be built without it. ]"
+            ),
+            None => format!(
+                "[ To be checked before sending: this tree links {names} only with CONFIG_MMU. A build of {these} without \
+                 it would not link any more. ]"
+            ),
+        });
+    }
+    // That nobody dirties the pages is told once, by what is kept as it is, with the condition.
+    let repeated = |c: &&String| c.contains(decide::UNDIRTIED);
+    for caution in facts.cautions.iter().filter(|c| !facts::is_mmu(c) && !repeated(c)) {
+        if [decide::UNLOCKED, decide::KEEPS_LOOP].iter().any(|kept| caution.contains(kept)) {
+            out.push(format!("[ Not changed here: {caution} ]"));
+            continue;
+        }
+        let caution = caution.strip_prefix("The ").map_or_else(|| caution.clone(), |rest| format!("the {rest}"));
+        // The message has the case already, and says that the flag is not added.
+        let caution = match caution.split_once(decide::EITHER_LONGTERM) {
+            Some((kept, _)) => format!("{kept}. {ADD_LONGTERM}, of which the message speaks, or do not keep them."),
+            None => caution,
+        };
+        // What the letter calls a decision is one here as well.
+        let open = [decide::OWN_PATCH, ADD_LONGTERM].iter().any(|what| caution.contains(what));
+        out.push(format!("[ To be {} before sending: {caution} ]", if open { "decided" } else { "checked" }));
+    }
+    if facts.fixes_dirtying() {
+        out.push(
+            "[ To be filled in before sending: a Fixes: tag, since the subject speaks of a fix; or the fix as a patch of \
+             its own before this one. ]"
+                .into(),
+        );
+    }
+    out.extend(negative(facts));
+    out.extend(kept(facts));
+    if facts.proved {
+        out.push(compared("", facts.runs, &facts.assumed));
+    }
+    text::body(&out)
+}
+
+/// That the code as it is releases by the result of a pin that failed.
+fn negative(facts: &Facts<'_>) -> Option<String> {
+    let (mut apis, mut functions): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    for s in facts.negative() {
+        for (all, name) in [(&mut apis, &s.api), (&mut functions, &s.function)] {
+            let name = format!("{name}()");
+            if !all.contains(&name) {
+                all.push(name);
+            }
+        }
+    }
+    (!functions.is_empty()).then(|| {
+        format!(
+            "[ To be decided before sending: when {} fails in {}, its negative result gets to a release as a count of \
+             pages, and nothing looks at its sign, before as after. A fix belongs in a patch of its own before this \
+             one. ]",
+            text::joined(&apis, "or"),
+            text::joined(&functions, "or")
+        )
+    })
+}
+
+/// What a reviewer may stumble over, and the patch leaves as it is.
+fn kept(facts: &Facts<'_>) -> Vec<String> {
+    let mut out = Vec::new();
+    let asks = |s: &SiteRecord| match s.write {
+        "conditional" => format!("asks for pages to write to if `{}`", s.write_expr),
+        _ => "asks for pages to write to".to_string(),
+    };
+    let mut by_condition: Vec<(String, &str, Vec<String>)> = Vec::new();
+    for (s, how) in &facts.undirtied {
+        let function = format!("{}()", s.function);
+        // What is known is said, and not asked.
+        let (asks, means) = match how {
+            Some(how) => (format!("{}, {how}", asks(s)), WRITTEN_MEANS),
+            None => (asks(s), UNDIRTIED_MEANS),
+        };
+        match by_condition.iter_mut().find(|(a, ..)| *a == asks) {
+            Some((.., functions)) if functions.contains(&function) => {}
+            Some((.., functions)) => functions.push(function),
+            None => by_condition.push((asks, means, vec![function])),
+        }
+    }
+    for (asks, means, functions) in by_condition {
+        let asks = if functions.len() == 1 { asks } else { asks.replacen("asks", "ask", 1) };
+        out.push(format!(
+            "[ To be decided before sending: {} {asks}, and {}. {means} belongs in a patch of its own before this one. ]",
+            list(&functions),
+            decide::UNDIRTIED
+        ));
+    }
+    let mut unlocked: Vec<(&str, Vec<String>)> = Vec::new();
+    for r in facts.sites.iter().flat_map(|s| &s.releases) {
+        let weak = matches!(r.dirty, "set_page_dirty" | "SetPageDirty");
+        let gone = |f: &FunctionChange| f.path == r.path && f.name == r.function && f.gone.iter().any(|n| n == r.dirty);
+        let mended = |f: &&HandedFix| f.marks_dirty(&r.path, &r.function, r.dirty);
+        if !weak || facts.functions.iter().any(gone) || facts.fixes.iter().any(mended) {
+            continue;
+        }
+        let function = format!("{}()", r.function);
+        match unlocked.iter_mut().find(|(call, _)| *call == r.dirty) {
+            Some((_, functions)) if functions.contains(&function) => {}
+            Some((_, functions)) => functions.push(function),
+            None => unlocked.push((r.dirty, vec![function])),
+        }
+    }
+    for (call, functions) in unlocked {
+        let marks = if functions.len() == 1 { "marks" } else { "mark" };
+        out.push(format!(
+            "[ Not changed here: {} {marks} the pages dirty with {call}(), and no page lock was found to be held there. ]",
+            list(&functions)
+        ));
+    }
+    out
+}
+
+/// How much the model looked at, behind a sentence that belongs to it, and what it took for granted.
+pub fn compared(before: &str, runs: u64, assumed: &[String]) -> String {
+    let mut out =
+        format!("[ {before}The model compared {} of runs, over a bounded set of inputs.", count(runs as usize, "pair"));
+    let granted = grouped(assumed);
+    if !granted.is_empty() {
+        out.push_str(&format!(" It takes for granted that {}.", granted.join("; that ")));
+    }
+    out + " ]"
+}
+
+/// Assumptions in fewer words: what is assumed of several functions is said once.
+fn grouped(assumed: &[String]) -> Vec<String> {
+    let mut out: Vec<(String, Vec<String>)> = Vec::new();
+    for a in assumed {
+        let (names, rest) = match a.split_once("() does ") {
+            Some((name, rest)) if !name.contains(' ') => (vec![format!("{name}()")], format!("do {rest}")),
+            // An order of one function says nothing.
+            _ if a.starts_with("the code runs in the order ") && !a.contains(", then ") => continue,
+            _ => (Vec::new(), a.clone()),
+        };
+        match out.iter_mut().find(|(r, n)| *r == rest && !n.is_empty() && !names.is_empty()) {
+            Some((_, have)) => have.extend(names),
+            None => out.push((rest, names)),
+        }
+    }
+    out.into_iter()
+        .map(|(rest, names)| match names.as_slice() {
+            [] => rest,
+            [one] => format!("{one} {}", rest.replacen("do ", "does ", 1)),
+            many => format!(
+                "{} {}",
+                list(many),
+                rest.replace("that it is given", "that they are given")
+                    .replace("pages it is given", "pages they are given")
+            ),
+        })
+        .collect()
+}
