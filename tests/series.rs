@@ -4,6 +4,8 @@
 
 mod common;
 
+use gupconv::config::{Config, DirtyPolicy};
+use gupconv::run::{self, HandedPlan};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -275,7 +277,8 @@ fn a_bug_is_fixed_in_a_patch_of_its_own_before_the_conversion() {
     let series = tree.series("out", &[]);
     let mails = patches(&series);
     let at = mails.iter().position(|(_, m)| subject(m).contains("keep the result")).expect("a fix");
-    let (fix, conversion) = (&mails[at].1, &mails[at + 1].1);
+    let conversion = mails[at..].iter().find(|(_, m)| subject(m).contains(": convert ")).expect("a conversion");
+    let (fix, conversion) = (&mails[at].1, &conversion.1);
     assert_eq!(subject(fix), "misc: heron: keep the result of get_user_pages_fast() in an int");
     assert!(fix.contains("\n-\tunsigned long got, limit = 16;\n+\tunsigned long limit = 16;\n+\tint got;\n"), "{fix}");
     assert!(
@@ -352,7 +355,8 @@ fn messages_fit_and_are_unique() {
         for (file, mail) in patches(&series) {
             let subject = subject(&mail);
             assert!(subject.chars().count() <= 75, "{file}: {subject}");
-            assert!(subject.contains(": convert "), "{subject}");
+            let fixes = subject.contains(": use set_page_dirty_lock() in ");
+            assert!(subject.contains(": convert ") || fixes, "{subject}");
             assert!(mail.contains(&format!("] {subject}\n")), "in one line, which b4 needs: {mail}");
             assert!(!seen.contains(&subject), "twice: {subject}");
             seen.push(subject);
@@ -361,6 +365,9 @@ fn messages_fit_and_are_unique() {
             assert!(flat(body).contains("gupconv series"), "{body}");
             assert!(mail.contains("\n---\n[ The tool compiled nothing and ran nothing"), "{mail}");
             assert!(!mail.contains("Signed-off-by"), "{mail}");
+            if fixes {
+                continue;
+            }
             // What the body says is released with is what the hunks bring.
             let plus: Vec<&str> = mail.lines().filter(|l| l.starts_with('+') && !l.starts_with("+++")).collect();
             let calls = match name {
@@ -385,20 +392,20 @@ fn refinements_are_told_with_their_functions() {
     let series = tree.series("out", &["--group", "file"]);
     let told = |path: &str, what: &[&str]| {
         let all = patches(&series);
-        let mail = &all.iter().find(|p| p.1.contains(&format!("diff --git a/{path} "))).expect("a patch of the file").1;
+        let of_file = |m: &str| m.contains(&format!("diff --git a/{path} ")) && subject(m).contains(": convert ");
+        let mail = &all.iter().find(|p| of_file(&p.1)).expect("a conversion of the file").1;
         let body = flat(body(mail));
         for w in what {
             assert!(body.contains(w), "{path}: no {w:?} in\n{body}");
         }
     };
-    // R1 and R2, R6 in a loop that counts down, R7: named functions, and nothing about the others.
+    // R2, R6 in a loop that counts down, R7: named functions, and nothing about the others.
     told(
         "drivers/misc/moth.c",
         &[
-            "unpin_user_pages() called set_page_dirty() without the page lock",
             "skips a page that is dirty already; unpin_user_pages() dirtied it again. Such a page is still to be written back",
-            // It never took the page lock.
-            "but what the file system does for a page that is dirtied",
+            // It takes the page lock since the fix before.
+            "but the page lock is not taken for it, and what the file system does for a page that is dirtied",
             "blocks that were written only through the pin may not reach the disk.",
         ],
     );
@@ -447,11 +454,13 @@ fn the_cover_letter_counts_right() {
     let series = tree.series("out", &[]);
     let letter = cover(&series);
     let n = patches(&series).len();
-    let site = |l: &str| l.starts_with("  0") && l.get(2..4).is_some_and(|n| n.parse::<usize>().is_ok());
+    let converting = patches(&series).iter().filter(|p| subject(&p.1).contains(": convert ")).count();
+    let site =
+        |l: &str| l.starts_with("  0") && l.contains(".c:") && l.get(2..4).is_some_and(|n| n.parse::<usize>().is_ok());
     let converted = letter.lines().filter(|l| site(l)).count();
     let flat = flat(&letter);
     assert!(flat.contains(&format!("converts {converted} call sites and ")), "{flat}");
-    assert!(flat.contains(&format!("files and {n} patches.")), "{flat}");
+    assert!(converting < n && flat.contains(&format!("files and {converting} patches.")), "{flat}");
     assert!(flat.contains("Left out of this series: 3 other calls by which code may come by pages, "), "{flat}");
     assert!(
         flat.contains("Left out: an MMU notifier keeps the mapping coherent (1): drivers/iommu/brook.c:46"),
@@ -470,7 +479,7 @@ fn the_cover_letter_counts_right() {
     // Not every driver of the tree has somebody, or a custom; nobody sends patches for a release.
     assert!(flat.contains("All call sites are listed below the diffstat"), "{flat}");
     assert!(
-        flat.contains("subjects of conversions start by path, since the history at hand shows no custom"),
+        flat.contains("subjects of conversions and of fixes start by path, since the history at hand shows no custom"),
         "{flat}"
     );
     assert!(flat.contains("[ To be filled in before sending: who gets the patches."), "{flat}");
@@ -619,14 +628,19 @@ fn without_git_the_mails_have_the_same_shape() {
     let by_hand = tree.series("hand", &[]);
     assert_eq!(by_git.keys().collect::<Vec<_>>(), by_hand.keys().collect::<Vec<_>>());
     // Equal but for what only git has: object names, dates, base commit.
+    let git_only = [
+        "The mails have the date of ",
+        "[ To be filled in before sending: a Fixes: tag",
+        "[ To be checked before sending: Fixes: ",
+    ];
     let bare = |mail: &[u8]| -> Vec<String> {
         String::from_utf8_lossy(mail)
             .split("\n\n")
-            .filter(|p| !p.starts_with("The mails have the date of "))
+            .filter(|p| !git_only.iter().any(|start| p.starts_with(start)))
             .flat_map(str::lines)
             .filter(|l| {
                 let by_content = ["Message-Id: ", "In-Reply-To: ", "References: "];
-                !["From ", "Date: ", "index ", "base-commit: "].iter().chain(&by_content).any(|p| l.starts_with(p))
+                !["From ", "Date: ", "index ", "base-commit: ", "Fixes: "].iter().chain(&by_content).any(|p| l.starts_with(p))
                     && !l.is_empty()
             })
             .map(str::to_string)
@@ -775,30 +789,268 @@ fn a_negative_count_that_stays_is_told() {
 }
 
 #[test]
-fn one_driver_is_one_patch_but_for_fixes() {
+fn one_driver_is_one_patch_behind_its_fixes() {
     let tree = Tree::checkout("mini-5.2");
     let files = [
         ("wren", ""),
         // Under the lock already: only what is skipped differs.
         ("heron", "\tset_page_dirty_lock(page);\n"),
-        // Without the lock: a fix.
+        // Without the lock, and the flag alone: two fixes.
         ("stork", "\tset_page_dirty(page);\n"),
+        ("finch", "\tSetPageDirty(page);\n"),
     ];
     for (name, dirty) in files {
         fs::write(tree.path().join(format!("drivers/net/{name}.c")), writer(name, dirty, "")).expect("file");
     }
-    tree.commit("Three writers");
-    let series =
-        tree.series("out", &files.map(|(name, _)| ["drivers/net/", name, ".c"].concat()).each_ref().map(|p| &**p));
+    tree.commit("Four writers");
+    let paths = files.map(|(name, _)| ["drivers/net/", name, ".c"].concat());
+    let series = tree.series("out", &paths.each_ref().map(|p| &**p));
     let all = patches(&series);
-    assert_eq!(all.len(), 2, "{:?}", all.iter().map(|p| subject(&p.1)).collect::<Vec<_>>());
-    assert!(all[0].1.contains("a/drivers/net/wren.c ") && all[0].1.contains("a/drivers/net/heron.c "), "{}", all[0].1);
-    assert!(subject(&all[1].1).ends_with(", fix dirtying") && !subject(&all[0].1).contains("fix"), "{}", all[1].1);
-    assert!(subject(&all[0].1).ends_with(", skip redirtying"), "{}", all[0].1);
-    // A fix wants its tag; the page lock is missed where it was taken.
-    let says = |what: &str| [0, 1].map(|i| flat(&all[i].1).contains(what));
-    assert_eq!(says("[ To be filled in before sending: a Fixes: tag,"), [false, true]);
-    assert_eq!(says("the page lock is not taken for it"), [true, false]);
+    let subjects: Vec<String> = all.iter().map(|p| subject(&p.1)).collect();
+    assert_eq!(
+        subjects,
+        [
+            "net: use set_page_dirty_lock() in finch_run()",
+            "net: use set_page_dirty_lock() in stork_run()",
+            "net: convert put_page() to put_user_page*(), skip redirtying"
+        ]
+    );
+    let [flag, unlocked, conversion] = [0, 1, 2].map(|i: usize| all[i].1.as_str());
+    // A fix is the name of one call, and says what is wrong with it and nothing about releases.
+    for (fix, old) in [(flag, "SetPageDirty"), (unlocked, "set_page_dirty")] {
+        let changed: Vec<&str> =
+            fix.lines().filter(|l| l.starts_with(['+', '-']) && !l[1..].starts_with(['+', '-'])).collect();
+        assert_eq!(changed, [&format!("-\t{old}(page);"), "+\tset_page_dirty_lock(page);"], "{fix}");
+        let said = flat(body(fix));
+        assert!(said.contains(&format!("marks user pages dirty with {old}(), ")), "{said}");
+        assert!(said.contains("It may sleep for the lock; no caller was found that is in atomic context"), "{said}");
+        assert!(!said.contains("put_user_page"), "{said}");
+        assert!(flat(fix).contains("a Fixes: tag. The history") || flat(fix).contains("Fixes: names"), "{fix}");
+    }
+    assert!(flat(body(flag)).contains("sets only the flag of the page") && !flat(body(flag)).contains("truncation"));
+    assert!(flat(body(unlocked)).contains("truncation may free the mapping meanwhile"));
+    // The conversion speaks of no fix: all dirtying is under the lock when it comes.
+    let said = flat(conversion);
+    assert!(!said.contains("called set_page_dirty() without") && !said.contains("called SetPageDirty()"), "{said}");
+    assert!(!said.contains("a Fixes: tag") && !said.contains("Not changed here"), "{said}");
+    assert!(said.contains("the page lock is not taken for it"), "{said}");
+    assert!(
+        said.contains(&format!("[ Depends on \"{}\" and \"{}\" of this series. ]", subjects[0], subjects[1])),
+        "{said}"
+    );
+    let letter = flat(&cover(&series));
+    assert!(letter.contains("in 4 files and 1 patch."), "{letter}");
+    assert!(
+        letter.contains("Patches 1 and 2 each fix how pages are marked dirty, and go before the conversions"),
+        "{letter}"
+    );
+    assert!(letter.contains("01 net: use set_page_dirty_lock() in finch_run() [R3] 02 net: "), "{letter}");
+    assert!(letter.contains("drivers/net/stork.c:11 stork_run() [R2]"), "{letter}");
+    // By file, each conversion stands right behind its fix.
+    let by_file = tree.series("files", &[&paths.each_ref().map(|p| &**p)[..], &["--group", "file"]].concat());
+    let subjects: Vec<String> = patches(&by_file).iter().map(|p| subject(&p.1)).collect();
+    assert_eq!(subjects.len(), 6, "{subjects:?}");
+    for (i, s) in subjects.iter().enumerate().filter(|(_, s)| s.contains("use set_page_dirty_lock")) {
+        let name = s.split(':').next().expect("a prefix");
+        assert!(subjects[i + 1].contains(name) && subjects[i + 1].contains(": convert "), "{subjects:?}");
+    }
+    converted(&tree);
+    for (out, name) in [("out", "clone"), ("files", "other")] {
+        let clone = applied(&tree, out, name);
+        let texts = |dir: &Path| paths.each_ref().map(|p| fs::read_to_string(dir.join(p)).expect("file"));
+        assert_eq!(texts(&clone), texts(&tree.beside("converted")), "{out}");
+    }
+}
+
+/// Two ways out that dirty the pages: in process context, and under a spinlock.
+const TWO_WAYS: &str = "// SPDX-License-Identifier: GPL-2.0
+#include <linux/hw.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/spinlock.h>
+
+static spinlock_t heron_lock;
+
+int heron_calm(unsigned long uaddr)
+{
+	struct page *page;
+	int got;
+
+	got = get_user_pages_fast(uaddr, 1, FOLL_WRITE, &page);
+	if (got != 1)
+		return -EFAULT;
+	memset(kmap(page), 0, 8);
+	kunmap(page);
+	set_page_dirty(page);
+	put_page(page);
+	return 0;
+}
+
+int heron_hasty(unsigned long uaddr)
+{
+	struct page *page;
+	int got;
+
+	got = get_user_pages_fast(uaddr, 1, FOLL_WRITE, &page);
+	if (got != 1)
+		return -EFAULT;
+	memset(kmap(page), 0, 8);
+	kunmap(page);
+	spin_lock(&heron_lock);
+	set_page_dirty(page);
+	put_page(page);
+	spin_unlock(&heron_lock);
+	return 0;
+}
+";
+
+#[test]
+fn what_must_not_sleep_is_not_fixed() {
+    let tree = Tree::checkout("mini-5.2");
+    let path = "drivers/net/heron.c";
+    fs::write(tree.path().join(path), TWO_WAYS).expect("file");
+    tree.commit("Two ways");
+    let series = tree.series("out", &[path]);
+    let all = patches(&series);
+    let subjects: Vec<String> = all.iter().map(|p| subject(&p.1)).collect();
+    assert_eq!(subjects.len(), 2, "{subjects:?}");
+    assert_eq!(subjects[0], "net: use set_page_dirty_lock() in heron_calm()");
+    assert!(!body(&all[0].1).contains("heron_hasty"), "{}", all[0].1);
+    let said = flat(&all[1].1);
+    assert!(
+        said.contains("[ Not changed here: heron_hasty() marks the pages dirty with set_page_dirty(), and no"),
+        "{said}"
+    );
+    assert!(!said.contains("heron_calm() marks"), "{said}");
+    // Alone, nothing is strengthened, and nothing fixed.
+    let hasty =
+        TWO_WAYS.replace("\tset_page_dirty(page);\n\tput_page(page);\n\treturn 0;", "\tput_page(page);\n\treturn 0;");
+    fs::write(tree.path().join(path), hasty).expect("file");
+    tree.commit("One way");
+    let series = tree.series("hasty", &[path]);
+    let all = patches(&series);
+    assert_eq!(all.len(), 1, "{:?}", all.iter().map(|p| subject(&p.1)).collect::<Vec<_>>());
+    assert!(!cover(&series).contains("set_page_dirty_lock() in"), "{}", cover(&series));
+}
+
+#[test]
+fn what_is_not_right_in_two_steps_stays_one_patch() {
+    let tree = Tree::checkout("mini-5.2");
+    let path = "drivers/net/finch.c";
+    fs::write(tree.path().join(path), writer("finch", "\tSetPageDirty(page);\n", "")).expect("file");
+    // The strict policy lets no page be skipped that is dirty already. The flag alone is not set twice either, but once
+    // a page is marked under the lock the second step would skip it: only the whole holds.
+    let plan = |dirty_policy| {
+        let paths = vec![path.to_string()];
+        let config = Config { paths, dirty_policy, jobs: 1, ..Config::of_tree(&tree.path()) };
+        run::analyse(&config).expect("a kernel tree").plans.remove(0)
+    };
+    let (two, one) = (plan(DirtyPolicy::Upstream), plan(DirtyPolicy::Strict));
+    assert_eq!((two.fixes.len(), one.fixes.len()), (1, 0));
+    let told = |p: &HandedPlan| p.notes.iter().any(|n| n.contains("finch_run() called SetPageDirty()"));
+    assert_eq!((told(&two), told(&one)), (false, true));
+    let refinements = |p: &HandedPlan| p.proof.as_ref().map(|p| p.refinements.clone()).unwrap_or_default();
+    assert_eq!((refinements(&two), refinements(&one)), (vec!["R2".to_string()], vec!["R3".to_string()]));
+    assert_eq!(two.files, one.files, "what is done in the end is the same");
+    // A tree that does not have the function for one page.
+    tree.edit("include/linux/mm.h", |text| text.replace("int set_page_dirty_lock(struct page *page);\n", ""));
+    tree.commit("A writer");
+    let series = tree.series("out", &[path]);
+    let all = patches(&series);
+    assert_eq!(all.len(), 1);
+    let (said, mail) = (flat(&all[0].1), &all[0].1);
+    assert!(subject(mail).ends_with(", fix dirtying"), "{mail}");
+    assert!(said.contains("finch_run() called SetPageDirty(), which sets only the flag"), "{said}");
+    assert!(
+        said.contains("a Fixes: tag, since the subject speaks of a fix; or the fix as a patch of its own"),
+        "{said}"
+    );
+    let letter = flat(&cover(&series));
+    assert!(
+        letter.contains("a Fixes: tag in patch 1, or the fix as a patch of its own before the conversion"),
+        "{letter}"
+    );
+}
+
+#[test]
+fn a_file_has_one_patch_for_its_dirtying() {
+    let tree = Tree::checkout("mini-5.2");
+    let path = "drivers/net/heron.c";
+    let head = "// SPDX-License-Identifier: GPL-2.0\n";
+    let (one, two) = (writer("heron", "\tset_page_dirty(page);\n", ""), writer("stork", "\tSetPageDirty(page);\n", ""));
+    let steps = [
+        one.replace("set_page_dirty(page)", "set_page_dirty_lock(page)"),
+        one.clone(),
+        one + two.replace(head, "").as_str(),
+    ];
+    for (text, subject) in steps.iter().zip(["heron: new", "heron: no lock", "heron: flags"]) {
+        fs::write(tree.path().join(path), text).expect("file");
+        tree.commit(subject);
+    }
+    let series = tree.series("out", &[path]);
+    let all = patches(&series);
+    let subjects: Vec<String> = all.iter().map(|p| subject(&p.1)).collect();
+    assert_eq!(subjects.len(), 2, "{subjects:?}");
+    let fix = &all[0].1;
+    assert_eq!(subjects[0], "heron: use set_page_dirty_lock() in heron_run() and stork_run()");
+    let said = flat(body(fix));
+    assert!(said.contains("heron_run() marks user pages dirty with set_page_dirty(), without the page lock"), "{said}");
+    assert!(
+        said.contains("stork_run() marks user pages dirty with SetPageDirty(), which sets only the flag"),
+        "{said}"
+    );
+    assert!(said.contains("takes the page lock, and marks the buffers and the mapping, too. It may sleep"), "{said}");
+    // The newest commit that wrote one of the lines.
+    let newest = tree.git(&["log", "-1", "--format=%h", "--abbrev=12"]);
+    assert!(body(fix).contains(&format!("\nFixes: {newest} (\"heron: flags\")\n")), "{}", body(fix));
+    assert!(!flat(&cover(&series)).contains("a Fixes: tag in"), "{}", cover(&series));
+    // Without git, the same patches, with a gap for the tag.
+    let plain = Tree::of("mini-5.2");
+    fs::write(plain.path().join(path), &steps[2]).expect("file");
+    let other = plain.series("out", &[path]);
+    let mails = patches(&other);
+    let rest = |s: &str| s.split_once(": ").expect("a prefix").1.to_string();
+    assert_eq!(
+        mails.iter().map(|p| rest(&subject(&p.1))).collect::<Vec<_>>(),
+        subjects.iter().map(|s| rest(s)).collect::<Vec<_>>()
+    );
+    assert!(flat(&mails[0].1).contains("[ To be filled in before sending: a Fixes: tag."), "{}", mails[0].1);
+    let hunks = |mail: &str| -> Vec<String> {
+        mail.lines().filter(|l| l.starts_with(['+', '-', '@'])).map(str::to_string).collect()
+    };
+    for (a, b) in all.iter().zip(&mails) {
+        assert_eq!(hunks(&a.1), hunks(&b.1));
+    }
+}
+
+#[test]
+fn a_plan_may_stand_on_two_kinds_of_fixes() {
+    let tree = Tree::checkout("mini-5.2");
+    let text = UNSIGNED.replace(
+        "\trelease_pages(pages, n);\n\treturn 0;",
+        "\tfor (i = 0; i < n; i++) {\n\t\tset_page_dirty(pages[i]);\n\t\tput_page(pages[i]);\n\t}\n\treturn 0;",
+    );
+    let text = text.replace("unsigned long got, limit = 16;", "unsigned long got, limit = 16;\n\tunsigned long i;");
+    fs::write(tree.path().join("drivers/misc/heron.c"), text).expect("file");
+    tree.commit("Two bugs");
+    let series = tree.series("out", &["drivers/misc/heron.c"]);
+    let subjects: Vec<String> = patches(&series).iter().map(|p| subject(&p.1)).collect();
+    assert_eq!(subjects.len(), 3, "{subjects:?}");
+    assert_eq!(subjects[0], "misc: keep the result of get_user_pages_fast() in an int");
+    assert_eq!(subjects[1], "misc: use set_page_dirty_lock() in heron_run()");
+    let letter = flat(&cover(&series));
+    assert!(
+        letter.contains("Patch 1 fixes a bug that the conversion behind it needs fixed, and goes before that."),
+        "{letter}"
+    );
+    assert!(
+        letter.contains("Patch 2 fixes how pages are marked dirty, and goes before the conversion behind it."),
+        "{letter}"
+    );
+    let clone = applied(&tree, "out", "clone");
+    converted(&tree);
+    let text = |dir: &Path| fs::read_to_string(dir.join("drivers/misc/heron.c")).expect("file");
+    assert_eq!(text(&clone), text(&tree.beside("converted")));
 }
 
 #[test]
@@ -809,7 +1061,9 @@ fn groups_and_order() {
         (count(&["--group", "subsystem"], "s"), count(&[], "d"), count(&["--group", "file"], "f"));
     assert!(subsystem <= driver && driver < file, "{subsystem} {driver} {file}");
     let easy = tree.series("e", &["--group", "file", "--easy-first"]);
-    let hard = |mail: &str| flat(mail).contains("What changes at run time:");
+    let hard = |mail: &str| {
+        flat(mail).contains("What changes at run time:") || subject(mail).contains(": use set_page_dirty_lock()")
+    };
     let order: Vec<bool> = patches(&easy).iter().map(|p| hard(&p.1)).collect();
     assert!(order.is_sorted() && order.contains(&true) && order.contains(&false), "{order:?}");
     applied(&tree, "e", "clone");

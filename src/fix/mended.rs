@@ -74,3 +74,52 @@ impl Program for Mended<'_> {
         self.base.structure(from, tag)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Text(Arc<[u8]>);
+
+    impl Program for Text {
+        fn path(&self, _: FileId) -> &str {
+            "a.c"
+        }
+        fn text(&self, _: FileId) -> Arc<[u8]> {
+            self.0.clone()
+        }
+        fn function_at(&self, _: Loc) -> Option<Arc<Function>> {
+            None
+        }
+        fn function(&self, _: FileId, _: &str) -> Option<(FileId, Arc<Function>)> {
+            None
+        }
+        fn structure(&self, _: FileId, _: &str) -> Option<Arc<StructDef>> {
+            None
+        }
+    }
+
+    fn edit(start: usize, end: usize, with: &str) -> Edit {
+        Edit { file: FileId(0), span: Span::new(start, end), with: with.into() }
+    }
+
+    #[test]
+    fn an_edit_takes_the_place_of_those_inside_it() {
+        let base = Text(b"void f(void) { mark(p); drop(p); }".as_slice().into());
+        let whole = b"void f(void) { both(p); }";
+        let fix = edit(15, 19, "mark_under_lock");
+        let mended = Mended::new(&base, vec![fix.clone()]).expect("fits");
+        let on_it = |edits: &[Edit]| {
+            let text = EditSet::new(mended.edits(edits)?).ok()?.apply(FileId(0), &mended.text(FileId(0)))?;
+            Some(String::from_utf8(text).expect("UTF-8"))
+        };
+        // Around it, from its start, to its end; and what is made already.
+        assert_eq!(on_it(&[edit(15, 32, "both(p);")]).as_deref().map(str::as_bytes), Some(&whole[..]));
+        assert_eq!(on_it(&[edit(15, 19, "both"), edit(22, 31, "")]).as_deref(), Some("void f(void) { both(p; }"));
+        let named = edit(24, 28, "put");
+        assert_eq!(on_it(&[fix, named]).as_deref(), Some("void f(void) { mark_under_lock(p); put(p); }"));
+        // One that would cut it in two.
+        assert_eq!(mended.edits(&[edit(17, 28, "")]), None);
+        assert_eq!(mended.edits(&[edit(0, 16, "")]), None);
+    }
+}

@@ -119,6 +119,11 @@ mod tests {
     use crate::report::FileChange;
     use crate::run::Needed;
 
+    fn change(start: usize, end: usize, with: &str) -> FileEdits {
+        let edits = vec![Edit { file: FileId(3), span: Span::new(start, end), with: with.into() }];
+        FileEdits { path: "a.c".into(), before: b"mark(p); drop(p); end();".as_slice().into(), edits }
+    }
+
     fn leading(before: &str, after: &str) -> Leading {
         let change =
             FileChange { path: "a.h".into(), before: before.as_bytes().into(), after: after.as_bytes().to_vec() };
@@ -142,5 +147,35 @@ mod tests {
         let mut state = State::default();
         state.leading(&leading("a\nb\n", "a\nB\n")).expect("fits");
         assert!(state.leading(&leading("a\nb\n", "a\nB\n")).expect("fits").is_empty());
+    }
+
+    #[test]
+    fn a_conversion_takes_the_place_of_the_dirtying_before_it() {
+        let fix = |bug, file| HandedFix { file, bug, lines: vec![], runs: 1, assumed: vec![], refinements: vec![] };
+        let dirtying = fix(HandedBug::Dirtying(vec![("f".into(), "mark")]), change(0, 4, "lock"));
+        let mut state = State::default();
+        let text = |files: &[PatchFile]| {
+            files.iter().map(|f| String::from_utf8_lossy(&f.after).into_owned()).collect::<String>()
+        };
+        assert_eq!(text(&state.fixes(&[&dirtying]).expect("fits")), "lock(p); drop(p); end();");
+        let plan = HandedPlan {
+            sites: vec![],
+            files: vec![change(0, 17, "both(p);")],
+            functions: vec![],
+            rules: vec![],
+            notes: vec![],
+            cautions: vec![],
+            proof: None,
+            fixes: vec![dirtying.clone()],
+            unlinked: vec![],
+            evidence: vec![],
+            undirtied: vec![],
+        };
+        let after = state.plans([&plan].into_iter()).expect("fits");
+        assert_eq!(after.first().map(|f| &*f.before), Some(&b"lock(p); drop(p); end();"[..]));
+        assert_eq!(text(&after), "both(p); end();");
+        // Nothing of it is left for the next patch of the file.
+        let next = HandedPlan { files: vec![change(18, 21, "stop")], fixes: vec![], ..plan };
+        assert_eq!(text(&state.plans([&next].into_iter()).expect("fits")), "both(p); stop();");
     }
 }

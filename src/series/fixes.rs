@@ -144,8 +144,8 @@ fn dirtying(fix: &Fix<'_>, frame: &Frame) -> Vec<String> {
         (false, false) => "takes the page lock, and marks the buffers and the mapping, too",
     };
     out.push(format!(
-        "Use set_page_dirty_lock() instead, which {which}. It may sleep. No caller was found that is in atomic context or \
-         holds the page lock; lock order was not checked."
+        "Use set_page_dirty_lock() instead, which {which}. It may sleep for the lock; no caller was found that is in \
+         atomic context or holds the page lock. Lock order was not checked."
     ));
     out.push(format!(
         "{} The tool ran the old and the new code on a model of the kernel's page functions and found no other difference.",
@@ -217,8 +217,8 @@ pub fn below(fix: &Fix<'_>, blamed: bool) -> String {
     };
     let model = match fix {
         Fix::Unsigned(fix, bug) => format!(
-            "[ The next patch needs this one: with {} unsigned, its rewrite would not do the same. The model looked \
-             at {}, over a bounded set of inputs. ]",
+            "[ The conversion behind this patch needs it: with {} unsigned, the rewrite would not do the same. The model \
+             looked at {}, over a bounded set of inputs. ]",
             bug.variable,
             count(fix.runs as usize, "run")
         ),
@@ -226,7 +226,7 @@ pub fn below(fix: &Fix<'_>, blamed: bool) -> String {
             let mut assumed: Vec<String> = all.iter().flat_map(|f| f.assumed.iter().cloned()).collect();
             assumed.sort();
             assumed.dedup();
-            below::compared("The conversion behind it stands on this patch. ", fix.runs(), &assumed)
+            below::compared("The conversion behind this patch stands on it. ", fix.runs(), &assumed)
         }
     };
     text::body(&[below::NOT_TESTED.into(), tag, model])
