@@ -640,7 +640,10 @@ fn without_git_the_mails_have_the_same_shape() {
             .flat_map(str::lines)
             .filter(|l| {
                 let by_content = ["Message-Id: ", "In-Reply-To: ", "References: "];
-                !["From ", "Date: ", "index ", "base-commit: ", "Fixes: "].iter().chain(&by_content).any(|p| l.starts_with(p))
+                !["From ", "Date: ", "index ", "base-commit: ", "Fixes: "]
+                    .iter()
+                    .chain(&by_content)
+                    .any(|p| l.starts_with(p))
                     && !l.is_empty()
             })
             .map(str::to_string)
@@ -938,12 +941,14 @@ fn what_is_not_right_in_two_steps_stays_one_patch() {
     let tree = Tree::checkout("mini-5.2");
     let path = "drivers/net/finch.c";
     fs::write(tree.path().join(path), writer("finch", "\tSetPageDirty(page);\n", "")).expect("file");
+    tree.commit("A writer");
     // The strict policy lets no page be skipped that is dirty already. The flag alone is not set twice either, but once
     // a page is marked under the lock the second step would skip it: only the whole holds.
     let plan = |dirty_policy| {
         let paths = vec![path.to_string()];
         let config = Config { paths, dirty_policy, jobs: 1, ..Config::of_tree(&tree.path()) };
-        run::analyse(&config).expect("a kernel tree").plans.remove(0)
+        let mut analysis = run::analyse(&config).expect("a kernel tree");
+        analysis.plans.remove(0)
     };
     let (two, one) = (plan(DirtyPolicy::Upstream), plan(DirtyPolicy::Strict));
     assert_eq!((two.fixes.len(), one.fixes.len()), (1, 0));
@@ -954,7 +959,7 @@ fn what_is_not_right_in_two_steps_stays_one_patch() {
     assert_eq!(two.files, one.files, "what is done in the end is the same");
     // A tree that does not have the function for one page.
     tree.edit("include/linux/mm.h", |text| text.replace("int set_page_dirty_lock(struct page *page);\n", ""));
-    tree.commit("A writer");
+    tree.commit("One function less");
     let series = tree.series("out", &[path]);
     let all = patches(&series);
     assert_eq!(all.len(), 1);

@@ -115,7 +115,7 @@ mod tests {
         };
         // Around it, from its start, to its end; and what is made already.
         assert_eq!(on_it(&[edit(15, 32, "both(p);")]).as_deref().map(str::as_bytes), Some(&whole[..]));
-        assert_eq!(on_it(&[edit(15, 19, "both"), edit(22, 31, "")]).as_deref(), Some("void f(void) { both(p; }"));
+        assert_eq!(on_it(&[edit(15, 19, "both"), edit(22, 31, "")]).as_deref(), Some("void f(void) { both(p); }"));
         let named = edit(24, 28, "put");
         assert_eq!(on_it(&[fix, named]).as_deref(), Some("void f(void) { mark_under_lock(p); put(p); }"));
         // One that would cut it in two.
