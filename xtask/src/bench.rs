@@ -96,8 +96,10 @@ fn rivals(gupconv: &Path, tree: &Path, runs: usize) -> Result<Vec<Rival>> {
     let strings = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
     let mut rivals = Vec::new();
     if repo::installed("rg") {
-        let arguments = strings(&["-l", "-g", "*.{c,h}", "get_user_pages", "."]);
-        rivals.push(Rival { name: "rg -l get_user_pages", program: "rg".into(), arguments, runs });
+        let all = strings(&["-l", "get_user_pages", "."]);
+        let sources = strings(&["-l", "-g", "*.{c,h}", "get_user_pages", "."]);
+        rivals.push(Rival { name: "rg -l get_user_pages", program: "rg".into(), arguments: all, runs });
+        rivals.push(Rival { name: "the same, C files", program: "rg".into(), arguments: sources, runs });
     } else {
         println!("ripgrep is not installed: ratios are to the first line");
     }
