@@ -26,7 +26,7 @@ pub const LONG: &str = "GUP017";
 /// The negative result of a pin gets to a release as a count, and nothing looks at its sign.
 pub const NEGATIVE: &str = "GUP010";
 
-pub use leak::Leak;
+pub use leak::{Leak, Stale};
 pub use written::Written;
 
 /// The way out of a function of the trace that loses pages.
@@ -39,6 +39,11 @@ pub fn leak(program: &dyn Program, c: &Custody, t: &PinTrace) -> Option<Leak> {
 /// The way out of a function of the trace that releases pages and leaves them mapped.
 pub fn mapping_left(program: &dyn Program, c: &Custody, t: &PinTrace) -> Option<Leak> {
     leak::mapping_left(program, c, t)
+}
+
+/// Pages that a rollback released, and that are released once more behind the next pin into their array.
+pub fn released_again(program: &dyn Program, c: &Custody, t: &PinTrace) -> Option<Stale> {
+    leak::released_again(program, c, t)
 }
 
 /// A short pin is taken for a failure, and nobody drops what was pinned.
@@ -116,7 +121,7 @@ pub fn of(program: &dyn Program, c: &Custody, t: &PinTrace) -> Vec<String> {
     if mapping_left(program, c, t).is_some() {
         found.insert("GUP013");
     }
-    if released_beyond(program, c, t).is_some() {
+    if released_beyond(program, c, t).is_some() || released_again(program, c, t).is_some() {
         found.insert("GUP014");
     }
     for d in dirtied_unlocked(c, t) {

@@ -83,6 +83,17 @@ pub(super) fn told(program: &dyn Program, custody: &Custody, group: &[usize]) ->
                 site.api
             ));
         }
+        if let Some(s) = findings::released_again(program, custody, t) {
+            out.push(format!(
+                "The pages that are released at {} stay in `{}` when {}() pins again, and {}() releases them once more ({}) if \
+                 fewer are pinned then, {OWN_PATCH}",
+                place(program, s.first),
+                s.array,
+                site.function,
+                s.function,
+                place(program, s.again)
+            ));
+        }
         for d in findings::dirtied_unlocked(custody, t) {
             if matches!(d.kind, Dirty::SetPageDirty | Dirty::FlagOnly) {
                 let (function, call, at) = (&d.function, &d.callee, place(program, d.at));

@@ -146,6 +146,10 @@ is still the number that was asked for. The entries behind the pinned ones were
 never written, or hold pages of before: the release drops references that nobody
 took, or reads memory that was never set.
 
+Or the code rolls back, leaves the pointers in the array, and pins into it once
+more. If fewer pages are pinned then, the release goes over all entries that are
+not NULL, and drops those of the first round a second time.
+
 A rewrite of the release does the same as the code before it, and the patch says
 so: the right count wants a patch of its own.
 ",

@@ -5,9 +5,11 @@
 
 mod mapping;
 mod short;
+mod stale;
 
 pub use mapping::mapping_left;
 pub use short::{released_beyond, short_pin};
+pub use stale::{Stale, released_again};
 
 use super::strip;
 use crate::ast::{BinOp, Expr, ExprKind, Function, Stmt, StmtKind, UnOp};
