@@ -5,9 +5,9 @@
 //! `release_pages()` takes an int and does nothing with it, `put_user_pages()` takes an unsigned long and runs off the
 //! array: what was harmless by luck would crash after the rewrite. The edit declares the variable as what the function
 //! returns; other declarators of the declaration stay where they are. Whether the edit keeps the meaning of every other
-//! use is asked here as far as the text decides ([`uses`]): what the proof does not see, such as the format of a message
-//! or the width of a shift. That it changes nothing for results that are not negative, and takes the defect away for
-//! those that are, is shown by the proof.
+//! use is asked here as far as the text decides ([`uses`]): what the proof does not see, such as the format of a
+//! message or the width of a shift. That it changes nothing for results that are not negative, and takes the defect
+//! away for those that are, is shown by the proof.
 //!
 //! Pages are marked dirty without the page lock, or by their flag alone ([`dirtying`]). A rewrite that calls a function
 //! which takes the lock mends that on the way; the edit does so in place, and the rewrite is a rewrite then.
@@ -80,8 +80,8 @@ pub struct Unsigned {
     pub new: &'static str,
 }
 
-/// The fix of an unsigned result of a site, with what the acquiring functions return; `None` when its result is in no unsigned local
-/// variable.
+/// The fix of an unsigned result of a site, with what the acquiring functions return; `None` when its result is in no
+/// unsigned local variable.
 ///
 /// # Errors
 /// It is in one, and the declaration cannot be changed: the reason, as the end of a sentence.

@@ -22,8 +22,8 @@ pub fn answer(config: &Config, custody: &Custody, q: &Question<'_>) -> ProofReco
     }
 }
 
-/// What is said of the fix of an unsigned result, given the proof that it changes nothing else: a negative result gets to a release in the old
-/// code, and to none in the new one.
+/// What is said of the fix of an unsigned result, given the proof that it changes nothing else: a negative result gets
+/// to a release in the old code, and to none in the new one.
 fn fixed(q: &Question<'_>, variable: &Name, task: &Task<'_>, proof: Proof) -> ProofRecord {
     let (outcome, runs) = (proof.outcome, proof.runs);
     let record = record(q, task, proof);

@@ -745,7 +745,8 @@ fn pages_that_are_seen_to_be_written_are_no_question() {
                 int lark_run(unsigned long uaddr)\n{\n\tstruct page *page;\n\tchar *p;\n\n\
                 \tif (get_user_pages_fast(uaddr, 1, FOLL_WRITE, &page) != 1)\n\t\treturn -EFAULT;\n\
                 \tp = kmap(page);\n\t*p = 1;\n\tkunmap(page);\n\tput_page(page);\n\treturn 0;\n}\n\n\
-                int lark_move(struct device *dev, unsigned long uaddr, int dir)\n{\n\tstruct page *page;\n\tdma_addr_t at;\n\n\
+                int lark_move(struct device *dev, unsigned long uaddr, int dir)\n{\n\tstruct page *page;\n\
+                \tdma_addr_t at;\n\n\
                 \tif (get_user_pages_fast(uaddr, 1, dir == DMA_FROM_DEVICE ? FOLL_WRITE : 0, &page) != 1)\n\
                 \t\treturn -EFAULT;\n\tat = dma_map_page(dev, page, 0, 8, dir);\n\tdma_unmap_page(dev, at, 8, dir);\n\tput_page(page);\n\treturn 0;\n}\n";
     fs::write(tree.path().join("drivers/net/lark.c"), text).expect("file");
@@ -754,8 +755,8 @@ fn pages_that_are_seen_to_be_written_are_no_question() {
     let patch = flat(&patches(&series)[0].1);
     for told in [
         "lark_run() asks for pages to write to, writes to them by the address from kmap() (drivers/net/lark.c:14), \
-         and nothing was seen that marks them dirty, before or after. What is written to a page of a file may be lost. A \
-         fix belongs in a patch of its own",
+         and nothing was seen that marks them dirty, before or after. What is written to a page of a file may be lost. \
+         A fix belongs in a patch of its own",
         "lark_move() asks for pages to write to if `dir == DMA_FROM_DEVICE`, which is the direction of a transfer to them, \
          and nothing was seen",
     ] {

@@ -1,8 +1,8 @@
 //! A plan that also strengthens dirtying, in steps: the dirtying alone, where it stands, then the plan on that text.
 //!
 //! All steps together are the plan, to the byte. Each is proved by itself: in the first ones pages may only be marked
-//! dirty in a better way, and in the last one not even that. Where one of them is not proved there are no steps, and the
-//! plan stays what it is.
+//! dirty in a better way, and in the last one not even that. Where one is not proved there are no steps, and the plan
+//! stays what it is.
 
 use super::{Group, holds, reparse};
 use crate::edit::Edit;

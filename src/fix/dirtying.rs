@@ -1,9 +1,9 @@
 //! Dirtying that takes the page lock where it stands: the callee changes its name and nothing else.
 //!
 //! `set_page_dirty()` needs the page lock, or something else that keeps the mapping; `SetPageDirty()` sets a flag and
-//! tells no file system. Which calls may take the lock is known by then: a rule has found that they may sleep and do not
-//! hold it, and the proof runs them. A line that comes to be longer than 80 columns stays one: what is too long is a
-//! call with one argument, and broken behind its parenthesis it would be no better.
+//! tells no file system. Which calls may take the lock is known by then: a rule has found that they may sleep and do
+//! not hold it, and the proof runs them. A line that comes to be longer than 80 columns stays one: what is too long is
+//! a call with one argument, and broken behind its parenthesis it would be no better.
 
 use super::{Bug, Dirtying, Fix};
 use crate::edit::Edit;

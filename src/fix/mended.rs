@@ -36,8 +36,8 @@ impl<'a> Mended<'a> {
         Loc { file: at.file, span: Span { start, end } }
     }
 
-    /// Edits of the tree as edits of this one. An edit may take the place of those that were made inside it, and is left
-    /// out where it was made already; `None` when one would cut another in two.
+    /// Edits of the tree as edits of this one. An edit may take the place of those that were made inside it, and is
+    /// left out where it was made already; `None` when one would cut another in two.
     pub fn edits(&self, edits: &[Edit]) -> Option<Vec<Edit>> {
         let cuts = |e: &Edit, at: u32| {
             self.edits.edits().iter().any(|m| m.file == e.file && m.span.start < at && at < m.span.end)

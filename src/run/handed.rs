@@ -46,8 +46,8 @@ pub struct HandedPlan {
     pub unlinked: Vec<Unlinked>,
     /// What decided the case of its sites.
     pub evidence: Vec<Evidence>,
-    /// Those of its sites whose pages may be written, and are marked dirty by nobody who gets them, each with what shows
-    /// that they are written.
+    /// Those of its sites whose pages may be written, and are marked dirty by nobody who gets them, each with what
+    /// shows that they are written.
     pub undirtied: Vec<(usize, Option<String>)>,
 }
 

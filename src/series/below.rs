@@ -1,7 +1,7 @@
 //! What stands below `---`: for the person who sends the patch and for reviewers, and gone once it is applied.
 //!
-//! What has to be filled in, checked or decided before sending, what the patch stands on, what a reviewer may stumble over
-//! and it leaves as it is, and what the model took for granted. It knows nothing of the message above.
+//! What has to be filled in, checked or decided before sending, what the patch stands on, what a reviewer may stumble
+//! over and it leaves as it is, and what the model took for granted. It knows nothing of the message above.
 
 use super::facts::{self, Facts};
 use super::message::Frame;
