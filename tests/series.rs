@@ -769,6 +769,29 @@ fn pages_that_are_seen_to_be_written_are_no_question() {
 }
 
 #[test]
+fn an_error_of_the_code_is_a_decision_in_the_patch_as_in_the_letter() {
+    let tree = Tree::checkout("mini-5.2");
+    let text = "// SPDX-License-Identifier: GPL-2.0\n#include <linux/hw.h>\n#include <linux/mm.h>\n#include <linux/slab.h>\n\n\
+                int finch_run(unsigned long uaddr, int n)\n{\n\tstruct page **pages;\n\tint got, i;\n\n\
+                \tpages = kmalloc_array(n, sizeof(*pages), GFP_KERNEL);\n\tif (!pages)\n\t\treturn -ENOMEM;\n\
+                \tgot = get_user_pages_fast(uaddr, n, 0, pages);\n\tif (got != n) {\n\t\tkfree(pages);\n\
+                \t\treturn -EFAULT;\n\t}\n\thw_run(pages, n);\n\tfor (i = 0; i < n; i++)\n\t\tput_page(pages[i]);\n\
+                \tkfree(pages);\n\treturn 0;\n}\n";
+    fs::write(tree.path().join("drivers/net/finch.c"), text).expect("file");
+    tree.commit("A short pin");
+    let series = tree.series("out", &["drivers/net/finch.c"]);
+    let mail = flat(&patches(&series)[0].1);
+    assert!(
+        mail.contains("[ To be decided before sending: the way out of finch_run() behind a short pin by"),
+        "{mail}"
+    );
+    let letter = flat(&cover(&series));
+    assert!(letter.contains("[ To be decided before sending: patch 1 has a note on an error of the code"), "{letter}");
+    // Code stands in one line.
+    assert!(cover(&series).contains("\n`git log --oneline -- FILE`"), "{letter}");
+}
+
+#[test]
 fn a_negative_count_that_stays_is_told() {
     let tree = Tree::checkout("mini-5.2");
     let text = "// SPDX-License-Identifier: GPL-2.0\n#include <linux/hw.h>\n#include <linux/mm.h>\n#include <linux/pagemap.h>\n\n\
