@@ -214,7 +214,7 @@ impl Seen<'_> {
             (!drops && !frees.is_empty() && only_freed).then(|| {
                 let what = match way {
                     Way::Straight => format!("the pages in `{array}`, which is freed"),
-                    Way::Loop => format!("those pages in `{array}`, which is freed, that nobody else has yet"),
+                    Way::Loop => format!("the pages that are only in `{array}`, which is freed"),
                 };
                 (vec![at], what)
             })
