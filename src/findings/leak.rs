@@ -144,7 +144,7 @@ impl Seen<'_> {
     }
 
     /// Behind the pin an allocation fails, and the array of the pages is freed, which nobody else has got. It may stand
-    /// in a loop that hands the pages of one pin on piece by piece, and counts the result down: what is lost is the rest.
+    /// in a loop that hands the pages of one pin on in pieces, and counts the result down: what is lost is the rest.
     fn array_freed(&self, f: &Function, pin: Span, array: &Name, result: Option<&str>) -> Option<(Vec<Span>, String)> {
         let api = Api::get();
         // All that was said of the array until then: it was allocated, tested, and pinned into.
