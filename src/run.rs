@@ -4,6 +4,7 @@
 //! were asked for. It knows nothing of flags, formats or terminals.
 
 mod handed;
+mod kept;
 mod leading;
 pub mod mmu;
 

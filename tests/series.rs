@@ -406,7 +406,7 @@ fn refinements_are_told_with_their_functions() {
             "skips a page that is dirty already; unpin_user_pages() dirtied it again. Such a page is still to be written back",
             // It takes the page lock since the fix before.
             "but the page lock is not taken for it, and what the file system does for a page that is dirtied",
-            "blocks that were written only through the pin may not reach the disk.",
+            "blocks that were written after that only through the pin may not reach the disk.",
         ],
     );
     told("drivers/misc/sieve.c", &["No functional change: put_user_pages() calls put_user_page() for each page"]);
@@ -733,7 +733,7 @@ fn a_missing_dirtying_is_told_where_nobody_can_do_it() {
     assert!(!of("heron").contains("marks them dirty"), "{}", of("heron"));
     let letter = flat(&cover(&series));
     assert!(
-        letter.contains("(wren_run()) asks for pages to write to which") && !letter.contains("heron_run())"),
+        letter.contains("(wren_run()) pinned, as the notes there show, and") && !letter.contains("heron_run())"),
         "{letter}"
     );
 }
@@ -763,8 +763,7 @@ fn pages_that_are_seen_to_be_written_are_no_question() {
         assert!(patch.contains(told), "{patch}");
     }
     let letter = flat(&cover(&series));
-    let told =
-        "(lark_run() and lark_move()) asks for pages to write to which, as the notes there show, are written to, and";
+    let told = "(lark_run() and lark_move()) pinned, as the notes there show, and";
     assert!(letter.contains(told) && !letter.contains("If something writes"), "{letter}");
 }
 

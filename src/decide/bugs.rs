@@ -6,7 +6,7 @@ use crate::program::Program;
 use crate::trace::{Custody, Dirty, PinTrace};
 
 /// Ends a sentence on an error of the code as it is.
-pub const OWN_PATCH: &str = "before as after: that wants a patch of its own.";
+pub const OWN_PATCH: &str = "before as after: that wants a patch of its own before this one.";
 /// Ends a sentence on what a rewrite leaves as it is.
 pub const UNLOCKED: &str = "and no page lock was found to be held there";
 

@@ -33,9 +33,9 @@ pub enum Written {
     ToMemory,
     /// The address of a page goes to one member if write access is asked for, and to another one if not.
     Ways {
-        /// The assignment where it is asked for.
+        /// The first assignment where it is asked for.
         at: Loc,
-        /// What is assigned to there.
+        /// What is assigned to there, of arrays without the number of the element.
         with: String,
         /// What is assigned to otherwise.
         without: String,
@@ -99,7 +99,7 @@ fn ways(program: &dyn Program, site: &PinSite, t: &PinTrace) -> Option<Written> 
                     .iter()
                     .any(|u| u.kind == UseKind::Address && u.at.file == site.at.file && from.span.contains(u.at.span))
             {
-                found.get_or_insert_with(|| (crate::sites::one_line(to.span, &text), e.span));
+                found.get_or_insert_with(|| (any_element(&crate::sites::one_line(to.span, &text)), e.span));
             }
         });
         found
@@ -119,6 +119,18 @@ fn ways(program: &dyn Program, site: &PinSite, t: &PinTrace) -> Option<Written> 
         }
     });
     found
+}
+
+/// An expression without what is between brackets: other elements may be set elsewhere.
+fn any_element(text: &str) -> String {
+    let mut depth = 0usize;
+    let kept = text.chars().filter(|c| {
+        depth -= usize::from(*c == ']' && depth > 0);
+        let keep = depth == 0;
+        depth += usize::from(*c == '[');
+        keep
+    });
+    kept.collect()
 }
 
 /// A condition without the words that only turn it around, and whether they do not.
@@ -380,4 +392,14 @@ impl<'a> Addresses<'a> {
 fn is_null(e: &Expr) -> bool {
     let e = strip(e);
     matches!(e.kind, ExprKind::Int { value: 0, .. }) || e.ident().is_some_and(|n| &**n == "NULL")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_element_is_told_without_its_number() {
+        assert_eq!(super::any_element("list[0].target"), "list[].target");
+        assert_eq!(super::any_element("a[b[i] + 1]->c[2]"), "a[]->c[]");
+        assert_eq!(super::any_element("x]->y"), "x]->y");
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! It knows nothing of patches, groups of patches or messages: those are made of what stands here.
 
-use super::LeftOut;
+use super::{LeftOut, kept};
 use crate::ast::{ExprKind, Function, StmtKind};
 use crate::classify;
 use crate::config::Config;
@@ -170,6 +170,9 @@ pub struct FunctionChange {
     pub loops_gone: usize,
     /// Every call that goes and releases or dirties pages stood in one of these loops.
     pub only_in_loops: bool,
+    /// What a loop that releases pages one by one by a call for several does with each besides: a clause behind "the
+    /// loop".
+    pub loop_does: Option<String>,
     /// The function goes: these make the one call that would be left of it, by caller with the functions that it calls
     /// instead (they stand in `new` of this function, too).
     pub made_by: Vec<(String, Vec<String>)>,
@@ -227,6 +230,7 @@ impl HandedPlan {
                 path: program.path(c.file).to_string(),
                 name: c.before.name.to_string(),
                 only_in_loops: loops_gone > 0 && only_in_loops(&c.before, &gone, loops_gone),
+                loop_does: kept::loop_does(&c.after, &c.after_text),
                 gone,
                 new: fewer(&after, &before),
                 locals_gone: fewer(&locals(&c.before), &locals(&c.after)),
@@ -303,6 +307,7 @@ fn removed(path: &str, f: &Function, functions: &mut [FunctionChange]) -> Functi
         path: path.to_string(),
         name: f.name.to_string(),
         only_in_loops: loops_gone > 0 && only_in_loops(f, &gone, loops_gone),
+        loop_does: None,
         gone,
         new,
         locals_gone: locals(f).iter().map(|n| n.to_string()).collect(),

@@ -74,6 +74,11 @@ pub fn of_conversion(facts: &Facts<'_>, frame: &Frame, fixes: &[String]) -> Stri
         let open = [decide::OWN_PATCH, ADD_LONGTERM].iter().any(|what| caution.contains(what));
         out.push(format!("[ To be {} before sending: {caution} ]", if open { "decided" } else { "checked" }));
     }
+    for f in facts.functions.iter() {
+        if let Some(does) = &f.loop_does {
+            out.push(format!("[ Not changed here: {}() keeps its loop, which {does}. ]", f.name));
+        }
+    }
     if facts.fixes_dirtying() {
         out.push(
             "[ To be filled in before sending: a Fixes: tag, since the subject speaks of a fix; or the fix as a patch of \

@@ -33,7 +33,7 @@ pub fn body(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &F
     let mut paragraphs = why(facts, frame);
     paragraphs.push(first(facts, patches, &each, frame));
     paragraphs.extend(without_mmu(&each, frame));
-    paragraphs.push(proofs(facts, patches));
+    paragraphs.push(proofs(facts, &each, patches));
     if !facts.new_acquires.is_empty() {
         paragraphs.push("The main changes at run time; each patch says which of these concern it:".into());
         paragraphs.extend(effects::pinned(facts, frame).into_iter().map(|e| format!("- {e}")));
@@ -131,12 +131,14 @@ fn undirtied(each: &[Facts<'_>], seen: bool) -> Option<String> {
     };
     let patches = with(each, sites)?;
     let (said, means) = match seen {
-        true => (" which, as the notes there show, are written to", below::WRITTEN_MEANS),
-        false => ("", below::UNDIRTIED_MEANS),
+        true => (
+            format!("something writes to pages that the code of {patches} pinned, as the notes there show"),
+            below::WRITTEN_MEANS,
+        ),
+        false => (format!("the code of {patches} asks for pages to write to"), below::UNDIRTIED_MEANS),
     };
     Some(format!(
-        "[ To be decided before sending: the code of {patches} asks for pages to write to{said}, and {}. {means} belongs in a \
-         patch of its own before the conversion. ]",
+        "[ To be decided before sending: {said}, and {}. {means} belongs in a patch of its own before the conversion. ]",
         decide::UNDIRTIED
     ))
 }
@@ -387,38 +389,48 @@ fn without_mmu(each: &[Facts<'_>], frame: &Frame) -> Option<String> {
 }
 
 /// How the rewrites were checked.
-fn proofs(facts: &Facts<'_>, patches: &[Patch]) -> String {
+fn proofs(facts: &Facts<'_>, each: &[Facts<'_>], patches: &[Patch]) -> String {
     let differ = facts.met.iter().filter(|met| !met.is_empty()).count();
     let same = facts.sites.len() - differ;
-    let kinds = |refinements: &BTreeSet<String>| -> String {
+    let only = |refinements: &BTreeSet<String>| -> String {
         let told = refinements.iter().filter(|r| !facts::is_form(r));
         let title = |r: &String| explain::pages(r).next().map_or_else(|| r.clone(), |p| format!("{} [{r}]", p.title));
-        told.map(title).collect::<Vec<_>>().join("; ")
+        let all: Vec<String> = told.map(title).collect();
+        match all.as_slice() {
+            [one] => format!("the only difference is this: {one}"),
+            all => format!("the only differences are these: {}", all.join("; ")),
+        }
     };
-    let conversions = kinds(&facts.refinements);
+    let conversions = only(&facts.refinements);
     let result = match (same, differ) {
         _ if !facts.proved => "not for every call site".to_string(),
         (_, 0) => "no difference was found".to_string(),
-        (0, _) => format!("the only differences are these: {conversions}"),
+        (0, _) => conversions,
         _ => format!(
-            "no difference was found for {}; for {} only differences of these kinds: {conversions}",
+            "no difference was found for {}; for {} {conversions}",
             count(same, "call site"),
             count(differ, "other"),
         ),
+    };
+    let skips = |f: &Facts<'_>| f.refinements.contains("R2") && f.sites.iter().any(|s| s.write != "never");
+    let lost = if each.iter().any(skips) {
+        " What may be lost where a page is not dirtied again is said in the messages."
+    } else {
+        ""
     };
     let dirtying: Vec<&Fixing> = patches.iter().filter_map(|p| p.fix.as_ref()).filter(|f| f.dirtying).collect();
     let met: BTreeSet<String> = dirtying.iter().flat_map(|f| f.refinements.iter().cloned()).collect();
     let fixes = match dirtying.as_slice() {
         [] => String::new(),
         all => format!(
-            " So did those of the fixes of dirtying, {} of runs: the only differences are these: {}.",
+            " The old and the new code of the fixes of dirtying ran so, too, {} of runs: {}.",
             count(all.iter().map(|f| f.runs).sum::<u64>() as usize, "pair"),
-            kinds(&met)
+            only(&met)
         ),
     };
     format!(
         "How it was checked: the old and the new code of each call site ran on a model of the kernel's page functions, {} \
-         of runs in all over a bounded set of inputs: {result}.{fixes}",
+         of runs in all over a bounded set of inputs: {result}.{lost}{fixes}",
         count(facts.runs as usize, "pair"),
     )
 }

@@ -130,7 +130,7 @@ fn skipped(facts: &Facts<'_>, frame: &Frame, helpers: &[String], places: &[Strin
         out.push_str(&format!(
             ", but {lock}what the file system does for a page that is dirtied, such as marking all of its buffers, is \
              not done again. If it was written back while it was pinned, and a part of it was then written to by \
-             write(2), blocks that were written only through the pin may not reach the disk."
+             write(2), blocks that were written after that only through the pin may not reach the disk."
         ));
     } else {
         out.push('.');

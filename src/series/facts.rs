@@ -131,6 +131,7 @@ impl<'a> Facts<'a> {
                 once(&mut have.locals_gone, &change.locals_gone);
                 have.loops_gone += change.loops_gone;
                 have.only_in_loops &= change.only_in_loops;
+                have.loop_does = have.loop_does.take().or_else(|| change.loop_does.clone());
                 have.made_by
                     .extend(change.made_by.iter().filter(|m| !have.made_by.contains(m)).cloned().collect::<Vec<_>>());
             }
