@@ -1,7 +1,7 @@
 //! `bench`: the time of `scan` beside ripgrep and Coccinelle on the same files, in the same minutes.
 //!
 //! The programs run in turn (A B C A B C …), so that a busy machine slows all of them; medians are compared. Peak
-//! memory comes from GNU time when it is installed.
+//! memory comes from GNU time when it is installed. Timed is the binary that users get (profile `dist`).
 
 use crate::repo;
 use crate::tree;
@@ -54,7 +54,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let tree = tree::find(arguments)?;
     let runs: usize = repo::option(arguments, "--runs")?.map_or(Ok(RUNS), str::parse).context("--runs")?;
     ensure!(runs > 0, "--runs must be at least 1");
-    let gupconv = repo::gupconv()?;
+    let gupconv = repo::built("dist")?;
     let rivals = rivals(&gupconv, &tree.path, runs)?;
     for rival in &rivals {
         once(rival, &tree.path)?; // warms the page cache

@@ -52,9 +52,14 @@ fn walk(at: &Path, prefix: &str, out: &mut Vec<String>) -> Result<()> {
 
 /// Builds gupconv in release mode and returns the path of the binary.
 pub fn gupconv() -> Result<PathBuf> {
-    run(Command::new(env!("CARGO")).args(["build", "--quiet", "--release", "--package", "gupconv"]))?;
+    built("release")
+}
+
+/// Builds gupconv by a profile of Cargo and returns the path of the binary.
+pub fn built(profile: &str) -> Result<PathBuf> {
+    run(Command::new(env!("CARGO")).args(["build", "--quiet", "--profile", profile, "--package", "gupconv"]))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Ok(target.join("release/gupconv"))
+    Ok(target.join(profile).join("gupconv"))
 }
 
 /// Runs a program in [`root`] unless it has a folder of its own; its failure is an error.
