@@ -3,6 +3,7 @@
 //! It decides which plans are handed out, since that hangs on everything before: verdict, proof, and the paths that
 //! were asked for. It knows nothing of flags, formats or terminals.
 
+mod guarded;
 mod handed;
 mod kept;
 mod leading;
@@ -28,6 +29,7 @@ use crate::trace::Custody;
 use handed::Handed;
 
 pub use crate::report::build::Unlinked;
+pub use guarded::Guarded;
 pub use handed::{
     Evidence, FileEdits, FunctionChange, HandedBug, HandedFix, HandedPlan, Leading, Needed, UnsignedResult,
 };

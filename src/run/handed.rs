@@ -2,8 +2,9 @@
 //!
 //! It knows nothing of patches, groups of patches or messages: those are made of what stands here.
 
-use super::{LeftOut, kept};
-use crate::ast::{ExprKind, Function, StmtKind};
+use super::guarded::Guarded;
+use super::{LeftOut, guarded, kept};
+use crate::ast::{ExprKind, Function, StmtKind, UnOp};
 use crate::classify;
 use crate::config::Config;
 use crate::decide::{self, Touched};
@@ -49,6 +50,8 @@ pub struct HandedPlan {
     /// Those of its sites whose pages may be written, and are marked dirty by nobody who gets them, each with what
     /// shows that they are written.
     pub undirtied: Vec<(usize, Option<String>)>,
+    /// What keeps pages of another origin from its releases, ascending.
+    pub guarded: Vec<Guarded>,
 }
 
 /// What shows that the data of pages is used (the cases of `pin_user_pages.rst`).
@@ -176,6 +179,8 @@ pub struct FunctionChange {
     /// The function goes: these make the one call that would be left of it, by caller with the functions that it calls
     /// instead (they stand in `new` of this function, too).
     pub made_by: Vec<(String, Vec<String>)>,
+    /// Of such a function that has an `if`: the one parameter that its conditions are.
+    pub choice: Option<String>,
 }
 
 /// A patch that has to stand before the conversions, such as one that adds the functions that they use.
@@ -236,6 +241,7 @@ impl HandedPlan {
                 locals_gone: fewer(&locals(&c.before), &locals(&c.after)),
                 loops_gone,
                 made_by: Vec::new(),
+                choice: None,
             });
         }
         for (file, f) in &touched.removed {
@@ -261,6 +267,7 @@ impl HandedPlan {
             unlinked: outcome.unlinked.clone(),
             evidence: Vec::new(),
             undirtied: Vec::new(),
+            guarded: Vec::new(),
         }
     }
 }
@@ -313,7 +320,21 @@ fn removed(path: &str, f: &Function, functions: &mut [FunctionChange]) -> Functi
         locals_gone: locals(f).iter().map(|n| n.to_string()).collect(),
         loops_gone,
         made_by,
+        choice: choice(f),
     }
+}
+
+/// The parameter that all conditions of a function are, true or false.
+fn choice(f: &Function) -> Option<String> {
+    let mut found: BTreeSet<Option<Name>> = BTreeSet::new();
+    f.body.walk(&mut |s| {
+        if let StmtKind::If { cond, .. } = &s.kind {
+            let bare = if let ExprKind::Unary(UnOp::Not, e) = &cond.kind { e } else { cond };
+            found.insert(bare.ident().filter(|n| f.params.iter().any(|p| p.name == **n)).cloned());
+        }
+    });
+    let only = if found.len() == 1 { found.pop_first().flatten() } else { None };
+    only.map(|n| n.to_string())
 }
 
 impl HandedFix {
@@ -507,7 +528,10 @@ pub(super) fn hand_out(config: &Config, program: &dyn Program, custody: &Custody
             if findings::undirtied(program, custody, trace) {
                 plan.undirtied.push((number, decide::wrote(program, custody, trace)));
             }
+            plan.guarded.extend(guarded::of(custody, trace));
         }
+        plan.guarded.sort();
+        plan.guarded.dedup();
         plan
     };
     handed.plans = of_plans.into_par_iter().with_max_len(1).map(plan).collect();

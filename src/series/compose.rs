@@ -170,6 +170,7 @@ mod tests {
             unlinked: vec![],
             evidence: vec![],
             undirtied: vec![],
+            guarded: vec![],
         };
         let after = state.plans([&plan].into_iter()).expect("fits");
         assert_eq!(after.first().map(|f| &*f.before), Some(&b"lock(p); drop(p); end();"[..]));

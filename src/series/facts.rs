@@ -6,7 +6,7 @@ use crate::findings;
 use crate::kernel::Api;
 use crate::report::SiteRecord;
 use crate::rules;
-use crate::run::{Analysis, Evidence, FunctionChange, HandedFix, HandedPlan, Unlinked};
+use crate::run::{Analysis, Evidence, FunctionChange, Guarded, HandedFix, HandedPlan, Unlinked};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Facts about the plans of one patch.
@@ -58,6 +58,8 @@ pub struct Facts<'a> {
     pub evidence: BTreeSet<&'a Evidence>,
     /// Paths of the files that change, ascending.
     pub paths: Vec<String>,
+    /// What keeps pages of another origin from its releases.
+    pub guarded: BTreeSet<&'a Guarded>,
     /// Calls that a build without an MMU may not link, unless a patch before brings the functions there.
     pub unlinked: Vec<&'a Unlinked>,
 }
@@ -78,6 +80,7 @@ impl<'a> Facts<'a> {
             facts.rules.extend(plan.rules.iter().copied());
             facts.unlinked.extend(&plan.unlinked);
             facts.evidence.extend(&plan.evidence);
+            facts.guarded.extend(&plan.guarded);
             facts.paths.extend(plan.files.iter().map(|f| f.path.clone()));
             for e in plan.files.iter().flat_map(|f| f.edits.iter().map(|e| (e, &f.before))) {
                 let (old, new) = (flags(e.0.span.of(e.1)), flags(&e.0.with));

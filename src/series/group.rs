@@ -142,6 +142,7 @@ mod tests {
             unlinked: vec![],
             evidence: vec![],
             undirtied: vec![],
+            guarded: vec![],
         }
     }
 

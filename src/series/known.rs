@@ -24,6 +24,21 @@ pub struct Known {
     pub copies_at_fork: bool,
     /// The functions that tell whether a page may be pinned.
     pub maybe_pinned: Vec<&'static str>,
+    /// The function of reclaim that gives no place in swap to a page that may be pinned.
+    pub not_swapped: Option<String>,
+    /// What `FOLL_LONGTERM` refuses or changes.
+    pub long: Long,
+}
+
+/// What `FOLL_LONGTERM` does that a plain pin does not.
+#[derive(Clone, Debug, Default)]
+pub struct Long {
+    /// The function that refuses to pin pages of a file to write to, if somebody has to be told of each write (v6.5).
+    pub refuses_written: Option<&'static str>,
+    /// A file on DAX is refused.
+    pub refuses_dax: bool,
+    /// Pages of which memory are migrated first.
+    pub migrates: Option<&'static str>,
 }
 
 /// A release that skips pages that are dirty already.
@@ -41,6 +56,10 @@ pub struct Precedent {
 const GUP: &str = "mm/gup.c";
 /// Where the page tables' side of a pin is.
 const HEADER: &str = "include/linux/mm.h";
+/// Reclaim.
+const RECLAIM: &str = "mm/vmscan.c";
+/// What gives an anonymous page a place in swap: v5.11 to v6.14, and later.
+const SWAPS: [&[u8]; 2] = [b"add_to_swap(", b"folio_alloc_swap("];
 /// Files with the flags of an address space: up to v6.12, and later.
 const MM_FLAGS: [&str; 2] = ["include/linux/sched/coredump.h", "include/linux/mm_types.h"];
 /// v5.2 to v6.12 mm/gup.c.
@@ -79,14 +98,69 @@ impl Known {
                 .into_iter()
                 .filter(|name| has(&[HEADER], &[&format!("{name}(")]))
                 .collect(),
+            not_swapped: not_swapped(&read(RECLAIM)),
+            long: Long::of(&gup),
         }
     }
 }
 
+impl Long {
+    /// By the functions of mm/gup.c.
+    fn of(gup: &[u8]) -> Self {
+        let functions = split(gup).into_iter().filter(|i| i.kind == ItemKind::Function);
+        let bodies: Vec<&[u8]> = functions.map(|i| i.span.of(gup)).collect();
+        let has = |body: &&[u8], word: &str| memmem::find(body, word.as_bytes()).is_some();
+        let calls = |name: &str| bodies.iter().any(|b| has(b, name) && has(b, "FOLL_LONGTERM"));
+        let written = "writable_file_mapping_allowed";
+        Self {
+            refuses_written: calls(&format!("{written}(")).then_some(written),
+            // v5.7 looks at the mappings in a function of its own, v6.1 does so itself.
+            refuses_dax: calls("check_dax_vmas(") || calls("vma_is_fsdax("),
+            migrates: match () {
+                () if calls("check_and_migrate_movable_pages(") => Some("CMA and movable zones"),
+                () if calls("check_and_migrate_cma_pages(") => Some("CMA"),
+                () => None,
+            },
+        }
+    }
+}
+
+impl Long {
+    /// What the flag does, as clauses behind "it"; `written` where the pin asks for write access.
+    pub fn clauses(&self, written: bool) -> Vec<String> {
+        let mut out = Vec::new();
+        if let Some(function) = self.refuses_written.filter(|_| written) {
+            out.push(format!(
+                "refuses write access to a shared mapping of a file whose dirty pages are tracked (-EFAULT, {function}())"
+            ));
+        }
+        if self.refuses_dax {
+            out.push("refuses a file on DAX (-EOPNOTSUPP)".to_string());
+        }
+        if let Some(memory) = self.migrates {
+            out.push(format!("migrates pages out of {memory} first"));
+        }
+        out
+    }
+}
+
+/// The function that asks whether a page may be pinned before it gives the page a place in swap.
+fn not_swapped(reclaim: &[u8]) -> Option<String> {
+    let at = memmem::find(reclaim, b"_maybe_dma_pinned(")?;
+    let function = item(reclaim, at as u32)?;
+    let rest = reclaim.get(at..function.span.end as usize)?;
+    SWAPS.iter().any(|s| memmem::find(rest, s).is_some()).then(|| function.name.to_string())
+}
+
 /// Name of the function around a byte.
 fn around(text: &[u8], at: u32) -> Option<String> {
+    item(text, at).map(|i| i.name.to_string())
+}
+
+/// The function around a byte.
+fn item(text: &[u8], at: u32) -> Option<Item> {
     let function = |i: &Item| i.kind == ItemKind::Function && i.span.start <= at && at < i.span.end;
-    split(text).into_iter().find(function).map(|i| i.name.to_string())
+    split(text).into_iter().find(function)
 }
 
 /// The releases of all sites that leave a dirty page as it is.

@@ -10,6 +10,7 @@ use super::known::Known;
 use super::text::{self, SUBJECT, list, named, short_list};
 use crate::kernel::Api;
 use crate::run::{Evidence, FunctionChange, Leading};
+use std::collections::BTreeSet;
 
 /// What all messages of a series have in common.
 #[derive(Clone, Debug, Default)]
@@ -118,17 +119,7 @@ pub fn leading_body(patch: &Leading, frame: &Frame) -> String {
 
 /// Why the patch is made, and which calls change where.
 fn purpose(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
-    let mut pinning: Vec<String> = Vec::new();
-    let mut apis: Vec<String> = Vec::new();
-    for s in &facts.sites {
-        let (f, api) = (format!("{}()", s.function), format!("{}()", s.api));
-        if !pinning.contains(&f) {
-            pinning.push(f);
-        }
-        if !apis.contains(&api) {
-            apis.push(api);
-        }
-    }
+    let (pinning, apis) = who_pins(facts);
     let pins = !facts.new_acquires.is_empty();
     let single = facts.sites.iter().all(|s| s.count == "1");
     let verb = match (pins, pinning.len()) {
@@ -138,19 +129,23 @@ fn purpose(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
         (true, _) => "get",
     };
     let what = if single && pinning.len() == 1 { "a user page" } else { "user pages" };
-    let mut first = format!("{} {verb} {what} with {}.", short_list(&pinning, MOST_NAMES, "function"), list(&apis));
-    let told: Vec<&FunctionChange> = facts.functions.iter().filter(|f| !line(f).is_empty()).collect();
+    let mut first = format!("{} {verb} {what} with {}.", short_list(&pinning, MOST_NAMES, "function"), apis);
+    let (removed, told): (Vec<&FunctionChange>, Vec<&FunctionChange>) =
+        facts.functions.iter().filter(|f| !line(f).is_empty()).partition(|f| !f.made_by.is_empty());
     let same_file = told.windows(2).all(|w| w[0].path == w[1].path);
-    let removes = told.iter().any(|f| !f.made_by.is_empty());
+    let removes = !removed.is_empty();
     let alike = same_file && !removes && told.windows(2).all(|w| line(w[0]) == line(w[1]));
     let no_loops = told.iter().all(|f| f.loops_gone == 0);
     let names: Vec<String> = told.iter().map(|f| format!("{}()", f.name)).collect();
     let they_are = if what == "a user page" { "It is" } else { "They are" };
-    let there = if pins { "The calls change".to_string() } else { format!("{they_are} released") };
-    let why = match frame.header.demands {
-        true => "as the comment at put_user_page() requires",
-        false => "so that the release of such a page can be told from that of any other reference",
+    let there = match (removes, pins) {
+        (true, _) => "The other calls change",
+        (false, true) => "The calls change",
+        (false, false) if what == "a user page" => "It is released",
+        (false, false) => "They are released",
     };
+    let why = "pages of get_user_pages*() have to be told from those with other references before file systems and writeback \
+               can deal with them";
     if pins {
         first.push_str(&case(facts, frame, what == "a user page"));
         let them = if what == "a user page" { "it" } else { "them" };
@@ -160,11 +155,10 @@ fn purpose(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
             named(&facts.new_acquires, "and"),
             named(&facts.new_releases, "or"),
         ));
-        first.push_str(&long(facts, frame));
     } else if alike && no_loops && names == pinning {
         first.truncate(first.len() - 1);
         first.push_str(&format!(
-            ", and {} again. Use {} for that instead of {}, {why}.",
+            ", and {} again. Use {} for that instead of {}: {why}.",
             match (pinning.len(), single) {
                 (1, true) => "releases it",
                 (1, false) => "releases them",
@@ -176,14 +170,14 @@ fn purpose(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     } else if alike && no_loops {
         let only = if names.len() == 1 { " only" } else { "" };
         first.push_str(&format!(
-            " {they_are} released in {}{only}. Use {} there instead of {}, {why}.",
+            " {they_are} released in {}{only}. Use {} there instead of {}: {why}.",
             list(&names),
             named(&facts.new_releases, "or"),
             named(&facts.old_releases, "or"),
         ));
     } else {
         first.push_str(&format!(
-            " Release {} with {} instead of {}, {why}.",
+            " Release {} with {} instead of {}: {why}.",
             if what == "a user page" { "it" } else { "them" },
             named(&facts.new_releases, "or"),
             named(&facts.old_releases, "or"),
@@ -194,43 +188,80 @@ fn purpose(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     } else if frame.brings_functions {
         first.push_str(" The functions are added at the start of this series.");
     }
+    // Patches that only rename say so in the sentence that nothing changes.
+    if !pins && frame.header.is_put_page && !facts.only_renames() {
+        first.push_str(" For now put_user_page() only calls put_page().");
+    }
     let mut out = vec![first];
     match told.as_slice() {
         [] => {}
         _ if !pins && alike && no_loops => {}
-        [one] => {
-            let how = if removes { ", which is removed" } else { "" };
-            out.push(format!("{there} in {}() only{how}: {}.", one.name, line(one)));
-        }
+        [one] => out.push(format!("{there} in {}() only: {}.", one.name, line(one))),
         many => {
             out.push(format!("{there} in:"));
             for f in many {
                 let alone = many.iter().filter(|o| o.name == f.name).count() == 1;
                 let file = if alone { String::new() } else { format!(" ({})", f.path) };
-                let how = if f.made_by.is_empty() { "" } else { " is removed" };
-                out.push(format!("- {}(){file}{how}: {}", f.name, line(f)));
+                out.push(format!("- {}(){file}: {}", f.name, line(f)));
             }
         }
     }
+    out.extend(removed.iter().map(|f| format!("{}() is removed: {}.", f.name, line(f))));
+    out.extend(apart(facts));
+    out.extend(long(facts, frame));
     out
 }
 
-/// That the pages are kept, and what is not done about that.
-fn long(facts: &Facts<'_>, frame: &Frame) -> String {
+/// Which functions pin, and with which calls.
+fn who_pins(facts: &Facts<'_>) -> (Vec<String>, String) {
+    let (mut pinning, mut apis, mut pairs) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for s in &facts.sites {
+        let (f, api) = (format!("{}()", s.function), format!("{}()", s.api));
+        pairs.insert((f.clone(), api.clone()));
+        for (all, name) in [(&mut pinning, f), (&mut apis, api)] {
+            if !all.contains(&name) {
+                all.push(name);
+            }
+        }
+    }
+    // Each function has one of its own, in the same order.
+    let each = pairs.len() == pinning.len() && apis.len() == pinning.len() && (2..=MOST_NAMES).contains(&apis.len());
+    let ending = if each { ", respectively" } else { "" };
+    let apis = format!("{}{ending}", list(&apis));
+    (pinning, apis)
+}
+
+/// What keeps pages of another origin from the releases.
+fn apart(facts: &Facts<'_>) -> Option<String> {
+    let name = |from: &str| match from.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        true => format!("{from}()"),
+        false => from.to_string(),
+    };
+    let told = facts.guarded.iter().map(|g| format!("`{}` in {}() those of {}", g.guard, g.function, name(&g.from)));
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| format!("Other pages do not get there, as before: {}.", list(&told)))
+}
+
+/// That the pages are kept, and why the flag for that is left out: what it changes in this kernel.
+fn long(facts: &Facts<'_>, frame: &Frame) -> Option<String> {
     let mut kept: Vec<String> = facts.kept_long().map(|s| format!("{}()", s.function)).collect();
     kept.dedup();
-    match kept.len() {
-        0 => String::new(),
-        _ if frame.has_pin_document && facts.sites.iter().all(|s| s.case == 2) => {
-            " FOLL_LONGTERM, which belongs to that case, is not added: it changes which pages can be pinned.".into()
-        }
-        _ => format!(
-            " The pages of {} stay pinned after the call. FOLL_LONGTERM, which is for pages that are kept{}, is not \
-             added: it changes which pages can be pinned.",
-            short_list(&kept, MOST_NAMES, "function"),
-            if frame.has_pin_document { " (CASE 2)" } else { "" }
+    let all = facts.kept_long().count() == facts.sites.len();
+    let whose = match () {
+        () if kept.is_empty() => return None,
+        () if all => "The pages stay".to_string(),
+        () => format!("The pages of {} stay", short_list(&kept, MOST_NAMES, "function")),
+    };
+    let does = frame.known.long.clauses(facts.kept_long().any(|s| s.write != "never"));
+    let why = match does.is_empty() {
+        true => "it changes which memory can be pinned.".to_string(),
+        false => format!(
+            "it {}. Without it, the pin takes the memory that {} took.",
+            list(&does),
+            named(&facts.old_acquires, "or")
         ),
-    }
+    };
+    Some(format!("{whose} pinned after the call, which FOLL_LONGTERM is for. It is not added here: {why}"))
 }
 
 /// What the document says of such sites.
@@ -286,7 +317,11 @@ fn line(f: &FunctionChange) -> String {
             f.made_by.iter().map(|(caller, calls)| format!("{caller}() calls {}", named(calls, "and"))).collect();
         // Two calls are left of a helper only where every caller gave a constant for the choice between them.
         let chose = f.made_by.iter().any(|(_, calls)| f.made_by.first().is_some_and(|(_, first)| first != calls));
-        let why = if chose { ", as each passed a constant for the choice" } else { "" };
+        let why = match &f.choice {
+            _ if !chose => String::new(),
+            Some(parameter) => format!(", as each passed a constant for `{parameter}`"),
+            None => ", as each passed a constant for the choice between them".to_string(),
+        };
         return format!("{} instead{why}", list(&made));
     }
     let acquires = |n: &&String| api.acquire(n).is_some();
@@ -332,7 +367,7 @@ fn behaviour(facts: &Facts<'_>, frame: &Frame, out: &mut Vec<String>) {
     let main = facts.new_acquires.is_empty();
     out.push(if main { "What changes at run time:" } else { "The main changes at run time:" }.to_string());
     out.extend(differences(facts, frame).into_iter().map(|d| format!("- {d}")));
-    form.push("Apart from that, every page is released as often as before, on each path.".into());
+    form.insert(0, "Apart from that, every page is released as often as before, on each path.".into());
     out.push(form.join(" "));
 }
 
@@ -377,14 +412,12 @@ pub fn generated(frame: &Frame) -> String {
 
 /// What the kernel's rules for generated content ask for.
 fn disclosure(facts: &Facts<'_>, frame: &Frame) -> String {
-    let mut out = generated(frame);
-    if facts.proved {
-        out.push_str(" The tool ran the old and the new code on a model of the kernel's page functions and found no ");
-        out.push_str(if differences(facts, frame).is_empty() { "difference." } else { "other difference." });
-    } else {
-        out.push_str(" The tool has no proof for it; read it line by line.");
+    let by = format!("Generated by gupconv {} with `{}`", env!("CARGO_PKG_VERSION"), frame.command);
+    if !facts.proved {
+        return format!("{by}, without a proof: read it line by line.");
     }
-    out
+    let but = if differences(facts, frame).is_empty() { "" } else { " but those above" };
+    format!("{by}, which ran the old and the new code on a model of the page functions: no difference{but}.")
 }
 
 fn calls(names: &[String]) -> String {
