@@ -94,6 +94,39 @@ impl Kbuild {
             && !make.lines.iter().any(|l| parts.contains(&l.list))
     }
 
+    /// The object, without `.o`, of which the C file is a part, where others are made below `folder` as well; the file
+    /// itself, if it is a part of several.
+    pub fn part(&self, path: &str, folder: &str) -> Option<String> {
+        let object = format!("{}.o", path.strip_suffix(".c")?);
+        let stem = |l: &makefile::Line| {
+            let (stem, _) = l.list.rsplit_once('-')?;
+            // `kvm-objs-$(CONFIG_X)` takes in other lists.
+            let own =
+                !matches!(stem, "obj" | "lib" | "core" | "drivers") && !stem.ends_with("-objs") && !stem.contains('$');
+            own.then(|| stem.to_string())
+        };
+        let within = |at: &str| at == folder || at.strip_prefix(folder).is_some_and(|r| r.starts_with('/'));
+        let mut own: BTreeSet<String> = BTreeSet::new();
+        let mut others = false;
+        for (at, rest) in splits(&object).into_iter().filter(|(at, _)| within(at)) {
+            let Some(make) = self.makefile(at) else { continue };
+            let here = make.lines.iter().filter(|l| l.values.iter().any(|v| v == rest)).filter_map(stem);
+            own.extend(here);
+            let below = rest.split_once('/').map(|(sub, _)| format!("{sub}/"));
+            let ours = |v: &String| own.contains(v.trim_end_matches(".o")) || Some(v) == below.as_ref() || v == rest;
+            let makes = |v: &String| v.ends_with('/') || v.ends_with(".o");
+            others |=
+                make.lines.iter().any(|l| l.list.starts_with("obj-") && l.values.iter().any(|v| makes(v) && !ours(v)));
+            others |= own.len() > 1;
+        }
+        let own: Vec<String> = own.into_iter().filter(|_| others).collect();
+        match own.as_slice() {
+            [] => None,
+            [one] => Some(one.clone()),
+            _ => path.strip_suffix(".c")?.rsplit('/').next().map(str::to_string),
+        }
+    }
+
     /// When the C file is linked.
     fn cond(&self, path: &str) -> Option<Cond> {
         path.strip_suffix(".c").map(|stem| self.object(&format!("{stem}.o"), DEPTH))

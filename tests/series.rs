@@ -210,7 +210,7 @@ fn array_functions_come_first_where_there_may_be_no_mmu() {
     assert!(flat(first).contains("drivers/misc/kestrel.c (CONFIG_KESTREL)"), "{first}");
     assert!(!flat(first).contains("fernfb.c"), "a display needs an MMU: {first}");
     // Those that call them depend on it, the others do not, and the letter names the ones that do.
-    let depends = "[ Depends on \"mm/gup: provide put_user_pages*() without CONFIG_MMU\" of this series";
+    let depends = "[ Needs \"mm/gup: provide put_user_pages*() without CONFIG_MMU\" before it (mm tree): ";
     let numbers: Vec<String> = (1..)
         .zip(&mails)
         .filter(|(_, (_, m))| flat(m).contains(depends))
@@ -377,8 +377,8 @@ fn messages_fit_and_are_unique() {
             for call in calls {
                 // Later paragraphs also explain what such a call does.
                 let purpose = body.split("\n\n").next().unwrap_or_default();
-                let said =
-                    flat(purpose).split(", as the comment").next().is_some_and(|p| p.contains(&format!("{call}()")));
+                let purpose = flat(purpose);
+                let said = purpose.split(": pages of").next().is_some_and(|p| p.contains(&format!("{call}()")));
                 let done = plus.iter().any(|l| l.contains(&format!("{call}(")));
                 assert_eq!(said, done, "{call} in {file}:\n{mail}");
             }
@@ -418,16 +418,28 @@ fn what_a_pin_does_in_the_tree_is_told() {
     let tree = Tree::checkout("mini-6.1");
     let told = |out: &str| {
         let all = patches(&tree.series(out, &[])).into_iter().map(|p| p.1).collect::<Vec<_>>();
-        let says = |w: &str| all.iter().filter(|m| flat(body(m)).contains(w)).count();
+        let says = |w: &str| all.iter().filter(|m| flat(m).contains(w)).count();
         // That nobody dirties the pages is told once.
         for mail in &all {
             let mail = flat(mail);
             assert!(mail.matches("nothing was seen that marks them dirty").count() < 2, "{mail}");
         }
-        ["if the copy cannot be made", "fork() copies it", "(MMF_HAS_PINNED in include/linux/sched/coredump.h)"]
-            .map(says)
+        [
+            "if the copy cannot be made",
+            "fork() copies a pinned anonymous page",
+            "marks the address space for good (MMF_HAS_PINNED)",
+            "Reclaim (shrink_list()) gives no place in swap",
+            "That flag would change which memory can be pinned. It is not added here",
+            "it refuses a file on DAX (-EOPNOTSUPP) and migrates pages out of CMA and movable zones first. It is not",
+            "it refuses write access to a shared mapping of a file whose dirty pages are tracked (-EFAULT, ",
+            "be a shared mapping of a file that is written back? If it never is, add FOLL_LONGTERM: ",
+        ]
+        .map(says)
     };
-    assert_eq!(told("before"), [0, 0, 0], "the tree does none of it");
+    let before = told("before");
+    let kept = before[4];
+    assert!(kept > 0, "pages are kept, and nothing is known of the flag");
+    assert_eq!(before, [0, 0, 0, 0, kept, 0, 0, 0], "the tree does none of it");
     tree.edit("include/linux/mm.h", |text| {
         let functions = "bool gup_must_unshare(unsigned int flags, struct page *page);\n\
                          bool page_needs_cow_for_dma(struct page *page); /* MMF_HAS_PINNED */\n";
@@ -438,14 +450,29 @@ fn what_a_pin_does_in_the_tree_is_told() {
     fs::create_dir_all(flag.parent().expect("a folder")).expect("folder");
     fs::write(flag, "#define MMF_HAS_PINNED 27 /* never cleared */\n").expect("file");
     tree.edit("mm/gup.c", |text| format!("{text}/* sets MMF_HAS_PINNED */\n"));
+    let reclaim = "int shrink_list(struct folio *f)\n{\n\tif (folio_maybe_dma_pinned(f))\n\t\treturn 0;\n\treturn add_to_swap(f);\n}\n";
+    fs::write(tree.path().join("mm/vmscan.c"), reclaim).expect("file");
     tree.commit("Pins and forks");
-    let [shared, forks, marks] = told("after");
+    let [shared, forks, marks, swap, plain, ..] = told("after");
     // Whoever asks for write access has a page of its own.
-    assert!(shared > 0 && shared < forks && forks == marks, "{shared} of {forks}, {marks}");
+    assert!(shared > 0 && shared < forks && forks == marks && forks == swap, "{shared} of {forks}, {marks}, {swap}");
+    assert_eq!(plain, kept);
     // The letter says the same as the patches.
     let letter = flat(&cover(&files(&tree.beside("after"))));
-    assert!(letter.contains("fork() copies it") && letter.contains("MMF_HAS_PINNED"), "{letter}");
+    assert!(letter.contains("fork() copies a pinned") && letter.contains("MMF_HAS_PINNED"), "{letter}");
     assert!(!letter.contains("change nothing else at run time"), "{letter}");
+    let flag = "int check_flags(int vma, unsigned int flags)\n{\n\tif ((flags & FOLL_LONGTERM) && vma_is_fsdax(vma))\n\t\treturn 1;\n\treturn 0;\n}\n\
+                int migrate(unsigned int flags)\n{\n\treturn flags & FOLL_LONGTERM ? check_and_migrate_movable_pages() : 0;\n}\n";
+    tree.edit("mm/gup.c", |text| format!("{text}{flag}"));
+    tree.commit("Looks at the flag");
+    let [.., plain, other, write, asked] = told("flag");
+    assert_eq!((plain, other, write, asked), (0, kept, 0, 0));
+    let write = "int check_write(int vma, unsigned int flags)\n{\n\treturn !writable_file_mapping_allowed(vma, flags & FOLL_LONGTERM);\n}\n";
+    tree.edit("mm/gup.c", |text| format!("{text}{write}"));
+    tree.commit("Refuses files");
+    // Only where write access is asked for.
+    let [.., other, write, asked] = told("files");
+    assert!(write > 0 && other + write == kept && asked == write, "{other}, {write}, {asked} of {kept}");
 }
 
 #[test]
@@ -854,16 +881,13 @@ fn one_driver_is_one_patch_behind_its_fixes() {
         assert!(flat(fix).contains("a Fixes: tag. The history") || flat(fix).contains("Fixes: names"), "{fix}");
     }
     assert!(flat(body(flag)).contains("sets only the flag of the page") && !flat(body(flag)).contains("truncation"));
-    assert!(flat(body(unlocked)).contains("truncation may free the mapping meanwhile"));
+    assert!(flat(body(unlocked)).contains("truncation may take the page off the mapping"));
     // The conversion speaks of no fix: all dirtying is under the lock when it comes.
     let said = flat(conversion);
     assert!(!said.contains("called set_page_dirty() without") && !said.contains("called SetPageDirty()"), "{said}");
     assert!(!said.contains("a Fixes: tag") && !said.contains("Not changed here"), "{said}");
     assert!(said.contains("the page lock is not taken for it"), "{said}");
-    assert!(
-        said.contains(&format!("[ Depends on \"{}\" and \"{}\" of this series. ]", subjects[0], subjects[1])),
-        "{said}"
-    );
+    assert!(said.contains(&format!("[ Needs \"{}\" and \"{}\" before it. ]", subjects[0], subjects[1])), "{said}");
     let letter = flat(&cover(&series));
     assert!(letter.contains("in 4 files and 1 patch."), "{letter}");
     assert!(
@@ -876,6 +900,12 @@ fn one_driver_is_one_patch_behind_its_fixes() {
     let by_file = tree.series("files", &[&paths.each_ref().map(|p| &**p)[..], &["--group", "file"]].concat());
     let subjects: Vec<String> = patches(&by_file).iter().map(|p| subject(&p.1)).collect();
     assert_eq!(subjects.len(), 6, "{subjects:?}");
+    // What the flag alone did was no more for a page that was dirty already; set_page_dirty() did more.
+    let no_worse = "SetPageDirty(), before the fix that this patch stands on, did nothing for such a page";
+    let told: Vec<bool> = patches(&by_file).iter().map(|p| flat(body(&p.1)).contains(no_worse)).collect();
+    let finch: Vec<bool> = subjects.iter().map(|s| s.starts_with("net/finch: convert")).collect();
+    assert_eq!(told, finch, "{subjects:?}");
+    assert!(!said.contains(no_worse), "{said}");
     for (i, s) in subjects.iter().enumerate().filter(|(_, s)| s.contains("use set_page_dirty_lock")) {
         let name = s.split(':').next().expect("a prefix");
         assert!(subjects[i + 1].contains(name) && subjects[i + 1].contains(": convert "), "{subjects:?}");

@@ -161,3 +161,31 @@ fn a_file_of_an_architecture_may_be_sourced_from_anywhere() {
     assert_eq!(["big", "small"].map(|arch| k.may_build("drivers/a/u.c", arch)), [false, true]);
     assert_eq!(k.build("drivers/a/u.c"), no("U"));
 }
+
+#[test]
+fn the_object_of_a_file_counts_where_others_are_made() {
+    let dir = tree(&[
+        (
+            "drivers/a/Makefile",
+            "obj-y += deep/ plain.o\nobj-m += flat.o\nflat-objs := one.o under/two.o both.o\nother-y := both.o\n",
+        ),
+        ("drivers/a/deep/Makefile", "obj-m := inner.o\ninner-objs += x.o\ninner-$(CONFIG_Y) += y.o\n"),
+        ("drivers/b/Makefile", "obj-$(CONFIG_B) += b.o\nb-y := one.o lib/two.o\n"),
+    ]);
+    let k = Kbuild::new(dir.path());
+    let part = |path: &str, folder: &str| k.part(path, folder);
+    for (path, want) in [("one.c", "flat"), ("under/two.c", "flat"), ("deep/x.c", "inner"), ("deep/y.c", "inner")] {
+        assert_eq!(part(&format!("drivers/a/{path}"), "drivers/a").as_deref(), Some(want), "{path}");
+    }
+    // A part of two objects is named itself; what is no part of another object, or of the only one, is not.
+    assert_eq!(part("drivers/a/both.c", "drivers/a").as_deref(), Some("both"));
+    for (path, folder) in [
+        ("drivers/a/plain.c", "drivers/a"),
+        ("drivers/a/deep/x.c", "drivers/a/deep"),
+        ("drivers/b/one.c", "drivers/b"),
+        ("drivers/b/lib/two.c", "drivers/b"),
+        ("drivers/c/none.c", "drivers/c"),
+    ] {
+        assert_eq!(part(path, folder), None, "{path}");
+    }
+}

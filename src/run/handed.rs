@@ -343,6 +343,11 @@ impl HandedFix {
         let HandedBug::Dirtying(calls) = &self.bug else { return false };
         self.file.path == path && calls.iter().any(|(f, c)| f == function && *c == call)
     }
+    /// The calls in this function whose dirtying it mends.
+    pub fn dirtying(&self, function: &str) -> impl Iterator<Item = &'static str> {
+        let calls = if let HandedBug::Dirtying(calls) = &self.bug { calls.as_slice() } else { &[] };
+        calls.iter().filter(move |(f, _)| f == function).map(|(_, call)| *call)
+    }
     fn new(program: &dyn Program, proved: &ProvedFix) -> Self {
         let fix = &proved.fix;
         let text = program.text(fix.file);

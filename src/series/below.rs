@@ -7,6 +7,8 @@ use super::facts::{self, Facts};
 use super::message::Frame;
 use super::text::{self, count, list, named};
 use crate::decide;
+use crate::explain;
+use crate::kernel::{AcquireKind, Api};
 use crate::report::SiteRecord;
 use crate::run::{FunctionChange, HandedFix, Leading};
 
@@ -20,8 +22,8 @@ pub const WRITTEN_MEANS: &str = "What is written to a page of a file may be lost
 pub const NOT_TESTED: &str = "[ The tool compiled nothing and ran nothing on a machine. Before sending: say here or above \
                               how this was built and tested, and sign it off above. ]";
 
-/// What is offered for pages that are kept.
-const ADD_LONGTERM: &str = "Add FOLL_LONGTERM";
+/// Sites of the driver that are told of before it is said how many more there are.
+const MOST_BESIDE: usize = 8;
 
 /// What stands below `---` of a patch that comes before all conversions.
 pub fn of_leading(patch: &Leading) -> String {
@@ -30,12 +32,13 @@ pub fn of_leading(patch: &Leading) -> String {
     text::body(&out)
 }
 
-/// What stands below `---` of a conversion; `fixes` are the subjects of the patches that it stands on.
-pub fn of_conversion(facts: &Facts<'_>, frame: &Frame, fixes: &[String]) -> String {
+/// What stands below `---` of a conversion; `fixes` are the subjects of the patches that it stands on, and `beside` are
+/// sites of the same driver that no patch converts.
+pub fn of_conversion(facts: &Facts<'_>, frame: &Frame, fixes: &[String], beside: &[&SiteRecord]) -> String {
     let mut out = vec![NOT_TESTED.to_string()];
     if !fixes.is_empty() {
         let quoted: Vec<String> = fixes.iter().map(|s| format!("\"{s}\"")).collect();
-        out.push(format!("[ Depends on {} of this series. ]", list(&quoted)));
+        out.push(format!("[ Needs {} before it. ]", list(&quoted)));
     }
     let files = facts.unlinked_files();
     if !files.is_empty() {
@@ -48,8 +51,8 @@ pub fn of_conversion(facts: &Facts<'_>, frame: &Frame, fixes: &[String]) -> Stri
         let these = list(&files);
         out.push(match &frame.nommu {
             Some(subject) => format!(
-                "[ Depends on \"{subject}\" of this series: this tree links {names} only with CONFIG_MMU, and {these} {may} \
-                 be built without it. ]"
+                "[ Needs \"{subject}\" before it (mm tree): this tree links {names} only with CONFIG_MMU, and {these} {may} be \
+                 built without. ]"
             ),
             None => format!(
                 "[ To be checked before sending: this tree links {names} only with CONFIG_MMU. A build of {these} without \
@@ -58,22 +61,18 @@ pub fn of_conversion(facts: &Facts<'_>, frame: &Frame, fixes: &[String]) -> Stri
         });
     }
     // That nobody dirties the pages is told once, by what is kept as it is, with the condition.
-    let repeated = |c: &&String| c.contains(decide::UNDIRTIED);
+    let repeated = |c: &&String| c.contains(decide::UNDIRTIED) || c.contains(decide::EITHER_LONGTERM);
     for caution in facts.cautions.iter().filter(|c| !facts::is_mmu(c) && !repeated(c)) {
         if [decide::UNLOCKED, decide::KEEPS_LOOP].iter().any(|kept| caution.contains(kept)) {
             out.push(format!("[ Not changed here: {caution} ]"));
             continue;
         }
         let caution = caution.strip_prefix("The ").map_or_else(|| caution.clone(), |rest| format!("the {rest}"));
-        // The message has the case already, and says that the flag is not added.
-        let caution = match caution.split_once(decide::EITHER_LONGTERM) {
-            Some((kept, _)) => format!("{kept}. {ADD_LONGTERM}, of which the message speaks, or do not keep them."),
-            None => caution,
-        };
         // What the letter calls a decision is one here as well.
-        let open = [decide::OWN_PATCH, ADD_LONGTERM].iter().any(|what| caution.contains(what));
+        let open = caution.contains(decide::OWN_PATCH);
         out.push(format!("[ To be {} before sending: {caution} ]", if open { "decided" } else { "checked" }));
     }
+    out.extend(long(facts, frame));
     for f in facts.functions.iter() {
         if let Some(does) = &f.loop_does {
             out.push(format!("[ Not changed here: {}() keeps its loop, which {does}. ]", f.name));
@@ -88,10 +87,67 @@ pub fn of_conversion(facts: &Facts<'_>, frame: &Frame, fixes: &[String]) -> Stri
     }
     out.extend(negative(facts));
     out.extend(kept(facts));
+    out.extend(left(beside));
     if facts.proved {
         out.push(compared("", facts.runs, &facts.assumed));
     }
     text::body(&out)
+}
+
+/// The question on pages that are kept, and what keeps them how long.
+fn long(facts: &Facts<'_>, frame: &Frame) -> Option<String> {
+    let mut functions: Vec<String> = facts.kept_long().map(|s| format!("{}()", s.function)).collect();
+    functions.dedup();
+    let told = facts
+        .cautions
+        .iter()
+        .filter_map(|c| Some(c.split_once(decide::EITHER_LONGTERM)?.0.replacen("The ", "the ", 1)));
+    let told: Vec<String> = told.collect();
+    if functions.is_empty() || told.is_empty() {
+        return None;
+    }
+    let pin = if functions.len() == 1 { "pins" } else { "pin" };
+    let refused = match frame.known.long.refused(facts.kept_long().any(|s| s.write != "never")) {
+        Some(memory) => {
+            format!("can the memory that {} {pin} be {memory}? If it never is, add FOLL_LONGTERM", list(&functions))
+        }
+        None => format!("does FOLL_LONGTERM belong to what {} {pin}?", list(&functions)),
+    };
+    let joint = if refused.ends_with('?') { " T" } else { ": t" };
+    let told = match told.as_slice() {
+        // Whose they are is said right before.
+        [one] => one.replacen(&format!("the pages of {} stay", functions.concat()), "they stay", 1),
+        many => many.join("; "),
+    };
+    let told = told.strip_prefix('t').unwrap_or(&told);
+    Some(format!("[ To be decided before sending: {refused}{joint}{told}. ]"))
+}
+
+/// A site that no patch converts is worth a word to who looks at a patch of the same file, or of the same driver: one
+/// that a person has to look at, or, in a file that changes, one that takes references for good reason.
+pub fn matters(site: &SiteRecord, same_file: bool, same_driver: bool) -> bool {
+    let kind = Api::get().acquire(&site.api).map(|a| a.kind);
+    let takes = kind == Some(AcquireKind::Gup) && !matches!(site.reason_code, "no-pages" | "for-callers");
+    same_file && takes || (same_file || same_driver) && site.verdict != "leave"
+}
+
+/// Sites of the same driver that no patch converts, by reason.
+fn left(beside: &[&SiteRecord]) -> Option<String> {
+    let mut by_reason: Vec<(&str, Vec<String>)> = Vec::new();
+    for s in beside.iter().take(MOST_BESIDE) {
+        let place = format!("{}() at {}:{}", s.function, s.path, s.line);
+        match by_reason.iter_mut().find(|(code, _)| *code == s.reason_code) {
+            Some((_, places)) => places.push(place),
+            None => by_reason.push((s.reason_code, vec![place])),
+        }
+    }
+    let title = |code: &str| explain::pages(code).next().map_or_else(|| code.to_string(), |p| p.title.to_string());
+    let mut told: Vec<String> =
+        by_reason.iter().map(|(c, places)| format!("{} ({})", list(places), title(c))).collect();
+    if let Some(more) = beside.len().checked_sub(MOST_BESIDE).filter(|n| *n > 0) {
+        told.push(format!("{more} more, which the cover letter lists"));
+    }
+    (!told.is_empty()).then(|| format!("[ Not converted: {}. ]", told.join("; ")))
 }
 
 /// That the code as it is releases by the result of a pin that failed.
@@ -170,19 +226,20 @@ fn kept(facts: &Facts<'_>) -> Vec<String> {
     out
 }
 
-/// How much the model looked at, behind a sentence that belongs to it, and what it took for granted.
+/// How much the model looked at, behind a sentence that belongs to it.
 pub fn compared(before: &str, runs: u64, assumed: &[String]) -> String {
-    let mut out =
-        format!("[ {before}The model compared {} of runs, over a bounded set of inputs.", count(runs as usize, "pair"));
-    let granted = grouped(assumed);
-    if !granted.is_empty() {
-        out.push_str(&format!(" It takes for granted that {}.", granted.join("; that ")));
-    }
-    out + " ]"
+    let granted = match grouped(assumed).is_empty() {
+        true => "",
+        false => "; what they take for granted is in the cover letter",
+    };
+    format!(
+        "[ {before}The model compared {} of runs, over a bounded set of inputs{granted}. ]",
+        count(runs as usize, "pair")
+    )
 }
 
 /// Assumptions in fewer words: what is assumed of several functions is said once.
-fn grouped(assumed: &[String]) -> Vec<String> {
+pub fn grouped(assumed: &[String]) -> Vec<String> {
     let mut out: Vec<(String, Vec<String>)> = Vec::new();
     for a in assumed {
         let (names, rest) = match a.split_once("() does ") {

@@ -101,8 +101,25 @@ pub fn lists(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &
             out.push('\n');
         }
     }
+    out.push_str(&granted(patches, &each));
     out.push_str(&left(analysis, facts, frame));
     out
+}
+
+/// What the proofs take for granted, by patch.
+fn granted(patches: &[Patch], each: &[Facts<'_>]) -> String {
+    let mut out = String::new();
+    for ((number, patch), facts) in (1..).zip(patches).zip(each) {
+        let assumed = patch.fix.as_ref().map_or(&facts.assumed, |f| &f.assumed);
+        let all = below::grouped(assumed);
+        if !all.is_empty() {
+            out.push_str(&text::wrap(&all.join("; "), LIST, &format!("  {number:02} "), "       "));
+        }
+    }
+    match out.is_empty() {
+        true => out,
+        false => format!("The proofs take this for granted, by patch:\n\n{out}\n"),
+    }
 }
 
 /// ` [R1, R2]`; nothing without any.
@@ -192,9 +209,8 @@ fn fixes(patches: &[Patch], each: &[Facts<'_>]) -> Option<String> {
 fn long(each: &[Facts<'_>]) -> Option<String> {
     let patches = with(each, |f| f.kept_long().map(|s| format!("{}()", s.function)).collect())?;
     Some(format!(
-        "[ To be decided before sending: the pages of {patches} stay pinned after the call that pins them, without \
-         FOLL_LONGTERM, which pin_user_pages.rst asks for then (CASE 2). It is not added, since it changes which pages \
-         can be pinned. ]"
+        "[ To be decided before sending: whether FOLL_LONGTERM belongs to {patches}, whose pages stay pinned after the call. \
+         The messages say what it would change, and a note there asks what decides it. ]"
     ))
 }
 

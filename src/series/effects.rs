@@ -30,6 +30,10 @@ pub fn differences(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
             );
         }
     }
+    // What a pin does is the point of such a patch: it comes first.
+    if has("R9") {
+        out.extend(pinned(facts, frame));
+    }
     let told = |what: &str| facts.notes.iter().any(|n| n.contains(what));
     let (told_r1, told_r3) = (told("called set_page_dirty()"), told("called SetPageDirty()"));
     out.extend(noted);
@@ -47,7 +51,7 @@ pub fn differences(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
             places.clone_from(&dirtying);
         }
         let helpers: Vec<String> = facts.new_releases.iter().filter(is_dirty_release).cloned().collect();
-        out.push(skipped(facts, frame, &helpers, &places));
+        out.push(skipped(facts, frame, &helpers, &places) + not_worse(facts, &places));
     }
     if has("R3") && !told_r3 {
         out.push("A page that only had its dirty flag set is marked dirty in its mapping as well.".into());
@@ -87,9 +91,6 @@ pub fn differences(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
              order is right now; this is a bug fix.",
             list(&dirtying)
         ));
-    }
-    if has("R9") {
-        out.extend(pinned(facts, frame));
     }
     if !facts.old_flags.is_empty() {
         let all: Vec<&String> = facts.old_flags.iter().collect();
@@ -154,6 +155,18 @@ fn skipped(facts: &Facts<'_>, frame: &Frame, helpers: &[String], places: &[Strin
     out
 }
 
+/// That nothing is lost which was not lost before the fix that the patch stands on, where all of it is shown.
+fn not_worse(facts: &Facts<'_>, places: &[String]) -> &'static str {
+    let flag_only = |place: &String| {
+        let mut calls = facts.fixes.iter().flat_map(|f| f.dirtying(place.trim_end_matches("()"))).peekable();
+        calls.peek().is_some() && calls.all(|call| call == "SetPageDirty")
+    };
+    match !places.is_empty() && places.iter().all(flag_only) {
+        true => " SetPageDirty(), before the fix that this patch stands on, did nothing for such a page, either.",
+        false => "",
+    }
+}
+
 /// What a pin does that a reference does not.
 pub fn pinned(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     let known = &frame.known;
@@ -165,6 +178,19 @@ pub fn pinned(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
         named(&facts.new_acquires, "or"),
         named(&facts.new_releases, "or")
     )];
+    if let Some(reclaim) = &known.not_swapped {
+        out.push(format!("Reclaim ({reclaim}()) gives no place in swap to an anonymous page while it may be pinned."));
+    }
+    if known.copies_at_fork {
+        let mut fork = "fork() copies a pinned anonymous page for the child at once instead of sharing it.".to_string();
+        if known.marks_mm {
+            fork.push_str(
+                " The first pin marks the address space for good (MMF_HAS_PINNED): from then on fork() looks at each of its \
+                 anonymous pages for that.",
+            );
+        }
+        out.push(fork);
+    }
     if known.unshares && reads {
         let mut asked: Vec<&str> = facts.sites.iter().map(|s| s.write_expr.as_str()).collect();
         asked.dedup();
@@ -178,18 +204,6 @@ pub fn pinned(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
             "Where {by} an anonymous page that is shared with another process, or \
              through KSM, is copied for this one first, and the copy is pinned; if the copy cannot be made, the pin \
              fails. A plain reference takes the shared page as it is."
-        ));
-    }
-    if known.copies_at_fork {
-        out.push(
-            "While an anonymous page is pinned, fork() copies it for the child at once instead of sharing it.".into(),
-        );
-    }
-    if let Some(file) = &known.marks_mm {
-        out.push(format!(
-            "The first pin marks the address space for the rest of its life (MMF_HAS_PINNED in {file}): later, too, fork() \
-             asks of each anonymous page whether it may be pinned, and copies one with so many references that it \
-             looks so."
         ));
     }
     out

@@ -58,6 +58,11 @@ impl Fix<'_> {
     pub fn runs(&self) -> u64 {
         self.all().iter().map(|f| f.runs).sum()
     }
+    /// What the proofs took for granted.
+    pub fn assumed(&self) -> Vec<String> {
+        let all: BTreeSet<&String> = self.all().iter().flat_map(|f| &f.assumed).collect();
+        all.into_iter().cloned().collect()
+    }
     /// The functions, as `name()`, in the order of the text, whose dirtying by a call that `pick` takes is mended.
     fn functions(&self, pick: impl Fn(&str) -> bool) -> Vec<String> {
         let mut out: Vec<String> = Vec::new();
@@ -123,8 +128,8 @@ fn dirtying(fix: &Fix<'_>, frame: &Frame) -> Vec<String> {
     // v5.2 mm/page-writeback.c, the comment at set_page_dirty_lock().
     if !unlocked.is_empty() {
         out.push(format!(
-            "{} {} user pages dirty with set_page_dirty(), without the page lock: truncation may free the mapping \
-             meanwhile, unless something holds the inode.",
+            "{} {} user pages dirty with set_page_dirty(), without the page lock: truncation may take the page off \
+             the mapping meanwhile and the mapping be freed, unless something holds the inode.",
             list(&unlocked),
             mark(&unlocked)
         ));
@@ -148,7 +153,8 @@ fn dirtying(fix: &Fix<'_>, frame: &Frame) -> Vec<String> {
          atomic context or holds the page lock. Lock order was not checked."
     ));
     out.push(format!(
-        "{} The tool ran the old and the new code on a model of the kernel's page functions and found no other difference.",
+        "{}, which ran the old and the new code on a model of the page functions: no difference but in how pages are marked \
+         dirty.",
         message::generated(frame)
     ));
     out
@@ -193,9 +199,8 @@ fn unsigned(fix: &UnsignedResult, frame: &Frame) -> Vec<String> {
         bug,
         change,
         format!(
-            "{} The tool ran the old and the new code on a model of the kernel's page functions: for results that are not \
-             negative it found no difference, and for negative ones the old code gets to the release and the new code \
-             does not.",
+            "{}, which ran the old and the new code on a model of the page functions: no difference for results that are \
+             not negative, and for negative ones only the old code gets to the release.",
             message::generated(frame)
         ),
     ]
@@ -222,11 +227,8 @@ pub fn below(fix: &Fix<'_>, blamed: bool) -> String {
             bug.variable,
             count(fix.runs as usize, "run")
         ),
-        Fix::Dirtying(all) => {
-            let mut assumed: Vec<String> = all.iter().flat_map(|f| f.assumed.iter().cloned()).collect();
-            assumed.sort();
-            assumed.dedup();
-            below::compared("The conversion behind this patch stands on it. ", fix.runs(), &assumed)
+        Fix::Dirtying(_) => {
+            below::compared("The conversion behind this patch stands on it. ", fix.runs(), &fix.assumed())
         }
     };
     text::body(&[below::NOT_TESTED.into(), tag, model])

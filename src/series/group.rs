@@ -38,14 +38,7 @@ pub fn groups(plans: &[HandedPlan], grouping: Grouping, maintainers: &Maintainer
     for (i, plan) in plans.iter().enumerate() {
         // A plan that reaches over entries belongs where its first file does.
         let Some(first) = plan.files.first() else { continue };
-        let home = maintainers.home(&first.path);
-        let key = match grouping {
-            Grouping::Subsystem if home.entry.is_empty() => vec![home.entry, home.folder],
-            Grouping::Subsystem => vec![home.entry],
-            Grouping::Driver => vec![home.entry, home.folder],
-            Grouping::File => vec![first.path.clone()],
-        };
-        by_key.entry(key).or_default().push(i);
+        by_key.entry(key(&first.path, grouping, maintainers)).or_default().push(i);
     }
     let mut groups: Vec<Group> = by_key.into_values().collect();
     if grouping == Grouping::File {
@@ -54,6 +47,17 @@ pub fn groups(plans: &[HandedPlan], grouping: Grouping, maintainers: &Maintainer
     let first = |g: &Group| g.iter().filter_map(|&i| plans.get(i)?.files.first()).map(|f| f.path.clone()).min();
     groups.sort_by_key(|g| (first(g), g.first().copied()));
     groups
+}
+
+/// What files of one patch have in common.
+pub fn key(path: &str, grouping: Grouping, maintainers: &Maintainers) -> Vec<String> {
+    let home = maintainers.home(path);
+    match grouping {
+        Grouping::Subsystem if home.entry.is_empty() => vec![home.entry, home.folder],
+        Grouping::Subsystem => vec![home.entry],
+        Grouping::Driver => vec![home.entry, home.folder],
+        Grouping::File => vec![path.to_string()],
+    }
 }
 
 /// Splits each group into plans that convert and plans that also fix how pages are marked dirty: a fix is looked at,
@@ -82,10 +86,18 @@ fn joined(plans: &[HandedPlan], groups: Vec<Group>) -> Vec<Group> {
     out
 }
 
+/// What the build files say of a file.
+pub struct Parts<'a> {
+    /// It is a driver of its own among others of its folder.
+    pub alone: &'a dyn Fn(&str) -> bool,
+    /// The object that it is a part of, where others are made below the folder as well.
+    pub part: &'a dyn Fn(&str, &str) -> Option<String>,
+}
+
 /// How the subject of a patch of these files starts, by MAINTAINERS and path: `net/xdp`, `mm`, with `--group file`
 /// `mm/memory`. A loose file of a folder that holds many things is named: `exec`, `scsi: st`; so is one that is a
-/// driver of its own among others (`alone`).
-pub fn prefix(paths: &[String], grouping: Grouping, maintainers: &Maintainers, alone: &dyn Fn(&str) -> bool) -> String {
+/// driver of its own among others, and the one object that all files are a part of: `misc/mic: scif`.
+pub fn prefix(paths: &[String], grouping: Grouping, maintainers: &Maintainers, parts: &Parts<'_>) -> String {
     let homes: Vec<Home> = paths.iter().map(|p| maintainers.home(p)).collect();
     let folder = homes.iter().map(|h| h.folder.clone()).reduce(|a, b| common(&a, &b)).unwrap_or_default();
     let roof = homes.iter().map(|h| h.roof.clone()).reduce(|a, b| common(&a, &b)).unwrap_or_default();
@@ -99,7 +111,7 @@ pub fn prefix(paths: &[String], grouping: Grouping, maintainers: &Maintainers, a
     if loose && !homes.iter().any(|h| h.named) {
         return stem;
     }
-    let loose = loose || stem != last(&folder) && matches!(paths, [one] if alone(one));
+    let loose = loose || stem != last(&folder) && matches!(paths, [one] if (parts.alone)(one));
     let mut words: Vec<String> = Vec::new();
     if !roof.is_empty() && folder.starts_with(&format!("{roof}/")) {
         words.push(last(&roof));
@@ -112,8 +124,20 @@ pub fn prefix(paths: &[String], grouping: Grouping, maintainers: &Maintainers, a
     }
     if (grouping == Grouping::File || words.is_empty()) && !stem.is_empty() && words.last() != Some(&stem) {
         words.push(stem);
+    } else if let Some(part) = part(paths, &folder, &last(&folder), parts) {
+        return format!("{}: {part}", words.join("/"));
     }
     if words.is_empty() { "treewide".into() } else { words.join("/") }
+}
+
+/// The object that all files are a part of, unless it is named as the folder is.
+fn part(paths: &[String], folder: &str, name: &str, parts: &Parts<'_>) -> Option<String> {
+    let mut all = paths.iter().map(|p| (parts.part)(p, folder));
+    let first = all.next().flatten().filter(|f| all.all(|o| o.as_ref() == Some(f)))?;
+    let said = |c: char| matches!(c, '-' | '_');
+    let own = first.strip_prefix(name).and_then(|r| r.strip_prefix(said)).unwrap_or(&first);
+    let same = own == name || own.strip_suffix(name).is_some_and(|r| r.ends_with(said));
+    (!same && !folder.is_empty()).then(|| own.to_string())
 }
 
 /// The folder above both.
@@ -182,8 +206,13 @@ mod tests {
     fn prefixes() {
         let m = maintainers();
         let alone = |p: &str| p.ends_with("alone.c");
+        let part = |p: &str, _: &str| {
+            let of = [("x/deep/", "deep"), ("x/more", "x-more"), ("x/core", "elm_x")];
+            of.iter().find(|(path, _)| p.contains(path)).map(|(_, part)| part.to_string())
+        };
+        let parts = Parts { alone: &alone, part: &part };
         let prefix =
-            |paths: &[&str], g| super::prefix(&paths.iter().map(|p| p.to_string()).collect::<Vec<_>>(), g, &m, &alone);
+            |paths: &[&str], g| super::prefix(&paths.iter().map(|p| p.to_string()).collect::<Vec<_>>(), g, &m, &parts);
         assert_eq!(prefix(&["drivers/elm/oak/deep/a.c"], Grouping::Driver), "elm/oak");
         assert_eq!(prefix(&["drivers/elm/x/a.c", "drivers/elm/x/b.c"], Grouping::Driver), "elm/x");
         assert_eq!(prefix(&["drivers/elm/x/a.c", "drivers/elm/y/b.c"], Grouping::Subsystem), "elm");
@@ -193,6 +222,11 @@ mod tests {
         assert_eq!(prefix(&["drivers/elm/oak/tape.c"], Grouping::Driver), "elm/oak: tape");
         assert_eq!(prefix(&["drivers/elm/x/alone.c"], Grouping::Driver), "elm/x: alone");
         assert_eq!(prefix(&["drivers/elm/x/alone.c", "drivers/elm/x/b.c"], Grouping::Driver), "elm/x");
+        assert_eq!(prefix(&["drivers/elm/x/deep/a.c", "drivers/elm/x/deep/b.c"], Grouping::Driver), "elm/x: deep");
+        assert_eq!(prefix(&["drivers/elm/x/deep/a.c", "drivers/elm/x/b.c"], Grouping::Driver), "elm/x");
+        assert_eq!(prefix(&["drivers/elm/x/more.c"], Grouping::Driver), "elm/x: more");
+        assert_eq!(prefix(&["drivers/elm/x/core.c"], Grouping::Driver), "elm/x");
+        assert_eq!(prefix(&["drivers/elm/x/deep/a.c"], Grouping::File), "elm/x/a");
         assert_eq!(prefix(&["drivers/virt/alone.c"], Grouping::Driver), "virt: alone");
         assert_eq!(prefix(&["drivers/alone/alone.c"], Grouping::Driver), "alone");
         assert_eq!(prefix(&["mm/a.c"], Grouping::File), "mm/a");

@@ -14,8 +14,8 @@ pub struct Known {
     pub skipped: Option<String>,
     /// Releases of the tree that skip dirty pages, by path and function.
     pub precedents: Vec<Precedent>,
-    /// The file with the flag that a pin leaves in the address space for good.
-    pub marks_mm: Option<String>,
+    /// A pin leaves a flag in the address space for good, which fork() asks for.
+    pub marks_mm: bool,
     /// A pin of the zero page is not counted.
     pub zero_uncounted: bool,
     /// A pin for reading ends the sharing of an anonymous page first.
@@ -83,12 +83,12 @@ impl Known {
             let at = memmem::find(&text, MARK)?;
             let rest = text.get(at..)?;
             let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-            memmem::find(rest.get(..end)?, b"never cleared").map(|_| path.to_string())
+            memmem::find(rest.get(..end)?, b"never cleared")
         };
         Self {
             skipped: memmem::find(&gup, SKIPPED).and_then(|at| around(&gup, at as u32)),
             precedents: precedents(sites),
-            marks_mm: MM_FLAGS.iter().find_map(stays).filter(|_| asked && copies_at_fork),
+            marks_mm: asked && copies_at_fork && MM_FLAGS.iter().find_map(stays).is_some(),
             zero_uncounted: has(&[GUP], &["is_zero_page(", "is_zero_folio("]),
             // v6.1 include/linux/mm.h, v6.12 mm/internal.h; v5.10 and later, then with a folio.
             unshares: has(&[HEADER, "mm/internal.h"], &["gup_must_unshare("]),
@@ -141,6 +141,14 @@ impl Long {
             out.push(format!("migrates pages out of {memory} first"));
         }
         out
+    }
+    /// The memory that the flag refuses; `written` where the pin asks for write access.
+    pub fn refused(&self, written: bool) -> Option<&'static str> {
+        match (self.refuses_written.is_some() && written, self.refuses_dax) {
+            (true, _) => Some("a shared mapping of a file that is written back"),
+            (false, true) => Some("a file on DAX"),
+            (false, false) => None,
+        }
     }
 }
 
@@ -207,10 +215,15 @@ mod tests {
         let dir = tree("\n#define MMF_HAS_PINNED 27 /* never cleared */\n");
         let known = Known::of(dir.path(), &[]);
         assert_eq!(known.skipped.as_deref(), Some("put"));
-        assert_eq!(known.marks_mm.as_deref(), Some("include/linux/sched/coredump.h"));
-        assert!(known.copies_at_fork && !known.unshares && !known.zero_uncounted && known.maybe_pinned.is_empty());
+        assert!(
+            known.marks_mm
+                && known.copies_at_fork
+                && !known.unshares
+                && !known.zero_uncounted
+                && known.maybe_pinned.is_empty()
+        );
         // A flag that may be cleared again, and no tree at all.
-        assert_eq!(Known::of(tree("#define MMF_HAS_PINNED 27\n").path(), &[]).marks_mm, None);
+        assert!(!Known::of(tree("#define MMF_HAS_PINNED 27\n").path(), &[]).marks_mm);
         assert_eq!(Known::of(Path::new("/nowhere"), &[]).skipped, None);
     }
 }

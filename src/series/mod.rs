@@ -29,6 +29,7 @@ mod text;
 use crate::config::Config;
 use crate::error::UserError;
 use crate::kbuild::Kbuild;
+use crate::report::SiteRecord;
 use crate::run::{Analysis, HandedFix, HandedPlan, Needed};
 use compose::State;
 use facts::Facts;
@@ -141,6 +142,8 @@ pub struct Fixing {
     pub refinements: BTreeSet<String>,
     /// Runs of its proofs.
     pub runs: u64,
+    /// What its proofs took for granted.
+    pub assumed: Vec<String>,
 }
 
 /// A file before and after a patch, all patches before it applied.
@@ -406,9 +409,22 @@ fn patches(
         r.history(&paths.into_iter().collect::<Vec<_>>(), MOST_COMMITS)
     });
     let kbuild = Kbuild::new(&config.root);
-    let by_path =
-        |paths: &[String]| group::prefix(paths, options.grouping, maintainers, &|path| kbuild.stands_alone(path));
+    let (alone, part) = (|p: &str| kbuild.stands_alone(p), |p: &str, folder: &str| kbuild.part(p, folder));
+    let parts = group::Parts { alone: &alone, part: &part };
+    let by_path = |paths: &[String]| group::prefix(paths, options.grouping, maintainers, &parts);
     let custom = |f: &Facts<'_>| history.as_ref().and_then(|h| history::prefix(&f.paths, h));
+    // Sites of the same driver that no patch converts.
+    let taken: BTreeSet<usize> = analysis.plans.iter().flat_map(|p| p.sites.iter().copied()).collect();
+    // A pattern of files makes no driver of what it names.
+    let key = |p: &str| (!maintainers.home(p).loose).then(|| group::key(p, options.grouping, maintainers));
+    let others = analysis.run.sites.iter().enumerate().filter(|(i, _)| !taken.contains(i));
+    let others: Vec<(Option<Vec<String>>, &SiteRecord)> = others.map(|(_, s)| (key(&s.path), s)).collect();
+    let beside = |f: &Facts<'_>| -> Vec<&SiteRecord> {
+        let own: BTreeSet<Vec<String>> = f.paths.iter().filter_map(|p| key(p)).collect();
+        let near = |k: &Option<Vec<String>>| k.as_ref().is_some_and(|k| own.contains(k));
+        let told = |k, s: &SiteRecord| below::matters(s, f.paths.contains(&s.path), near(k));
+        others.iter().filter(|(k, s)| told(k, s)).map(|(_, s)| *s).collect()
+    };
     let subjects = subjects(&facts, &|f| custom(f).unwrap_or_else(|| by_path(&f.paths)));
     for ((group, facts), subject) in groups.into_iter().zip(&facts).zip(subjects) {
         let fixes: Vec<&HandedFix> =
@@ -431,12 +447,14 @@ fn patches(
                 tagged: blamed.is_some(),
                 refinements: fix.all().iter().flat_map(|f| f.refinements.iter().cloned()).collect(),
                 runs: fix.runs(),
+                assumed: fix.assumed(),
             };
             let (files, plans, recipients) = (state.fixes(fix.all())?, Vec::new(), Recipients::default());
             out.push(Patch { subject, body, below, plans, fix: Some(fixing), by_path: without, files, recipients });
         }
         let files = state.plans(group.iter().filter_map(|&i| analysis.plans.get(i)))?;
-        let (body, below) = (message::body(facts, frame), below::of_conversion(facts, frame, &stands_on));
+        let (body, below) =
+            (message::body(facts, frame), below::of_conversion(facts, frame, &stands_on, &beside(facts)));
         let recipients = Recipients::default();
         let by_path = custom(facts).is_none();
         out.push(Patch { subject, body, below, plans: group, fix: None, by_path, files, recipients });
