@@ -28,6 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 mod bugs;
+mod failed;
 mod mended;
 mod steps;
 mod tracked;
@@ -443,12 +444,17 @@ fn kept_loop(program: &dyn Program, plan: &Plan) -> Option<String> {
     let mut open = plan.open();
     let o = open.next().filter(|o| o.kind == ObligationKind::CountNonNegative && open.next().is_none())?;
     let function = program.function_at(o.at)?;
-    Some(format!("{}() {KEEPS_LOOP} `{}` is never negative.", function.name, o.expr))
+    if let Some((counter, api)) = failed::error_code(&function, &o.expr) {
+        return Some(format!(
+            "{}() {KEEPS_LOOP} `{counter}` may be a negative error code of {api}() there.",
+            function.name
+        ));
+    }
+    Some(format!("{}() {KEEPS_LOOP} the tool did not show that `{}` is never negative.", function.name, o.expr))
 }
 
 /// Of a loop that is no single call for want of the sign of its count.
-pub const KEEPS_LOOP: &str =
-    "keeps its loop: a call for all the pages takes an unsigned count, and the tool did not show that";
+pub const KEEPS_LOOP: &str = "keeps its loop: a call for all the pages takes an unsigned count, and";
 
 /// Applies the plan and parses every function that it changes.
 ///

@@ -106,21 +106,17 @@ fn long(facts: &Facts<'_>, frame: &Frame) -> Option<String> {
     if functions.is_empty() || told.is_empty() {
         return None;
     }
-    let pin = if functions.len() == 1 { "pins" } else { "pin" };
-    let refused = match frame.known.long.refused(facts.kept_long().any(|s| s.write != "never")) {
-        Some(memory) => {
-            format!("can the memory that {} {pin} be {memory}? If it never is, add FOLL_LONGTERM", list(&functions))
-        }
-        None => format!("does FOLL_LONGTERM belong to what {} {pin}?", list(&functions)),
-    };
-    let joint = if refused.ends_with('?') { " T" } else { ": t" };
     let told = match told.as_slice() {
         // Whose they are is said right before.
-        [one] => one.replacen(&format!("the pages of {} stay", functions.concat()), "they stay", 1),
+        [one] => one.replacen(&format!("the pages of {} stay", functions.concat()), "its pages stay", 1),
         many => many.join("; "),
     };
-    let told = told.strip_prefix('t').unwrap_or(&told);
-    Some(format!("[ To be decided before sending: {refused}{joint}{told}. ]"))
+    let (all, pin) = (list(&functions), if functions.len() == 1 { "pins" } else { "pin" });
+    let question = match frame.known.long.refused(facts.kept_long().any(|s| s.write != "never")) {
+        Some(memory) => format!("can the memory that {all} {pin} be {memory}? If it never is, add FOLL_LONGTERM"),
+        None => format!("whether FOLL_LONGTERM belongs to the memory that {all} {pin}"),
+    };
+    Some(format!("[ To be decided before sending: {question}: {told}. ]"))
 }
 
 /// A site that no patch converts is worth a word to who looks at a patch of the same file, or of the same driver: one

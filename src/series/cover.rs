@@ -41,6 +41,7 @@ pub fn body(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &F
     paragraphs.extend(negative(&each));
     paragraphs.extend(other_bugs(&each));
     paragraphs.extend([true, false].into_iter().filter_map(|seen| undirtied(&each, seen)));
+    paragraphs.extend(elsewhere(&each));
     paragraphs.extend(fixes(patches, &each));
     paragraphs.extend(long(&each));
     paragraphs.extend(nobody(patches));
@@ -157,6 +158,21 @@ fn undirtied(each: &[Facts<'_>], seen: bool) -> Option<String> {
     Some(format!(
         "[ To be decided before sending: {said}, and {}. {means} belongs in a patch of its own before the conversion. ]",
         decide::UNDIRTIED
+    ))
+}
+
+/// Patches with pages that are asked for to be written to, no release marks dirty, and others may.
+fn elsewhere(each: &[Facts<'_>]) -> Option<String> {
+    let sites = |f: &Facts<'_>| -> Vec<String> {
+        let told = |s: &SiteRecord| f.undirtied.iter().any(|(u, _)| u.id == s.id);
+        let undirtied = |s: &SiteRecord| s.releases.iter().all(|r| r.dirty == "none");
+        let open = |s: &&&SiteRecord| matches!(s.write, "always" | "conditional") && undirtied(s) && !told(s);
+        f.sites.iter().filter(open).map(|s| format!("{}()", s.function)).collect()
+    };
+    let patches = with(each, sites)?;
+    Some(format!(
+        "[ To be checked before sending: whether the pages that the code of {patches} asks for to write to are marked dirty \
+         elsewhere: their releases do not do that, before as after. ]"
     ))
 }
 
