@@ -25,6 +25,7 @@ pub(super) fn error_code(f: &Function, count: &str) -> Option<(Name, Name)> {
             _ => {}
         }
     });
+    copies.retain(|(from, _)| pins.iter().any(|p| p.0 == *from));
     let [(from, copy)] = copies.as_slice() else { return None };
     let before = |s: &(Name, Span)| s.0 == *from && s.1.end <= copy.start;
     let last = sets.iter().filter(|s| before(s)).max_by_key(|s| s.1.end)?;
@@ -89,7 +90,8 @@ mod tests {
         assert_eq!(of("if (got == j)", "j = got;", ""), None);
         assert_eq!(of("if (got != j)", "j = got;", "if (j < 0)\n\t\treturn j;"), None);
         assert_eq!(of("if (got != j)", "j = got;", "j = 3;"), None);
-        assert_eq!(of("if (got != j)", "j = i;", ""), None);
+        assert_eq!(of("if (got != j)", "j = n;", ""), None);
+        assert_eq!(of("if (got != j)", "j = got;", "j = got;"), None);
         assert_eq!(of("if (got != j)", "got = n;\n\t\tj = got;", ""), None);
     }
 }
