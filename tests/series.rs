@@ -767,6 +767,36 @@ fn a_missing_dirtying_is_told_where_nobody_can_do_it() {
 }
 
 #[test]
+fn what_the_driver_keeps_is_told_with_its_patch() {
+    let tree = Tree::checkout("mini-5.2");
+    // A page of another origin at a release, and a look at struct page, each in a driver of one and of another folder.
+    let mixed = |name: &str| {
+        writer(name, "", "")
+            .replace("\tif (got != 1)\n\t\treturn -EFAULT;\n", "\tif (got != 1)\n\t\tpage = alloc_page(GFP_KERNEL);\n")
+    };
+    let looks = |name: &str| writer(name, "", "").replace("\tmemset(kmap(page), 0, 8);\n\tkunmap(page);\n", "");
+    for (path, text) in [
+        ("drivers/net/wren.c", writer("wren", "", "")),
+        ("drivers/net/heron.c", mixed("heron")),
+        ("drivers/net/finch.c", looks("finch")),
+        ("drivers/dma/stork.c", mixed("stork")),
+    ] {
+        fs::write(tree.path().join(path), text).expect("file");
+    }
+    tree.commit("Four drivers");
+    let series = tree.series("out", &[]);
+    let of = |path: &str| {
+        let all = patches(&series);
+        flat(&all.iter().find(|p| p.1.contains(&format!("diff --git a/{path} "))).expect("a patch").1)
+    };
+    let net = of("drivers/net/wren.c");
+    let told = "[ Not converted: heron_run() at drivers/net/heron.c:11 (pages of another origin reach a release). ]";
+    assert!(net.contains(told), "{net}");
+    assert!(!of("drivers/misc/moth.c").contains("Not converted"));
+    assert!(!of("drivers/dma/opal.c").contains("Not converted"), "a file with an entry of its own");
+}
+
+#[test]
 fn pages_that_are_seen_to_be_written_are_no_question() {
     let tree = Tree::checkout("mini-5.2");
     let text = "// SPDX-License-Identifier: GPL-2.0\n#include <linux/dma-mapping.h>\n#include <linux/highmem.h>\n#include <linux/mm.h>\n\n\
