@@ -70,7 +70,8 @@ mod tests {
     fn of(test: &str, copy: &str, behind: &str) -> Option<(String, String)> {
         let text = format!(
             "int f(unsigned long a, int n, struct page **pages)\n{{\n\tint i, j, got;\n\n\tj = n;\n\
-             \tgot = get_user_pages_fast(a, j, 0, pages);\n\t{test} {{\n\t\ti = 0;\n\t\t{copy}\n\t\tgot = -1;\n\t\tgoto out;\n\t}}\n\
+             \tgot = get_user_pages_fast(a, j, 0, pages);\n\t{test} {{\n\t\ti = 0;\n\t\t{copy}\n\
+             \t\tgot = -1;\n\t\tgoto out;\n\t}}\n\
              \treturn 0;\nout:\n\t{behind}\n\twhile (i < j)\n\t\tput_page(pages[i++]);\n\treturn got;\n}}\n"
         );
         let f = function_from_source(text.as_bytes(), "f")?;
