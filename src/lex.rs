@@ -4,8 +4,9 @@
 //! byte by byte (`->` is `-` then `>`). It deliberately knows no grammar and no macro. It cannot fail: a comment that
 //! is not closed ends with the text, a string that is not closed ends with its line.
 
+use crate::lanes::{self, BLOCK};
 use crate::source::Span;
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr_iter};
 
 /// What a token is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,8 +50,6 @@ impl Token {
 const SPACE: u8 = 1;
 const WORD: u8 = 2;
 const DIGIT: u8 = 4;
-/// Braces, and what may hide one or open a line of the preprocessor.
-const NESTS: u8 = 8;
 
 /// Class of every byte: one load a byte instead of a chain of comparisons.
 static CLASS: [u8; 256] = {
@@ -59,11 +58,9 @@ static CLASS: [u8; 256] = {
     while i < 256 {
         let b = i as u8;
         t[i] = match b {
-            b'\n' => SPACE | NESTS,
-            b' ' | b'\t' | b'\r' | 11 | 12 => SPACE,
+            b' ' | b'\t' | b'\n' | b'\r' | 11 | 12 => SPACE,
             b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'$' => WORD,
             b'0'..=b'9' => DIGIT,
-            b'{' | b'}' | b'"' | b'\'' | b'/' | b'#' => NESTS,
             _ => 0,
         };
         i += 1;
@@ -137,35 +134,43 @@ impl Tokens<'_> {
     /// token.
     pub fn next_brace(&mut self) -> Option<Token> {
         let t = self.text;
-        let mut i = self.pos;
-        // While nothing but white space stands between here and a `#`, that opens a preprocessor line.
-        let mut fresh = if self.line_start { i } else { usize::MAX };
-        let blank =
-            |from: usize, to: usize| t.get(from..to).is_some_and(|b| b.iter().all(|b| CLASS[*b as usize] & SPACE != 0));
-        while let Some(&b) = t.get(i) {
-            if CLASS[b as usize] & NESTS == 0 {
-                i += 1;
-                continue;
-            }
-            let (kind, end) = match b {
-                b'\n' => {
-                    i += 1;
-                    fresh = i;
-                    continue;
+        let from = self.pos;
+        // End of a comment with nothing but white space and comments between the newline and it.
+        let mut behind = if self.line_start { from } else { usize::MAX };
+        // Whether a `#` at `i` opens a preprocessor line: the same of what is in front of it.
+        let first = |i: usize, behind: usize| {
+            let mut k = i;
+            loop {
+                if k == behind {
+                    return true;
                 }
+                if k <= from || CLASS[t[k - 1] as usize] & SPACE == 0 {
+                    return false;
+                }
+                if t[k - 1] == b'\n' {
+                    return true;
+                }
+                k -= 1;
+            }
+        };
+        // What nests, and what may hide a brace or open a line of the preprocessor.
+        let mut ahead = Ahead::of(*b"{}\"'/#");
+        let mut i = from;
+        while let Some(at) = ahead.next(t, i) {
+            i = at;
+            let (kind, end) = match t[i] {
                 b'"' | b'\'' => {
                     i = quoted_end(t, i);
-                    fresh = usize::MAX;
                     continue;
                 }
                 b'/' if matches!(t.get(i + 1), Some(b'*' | b'/')) => {
-                    let before = blank(fresh, i);
+                    let alone = first(i, behind);
                     i = if t[i + 1] == b'*' { block_comment_end(t, i) } else { line_comment_end(t, i) };
-                    fresh = if before { i } else { usize::MAX };
+                    behind = if alone { i } else { usize::MAX };
                     continue;
                 }
-                b'{' | b'}' => (TokKind::Punct(b), i + 1),
-                b'#' if blank(fresh, i) => (TokKind::Preproc, directive_end(t, i)),
+                b @ (b'{' | b'}') => (TokKind::Punct(b), i + 1),
+                b'#' if first(i, behind) => (TokKind::Preproc, directive_end(t, i)),
                 _ => {
                     i += 1;
                     continue;
@@ -177,6 +182,37 @@ impl Tokens<'_> {
         }
         self.pos = t.len();
         None
+    }
+}
+
+/// Finds bytes of some values, a block at a time.
+struct Ahead<const N: usize> {
+    values: [u8; N],
+    /// End of the block that was looked at last, and its bytes that are of interest.
+    end: usize,
+    found: u64,
+}
+
+impl<const N: usize> Ahead<N> {
+    fn of(values: [u8; N]) -> Self {
+        Self { values, end: 0, found: 0 }
+    }
+
+    /// The first one at `i` or behind it; `i` never goes back.
+    fn next(&mut self, t: &[u8], mut i: usize) -> Option<usize> {
+        loop {
+            if i < self.end {
+                let left = self.found >> (i + BLOCK - self.end);
+                if left != 0 {
+                    return Some(i + left.trailing_zeros() as usize);
+                }
+                i = self.end;
+            }
+            match t.get(i..).and_then(|t| t.first_chunk()) {
+                Some(block) => (self.end, self.found) = (i + BLOCK, lanes::which(block, self.values)),
+                None => return (i..t.len()).find(|&k| self.values.contains(&t[k])),
+            }
+        }
     }
 }
 
@@ -205,7 +241,9 @@ fn number_end(t: &[u8], mut i: usize) -> usize {
 }
 
 fn block_comment_end(t: &[u8], i: usize) -> usize {
-    memmem::find(&t[i + 2..], b"*/").map_or(t.len(), |k| i + 2 + k + 2)
+    // A slash is rarer than a star, and most comments are too short for a search that prepares itself.
+    let inside = t.get(i + 3..).unwrap_or_default();
+    memchr_iter(b'/', inside).map(|k| i + 3 + k).find(|k| t[k - 1] == b'*').map_or(t.len(), |k| k + 1)
 }
 
 fn line_comment_end(t: &[u8], mut i: usize) -> usize {
@@ -242,16 +280,68 @@ fn quoted_end(t: &[u8], i: usize) -> usize {
 }
 
 fn directive_end(t: &[u8], i: usize) -> usize {
+    let mut ahead = Ahead::of(*b"\n\"'/");
     let mut k = i;
-    while let Some(&b) = t.get(k) {
-        match b {
-            b'\n' if !continued(t, k) => return k,
-            b'/' if t.get(k + 1) == Some(&b'*') => k = block_comment_end(t, k),
-            b'/' if t.get(k + 1) == Some(&b'/') => return line_comment_end(t, k),
+    while let Some(at) = ahead.next(t, k) {
+        k = match t[at] {
+            b'\n' if !continued(t, at) => return at,
+            b'/' if t.get(at + 1) == Some(&b'*') => block_comment_end(t, at),
+            b'/' if t.get(at + 1) == Some(&b'/') => return line_comment_end(t, at),
             // An apostrophe in `#error don't` ends with the line, as an open string does.
-            b'"' | b'\'' => k = quoted_end(t, k),
-            _ => k += 1,
+            b'"' | b'\'' => quoted_end(t, at),
+            _ => at + 1,
         }
     }
     t.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Braces and preprocessor lines, as the tokens one by one give them.
+    fn slowly(text: &[u8]) -> Vec<Token> {
+        let wanted = |t: &Token| matches!(t.kind, TokKind::Punct(b'{' | b'}') | TokKind::Preproc);
+        tokens(text).filter(wanted).collect()
+    }
+
+    /// The end of a comment, and of a preprocessor line, byte by byte.
+    fn comment_end_slowly(t: &[u8], i: usize) -> usize {
+        t.get(i + 2..).unwrap_or_default().windows(2).position(|w| w == b"*/").map_or(t.len(), |k| i + 4 + k)
+    }
+
+    fn directive_end_slowly(t: &[u8], mut k: usize) -> usize {
+        while let Some(&b) = t.get(k) {
+            match b {
+                b'\n' if !continued(t, k) => return k,
+                b'/' if t.get(k + 1) == Some(&b'*') => k = comment_end_slowly(t, k),
+                b'/' if t.get(k + 1) == Some(&b'/') => return line_comment_end(t, k),
+                b'"' | b'\'' => k = quoted_end(t, k),
+                _ => k += 1,
+            }
+        }
+        t.len()
+    }
+
+    proptest! {
+        #[test]
+        fn lines_and_comments_end_as_byte_by_byte(parts in proptest::collection::vec(0usize..12, 0..60)) {
+            let of = ["/", "*", "/*", "*/", "\n", "\\\n", "\\\r\n", "\"", "'", "// ", "a_word_and_another ", "\\"];
+            let text: Vec<u8> = parts.iter().flat_map(|p| of[*p].bytes()).collect();
+            prop_assert_eq!(directive_end(&text, 0), directive_end_slowly(&text, 0));
+            let comment = [b"/*", &text[..]].concat();
+            prop_assert_eq!(block_comment_end(&comment, 0), comment_end_slowly(&comment, 0));
+        }
+
+        #[test]
+        fn braces_are_found_as_one_by_one(parts in proptest::collection::vec(0usize..18, 0..80)) {
+            let of = ["{", "}", "\n", "\n\n#if X", "#", " ", "\t", "\"a{\"", "'{'", "\"open", "/*{\n}*/", "/* */", "// {",
+                "\\\n", "/", "word_of_many_bytes_so_that_blocks_are_left ", "\r\n", "'"];
+            let text: String = parts.iter().map(|p| of[*p]).collect();
+            let mut quick = tokens(text.as_bytes());
+            let found: Vec<Token> = std::iter::from_fn(|| quick.next_brace()).collect();
+            prop_assert_eq!(found, slowly(text.as_bytes()));
+        }
+    }
 }

@@ -23,6 +23,7 @@ pub mod hazard;
 pub mod index;
 pub mod kbuild;
 pub mod kernel;
+mod lanes;
 pub mod lex;
 pub mod model;
 pub mod normalise;

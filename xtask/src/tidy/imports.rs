@@ -11,6 +11,7 @@ const MAP: &[&[&str]] = &[
     &["edit", "trace", "program"],
     &["config", "error"],
     // From bytes to functions.
+    &["lanes"],
     &["lex", "words"],
     &["split", "normalise"],
     &["parse"],
