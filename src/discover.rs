@@ -16,7 +16,7 @@ mod survey;
 use crate::source::FileId;
 use finder::Finder;
 use ignore::{WalkBuilder, WalkState};
-use reader::Reader;
+use reader::{Look, Reader, Text};
 use rustc_hash::FxHashMap;
 use sketch::Grams;
 use std::collections::BTreeMap;
@@ -76,6 +76,8 @@ pub struct SourceTree {
     from_git: bool,
     threads: usize,
     unreadable: Mutex<BTreeMap<String, String>>,
+    /// Tables of which only beginning and end were read.
+    tables: AtomicUsize,
     cache: Mutex<Cache>,
     /// Those that no thread reads with.
     readers: Mutex<Vec<Reader>>,
@@ -93,8 +95,8 @@ struct Cache {
 /// What is done with a file: notes, its index in the search, itself and its bytes; whether to keep the bytes.
 type Visit<'a, T> = dyn Fn(&mut T, usize, FileId, &[u8]) -> bool + Sync + 'a;
 
-/// What is done with the pieces of a large file: notes, itself and its lines; whether it is to be visited as a whole.
-type Glance<'a, T> = dyn Fn(&mut T, FileId, &[u8]) -> bool + Sync + 'a;
+/// What is done with the pieces of a large file: notes, itself and its lines; what else is to be read of it.
+type Glance<'a, T> = dyn Fn(&mut T, FileId, &[u8]) -> Look + Sync + 'a;
 
 /// A poisoned lock only says that another thread panicked; the maps behind ours are valid at any time.
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -149,6 +151,7 @@ impl SourceTree {
             from_git,
             threads,
             unreadable: Mutex::new(unreadable),
+            tables: AtomicUsize::new(0),
             cache: Mutex::default(),
             readers: Mutex::default(),
             survey: OnceLock::new(),
@@ -183,6 +186,10 @@ impl SourceTree {
     /// Files and folders that could not be read so far, with what the system said, ascending. Searches add to it.
     pub fn unreadable(&self) -> Vec<(String, String)> {
         lock(&self.unreadable).iter().map(|(a, b)| (a.clone(), b.clone())).collect()
+    }
+    /// Tables of constants that the survey has not read to their end.
+    pub fn tables(&self) -> usize {
+        self.tables.load(Ordering::Relaxed)
     }
     /// Path relative to the root, `/` between components; empty for an id that is none of this tree.
     pub fn path(&self, file: FileId) -> &str {
@@ -319,7 +326,7 @@ impl SourceTree {
             };
             grams.iter().any(|g| self.may_hold(file, g)).then_some(file)
         };
-        let mut found: Vec<_> = self.each(count, &pick, &visit, &|_, _, _| true).into_iter().flatten().collect();
+        let mut found: Vec<_> = self.each(count, &pick, &visit, &|_, _, _| Look::Whole).into_iter().flatten().collect();
         found.sort_unstable();
         found.dedup();
         found
@@ -354,7 +361,7 @@ impl SourceTree {
             }
             mine.len() > before
         };
-        let found = self.each(by_file.len(), &|i| by_file[i].first().map(|p| p.0), &visit, &|_, _, _| true);
+        let found = self.each(by_file.len(), &|i| by_file[i].first().map(|p| p.0), &visit, &|_, _, _| Look::Whole);
         let mut found: Vec<_> = found.into_iter().flatten().collect();
         found.sort_unstable();
         let mut out = vec![Vec::new(); groups.len()];
@@ -366,8 +373,8 @@ impl SourceTree {
 
     /// Hands the bytes of files to `visit`, in parallel, with their index and something to write to; a file for which
     /// it returns true stays in the cache while there is room. Of a file that is larger than all but a few, `glance`
-    /// has the lines in pieces before, and tells whether it is to be visited. Returns what was written, in no
-    /// particular order.
+    /// has the lines in pieces before, and tells whether it is to be visited, or read any further. Returns what was
+    /// written, in no particular order.
     fn each<T: Default + Send>(
         &self,
         count: usize,
@@ -394,8 +401,12 @@ impl SourceTree {
                         Some(b) => &b[..],
                         None => {
                             match reader.read_pieces(&self.root, self.path(file), &mut |p| glance(&mut mine, file, p)) {
-                                Ok(Some(text)) => text,
-                                Ok(None) => continue,
+                                Ok(Text::Whole(text)) => text,
+                                Ok(Text::Pieces) => continue,
+                                Ok(Text::Ends) => {
+                                    self.tables.fetch_add(1, Ordering::Relaxed);
+                                    continue;
+                                }
                                 Err(e) => {
                                     self.fails(file, e);
                                     continue;

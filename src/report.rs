@@ -251,6 +251,8 @@ pub struct Coverage {
     pub unreadable: Vec<String>,
     /// Top-level folders skipped because they are not kernel code.
     pub skipped: Vec<String>,
+    /// Lists of constants of more than 1 MB, of which only beginning and end were searched.
+    pub tables: u32,
 }
 
 /// A step of a trace, for `gupconv trace`; no part of the records.

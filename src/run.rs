@@ -70,11 +70,13 @@ pub struct LeftOut {
 pub struct Found {
     /// The tree, as far as it was read.
     pub program: Box<dyn Program + Send>,
+    /// What the analysis has left behind.
+    pub remains: flow::Remains,
     /// Sites, releases and traces.
     pub custody: Custody,
     /// One a site, in the order of the sites.
     pub outcomes: Vec<Outcome>,
-    /// Files, candidates, functions, unreadable, skipped.
+    /// Files, candidates, functions, unreadable, skipped, tables.
     pub coverage: Coverage,
     /// What the tree needs before any rewrite.
     pub prerequisite: Vec<Edit>,
@@ -148,7 +150,7 @@ fn hops(
         true => prerequisite::edits(&index)?,
         false => Vec::new(),
     };
-    let mut custody = flow::analyse(&index, &seeds);
+    let (mut custody, remains) = flow::analyse(&index, &seeds);
     clock.lap("flow");
     classify::classify(&mut custody, &index, &detected.dialect, config.policy);
     clock.lap("classify");
@@ -162,9 +164,10 @@ fn hops(
         functions: index.parsed_count() as u32,
         unreadable: index.tree.unreadable().into_iter().map(|(p, e)| format!("{p}: {e}")).collect(),
         skipped: index.tree.skipped().to_vec(),
+        tables: index.tree.tables() as u32,
         ..Coverage::default()
     };
-    Ok((detected, Found { program: Box::new(index), custody, outcomes, coverage, prerequisite, nommu }))
+    Ok((detected, Found { program: Box::new(index), remains, custody, outcomes, coverage, prerequisite, nommu }))
 }
 
 /// Time per hop on stderr, for `cargo xtask bench`: only when the environment asks for it.
@@ -187,7 +190,7 @@ impl Clock {
 
 /// From verdicts to records and changed files.
 pub fn finish(config: &Config, detected: &Detected, found: Found) -> Analysis {
-    let Found { program, custody, outcomes, coverage, prerequisite, nommu } = found;
+    let Found { program, remains, custody, outcomes, coverage, prerequisite, nommu } = found;
     let kept = program;
     let program = &*kept;
     let frame = Frame { tree: config.tree_name.clone(), dialect: detected.dialect.kind.code().to_string(), coverage };
@@ -230,6 +233,6 @@ pub fn finish(config: &Config, detected: &Detected, found: Found) -> Analysis {
         }
     };
     // Taking down some 100 MB of small pieces takes 0.1 s: not for the reader to wait for.
-    std::thread::spawn(move || drop(kept));
+    std::thread::spawn(move || drop((kept, remains)));
     Analysis { run, changes, plans, leading: before, together, converted, left_out, notes }
 }

@@ -292,6 +292,7 @@ fn finished(config: &Config, outcome: &'static str) -> gupconv::run::Analysis {
         outcomes,
         coverage: Coverage::default(),
         prerequisite: Vec::new(),
+        remains: Default::default(),
         nommu: Default::default(),
     };
     finish(config, &detected, found)

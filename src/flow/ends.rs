@@ -127,7 +127,7 @@ fn add(list: &mut Vec<Edge>, e: Edge) -> bool {
 mod tests {
     use super::super::graph::Turn;
     use super::super::place::Place;
-    use super::super::wiring::{Entry, Link, Passed};
+    use super::super::wiring::{Link, Parameter, Passed};
     use super::*;
     use proptest::prelude::*;
 
@@ -136,7 +136,7 @@ mod tests {
         let id = FnId(id);
         let entry = |k: u32, places: &mut Places| {
             let place = places.number(&Place::Def(id, "p".into(), k));
-            Entry { place, variable: None, by_value: k == 1 }
+            Parameter { place, variable: None, by_value: k == 1 }
         };
         let entries = vec![entry(0, places), entry(1, places)];
         let ret = places.number(&Place::Ret(id));

@@ -3,8 +3,9 @@
 use super::FnId;
 use super::facts::{Fact, Facts, extract};
 use super::graph::{Graph, Reached};
+use super::near::Part;
 use super::place::{PASSED, Place};
-use super::wiring::{self, Link, Passed, Places, Wiring};
+use super::wiring::{self, Draft, Link, Passed, Places, Wiring};
 use crate::index::{Asked, FnRef, Index};
 use crate::kernel::{AcquireKind, Api};
 use crate::source::{FileId, Name, Span};
@@ -34,6 +35,8 @@ pub(super) struct Engine<'a> {
     acquires: Vec<bool>,
     /// The facts in numbers, as far as a graph was built.
     wirings: Vec<Wiring>,
+    /// Those of the functions behind these.
+    drafts: Vec<Draft>,
     places: Arc<Places>,
     /// What a name means, by the file that it is called from. All threads ask this of every call in each round, so no
     /// name is counted up for it.
@@ -50,8 +53,8 @@ pub(super) struct Engine<'a> {
     pub with_vessels: FxHashMap<String, Vec<FileId>>,
     /// Files that name a function which drops pages beside a pin.
     pub with_helpers: FxHashMap<Name, Vec<FileId>>,
-    /// Files of a folder that name a word, by the first and last file of the folder.
-    pub near: FxHashMap<((FileId, FileId), Name), Vec<FileId>>,
+    /// Files of a part of the tree that name a word.
+    pub near: FxHashMap<(Part, Name), Vec<FileId>>,
     /// Demands that were too broad to follow.
     pub refused: BTreeSet<Demand>,
     /// Functions whose callers were looked for, and that are also used otherwise than in a call.
@@ -81,8 +84,13 @@ pub(super) enum Demand {
     Global(Option<FileId>, FileId, Name),
 }
 
+/// What the search has left behind. To take it down takes as long as a small round: not for anybody to wait for.
+#[derive(Default)]
+#[allow(dead_code)]
+pub struct Remains(Vec<Arc<Facts>>, Vec<Wiring>, Graph);
+
 /// Finds all pin sites of the tree and follows their pages.
-pub fn analyse(index: &Index, seeds: &[FileId]) -> Custody {
+pub fn analyse(index: &Index, seeds: &[FileId]) -> (Custody, Remains) {
     let mut e = Engine {
         index,
         fns: Vec::new(),
@@ -90,6 +98,7 @@ pub fn analyse(index: &Index, seeds: &[FileId]) -> Custody {
         facts: Vec::new(),
         acquires: Vec::new(),
         wirings: Vec::new(),
+        drafts: Vec::new(),
         places: Arc::default(),
         targets: FxHashMap::default(),
         asked: BTreeSet::new(),
@@ -120,7 +129,8 @@ pub fn analyse(index: &Index, seeds: &[FileId]) -> Custody {
         }
     }
     let forward = e.leave_the_rest(&g);
-    super::trace::build(&e, &g, forward)
+    let custody = super::trace::build(&e, &g, forward);
+    (custody, Remains(e.facts, e.wirings, g))
 }
 
 /// What pages of pins can reach, and what can reach the releases at the end.
@@ -172,15 +182,18 @@ impl Engine<'_> {
         files.dedup();
         index.load_with_headers(&files);
         // One by one: what a thread has before it when the other is done shall be short.
-        let facts: Vec<Arc<Facts>> = wanted
+        let (facts, drafts): (Vec<Arc<Facts>>, Vec<Draft>) = wanted
             .par_iter()
             .enumerate()
             .with_max_len(1)
             .map(|(i, f)| {
                 let id = FnId(first + i as u32);
-                Arc::new(index.parsed(*f).map_or_else(Facts::default, |func| extract(id, f.file, &func, index)))
+                let facts = index.parsed(*f).map_or_else(Facts::default, |func| extract(id, f.file, &func, index));
+                let items = index.items(f.file);
+                let draft = Draft::new(id, &facts, &|name| items.as_ref().and_then(|items| items.function(name)));
+                (Arc::new(facts), draft)
             })
-            .collect();
+            .unzip();
         for (i, f) in wanted.iter().enumerate() {
             self.ids.insert(*f, FnId(first + i as u32));
         }
@@ -189,6 +202,7 @@ impl Engine<'_> {
         self.acquires.extend(wanted.iter().map(acquires));
         self.fns.extend(wanted);
         self.facts.extend(facts);
+        self.drafts.extend(drafts);
         true
     }
 
@@ -196,17 +210,13 @@ impl Engine<'_> {
         old.forget_places();
         let mut places = std::mem::take(&mut self.places);
         let known = self.wirings.len();
+        let drafts = std::mem::take(&mut self.drafts);
         let this = &*self;
         // Places are numbered one after the other; meanwhile, the calls of what is wired already are looked up.
         let (new, mut targets) = rayon::join(
             || {
                 let places = Arc::make_mut(&mut places);
-                let wire = |(i, facts): (usize, &Arc<Facts>)| {
-                    let items = this.index.items(this.fns[i].file);
-                    let here = |name: &str| items.as_ref().and_then(|items| items.function(name));
-                    Wiring::new(FnId(i as u32), facts, places, &here)
-                };
-                this.facts.iter().enumerate().skip(known).map(wire).collect::<Vec<_>>()
+                drafts.into_iter().map(|d| d.among(places)).collect::<Vec<_>>()
             },
             || (0..known).into_par_iter().map(|i| this.called_in(i)).collect::<Vec<_>>(),
         );
@@ -316,19 +326,24 @@ impl Engine<'_> {
                 }
             }
         }
-        let (every, forward) = rayon::join(|| g.forward(&all), || g.near(&pins, true, most, &closed));
-        let mut ends = Vec::new();
-        for f in &self.facts {
-            for fact in &f.facts {
-                if let Fact::Release { from, .. } = fact {
-                    let nodes: Vec<u32> = from.iter().filter_map(|p| g.node(p)).collect();
-                    if nodes.iter().any(|n| forward.has(*n)) {
-                        ends.push(nodes);
+        let near = || {
+            let forward = g.near(&pins, true, most, &closed);
+            let mut ends = Vec::new();
+            for f in &self.facts {
+                for fact in &f.facts {
+                    if let Fact::Release { from, .. } = fact {
+                        let nodes: Vec<u32> = from.iter().filter_map(|p| g.node(p)).collect();
+                        if nodes.iter().any(|n| forward.has(*n)) {
+                            ends.push(nodes);
+                        }
                     }
                 }
             }
-        }
-        Reach2 { backward: g.near(&ends, false, most, &FxHashSet::default()), forward, every }
+            let backward = g.near(&ends, false, most, &FxHashSet::default());
+            (forward, backward)
+        };
+        let (every, (forward, backward)) = rayon::join(|| g.forward(&all), near);
+        Reach2 { forward, every, backward }
     }
 
     fn demands(&self, g: &Graph, r: &Reach2) -> Vec<Demand> {

@@ -21,6 +21,7 @@ pub mod graph;
 mod guard;
 mod iterator;
 mod mentions;
+mod near;
 mod origin;
 mod passage;
 mod passed;
@@ -37,7 +38,7 @@ mod ways;
 mod wiring;
 
 pub use apart::serves_iterators;
-pub use engine::analyse;
+pub use engine::{Remains, analyse};
 pub use iterator::{made_over_kernel, not_user_iter};
 
 /// Number of a loaded function, in the order of loading.

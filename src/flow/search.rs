@@ -24,7 +24,7 @@ const MAX_FANOUT: usize = 250;
 const MAX_FAR: usize = 2;
 
 /// A folder with more files is not searched on behalf of a name that is known everywhere.
-const MAX_FOLDER: usize = 400;
+pub(super) const MAX_FOLDER: usize = 400;
 
 /// How a file names a function.
 struct Naming {
@@ -366,77 +366,8 @@ impl Engine<'_> {
         self.index.items(f.file).is_some_and(|items| items.calls_any(f.item, &drops))
     }
 
-    /// Files of a folder that name the word. Answered by [`Engine::search_near`] in most cases.
-    fn naming_files(&mut self, folder: &[FileId], word: &Name) -> Vec<FileId> {
-        let (Some(&first), Some(&last)) = (folder.first(), folder.last()) else { return Vec::new() };
-        let key = ((first, last), word.clone());
-        if let Some(v) = self.near.get(&key) {
-            return v.clone();
-        }
-        let v: Vec<FileId> = self.index.tree.grep(&[word], Some(folder)).into_iter().map(|h| h.0).collect();
-        self.near.insert(key, v.clone());
-        v
-    }
-
-    /// Searches all folders that the demands concern for all their words at once, and splits what was found.
-    fn search_near(&mut self, demands: &[Demand]) {
-        let mut asked: BTreeMap<(FileId, FileId), (Vec<FileId>, BTreeSet<Name>)> = BTreeMap::new();
-        let mut ask = |files: Vec<FileId>, word: &Name| {
-            if let (Some(&a), Some(&z)) = (files.first(), files.last())
-                && !self.near.contains_key(&((a, z), word.clone()))
-            {
-                asked.entry((a, z)).or_insert_with(|| (files, BTreeSet::new())).1.insert(word.clone());
-            }
-        };
-        let mut folders = FxHashMap::default();
-        let mut folder = |f: FileId| -> Vec<FileId> {
-            folders.entry(self.index.folder(f)).or_insert_with(|| self.index.folder_files(f)).clone()
-        };
-        let mut definitions: Vec<(FileId, Name)> = Vec::new();
-        for d in demands {
-            match d {
-                Demand::Callers(f, wide) => match self.index.reach(*f) {
-                    Reach::File => {}
-                    Reach::Tree if *wide => {}
-                    _ => ask(folder(f.file), &self.index.name(*f)),
-                },
-                Demand::Definition(file, name, _) => definitions.push((*file, name.clone())),
-                Demand::Field(file, tag, field, wide) => match self.struct_home(*file, tag) {
-                    (_, Reach::File) => {}
-                    (home, Reach::Folder) => {
-                        ask(folder(home), field);
-                        ask(folder(*file), field);
-                    }
-                    (home, Reach::Tree) if *wide && self.index.seen_by(home).is_some() => {}
-                    (_, Reach::Tree) => {
-                        let near = folder(*file);
-                        if near.len() < MAX_FOLDER {
-                            ask(near, field);
-                        }
-                    }
-                },
-                Demand::Global(Some(_), ..) | Demand::Vessel(_) | Demand::Member(..) => {}
-                Demand::Global(None, from, name) => ask(folder(*from), name),
-            }
-        }
-        self.index.seek_definitions(&definitions);
-        let groups: Vec<(Vec<FileId>, Vec<&str>)> =
-            asked.values().map(|(files, words)| (files.clone(), words.iter().map(|w| &**w).collect())).collect();
-        let mut wanted = Vec::new();
-        for ((range, (_, words)), hits) in asked.iter().zip(self.index.tree.grep_groups(&groups)) {
-            for (i, w) in words.iter().enumerate() {
-                let found: Vec<FileId> = hits.iter().filter(|h| h.1.contains(&i)).map(|h| h.0).collect();
-                wanted.extend_from_slice(&found);
-                self.near.insert((*range, w.clone()), found);
-            }
-        }
-        wanted.sort_unstable();
-        wanted.dedup();
-        self.index.load(&wanted);
-    }
-
     /// The file with the definition of the struct, and from how far its fields can be touched.
-    fn struct_home(&self, file: FileId, tag: &Name) -> (FileId, Reach) {
+    pub(super) fn struct_home(&self, file: FileId, tag: &Name) -> (FileId, Reach) {
         if tag.starts_with(UNKNOWN_TAG) {
             return (file, Reach::File);
         }
@@ -519,8 +450,11 @@ impl Engine<'_> {
                 wanted.extend(self.index.touching_of(self.index.touching_in(&files, field), tag, field));
             }
             Reach::Folder => {
-                let mut files = self.naming_files(&self.index.folder_files(home), field);
-                files.extend(self.naming_files(&self.index.folder_files(file), field));
+                let mut files = Vec::new();
+                for folder in [home, file] {
+                    let (seers, seen) = self.seers(home, self.index.folder_files(folder));
+                    files.extend(self.naming_of_seers(&seers, seen, field));
+                }
                 files.sort_unstable();
                 files.dedup();
                 let found: Vec<FnRef> = self.index.touching_in(&files, field);

@@ -205,7 +205,7 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
     }
     let asks = |d: &Drop| funcs[d.fn_id.0 as usize].as_ref().is_some_and(|f| context::asks(f));
     apart::by_kind_of_others(&mut releases, &sites.iter().map(|s| &s.what).collect::<Vec<_>>());
-    let asleep = drops.iter().zip(&releases).enumerate().filter(|(_, (d, r))| {
+    let asleep = drops.par_iter().zip(&releases).enumerate().with_max_len(1).filter(|(_, (d, r))| {
         let me = e.fns[d.fn_id.0 as usize];
         r.dirty == Dirty::SetPageDirtyLock
             && funcs[d.fn_id.0 as usize]

@@ -1,7 +1,8 @@
 //! The facts of a function in numbers: what the graph is built from.
 //!
 //! A place gets its number once, when its function is loaded, so no round after that compares or copies a name. Numbers
-//! never change.
+//! never change. A function is numbered by itself first ([`Draft`]), which all threads do; only its different places
+//! are then looked up among those of all functions.
 
 use super::FnId;
 use super::facts::{Fact, Facts, Param};
@@ -9,6 +10,7 @@ use super::graph::{Edge, Node, Turn, Via};
 use super::place::{ENTRY, Place};
 use crate::source::{Name, Span};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::hash_map::Entry;
 
 /// All places of the loaded functions, by number.
 #[derive(Clone, Default)]
@@ -27,6 +29,17 @@ impl Places {
         self.ids.insert(p.clone(), i);
         self.list.push(p.clone());
         i
+    }
+    /// The number of a place; a new one if it has none.
+    fn take(&mut self, p: Place) -> u32 {
+        match self.ids.entry(p) {
+            Entry::Occupied(e) => *e.get(),
+            Entry::Vacant(e) => {
+                let i = self.list.len() as u32;
+                self.list.push(e.key().clone());
+                *e.insert(i)
+            }
+        }
     }
     /// The number of a place that occurs.
     pub fn get(&self, p: &Place) -> Option<u32> {
@@ -98,7 +111,7 @@ impl Passed {
 }
 
 /// A parameter.
-pub struct Entry {
+pub struct Parameter {
     /// The place on entry, as callers see it.
     pub place: u32,
     /// The place inside the function, if it is another one.
@@ -110,7 +123,7 @@ pub struct Entry {
 /// One function.
 pub struct Wiring {
     /// Parameters, in order.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<Parameter>,
     /// What it returns.
     pub ret: u32,
     /// In the order of the facts.
@@ -121,9 +134,33 @@ pub struct Wiring {
     pub shown: Vec<(u32, u32)>,
 }
 
+/// A function by itself: its places are numbered from 0.
+pub struct Draft {
+    wiring: Wiring,
+    places: Vec<Place>,
+}
+
+impl Draft {
+    /// Numbers the places of a function; `here` finds the functions of its file.
+    pub fn new(id: FnId, facts: &Facts, here: &dyn Fn(&str) -> Option<u32>) -> Self {
+        let mut places = Places::default();
+        let wiring = Wiring::new(id, facts, &mut places, here);
+        Self { wiring, places: places.list }
+    }
+
+    /// The function among others, whose places are these. A place that is new to them gets its number in the order in
+    /// which the places of the function come.
+    pub fn among(self, places: &mut Places) -> Wiring {
+        let numbers: Vec<u32> = self.places.into_iter().map(|p| places.take(p)).collect();
+        let mut w = self.wiring;
+        w.renumber(&numbers);
+        w
+    }
+}
+
 impl Wiring {
     /// Numbers the places of a function; `here` finds the functions of its file.
-    pub fn new(id: FnId, facts: &Facts, places: &mut Places, here: &dyn Fn(&str) -> Option<u32>) -> Self {
+    fn new(id: FnId, facts: &Facts, places: &mut Places, here: &dyn Fn(&str) -> Option<u32>) -> Self {
         let mut w = Self {
             entries: Vec::new(),
             ret: places.number(&Place::Ret(id)),
@@ -138,7 +175,7 @@ impl Wiring {
             if let Some(inside) = variable {
                 w.alias(inside, place, Span::default());
             }
-            w.entries.push(Entry { place, variable, by_value: p.by_value });
+            w.entries.push(Parameter { place, variable, by_value: p.by_value });
         }
         let mut seen = FxHashSet::default();
         for fact in &facts.facts {
@@ -151,6 +188,28 @@ impl Wiring {
             w.link(fact, places, here);
         }
         w
+    }
+
+    /// Gives each place the number that stands at its own.
+    fn renumber(&mut self, numbers: &[u32]) {
+        let change = |place: &mut u32| *place = numbers[*place as usize];
+        let node = |node: &mut Node| *node = 2 * numbers[*node as usize / 2] + *node % 2;
+        for e in &mut self.entries {
+            change(&mut e.place);
+            e.variable.iter_mut().for_each(change);
+        }
+        change(&mut self.ret);
+        for link in &mut self.links {
+            match link {
+                Link::Edge { from, to, .. } => [from, to].into_iter().for_each(node),
+                Link::Call { args, result, .. } => {
+                    args.iter_mut().flat_map(|a| a.places.iter_mut().chain(&mut a.out)).for_each(change);
+                    change(result);
+                }
+            }
+        }
+        self.fields.iter_mut().for_each(change);
+        self.shown.iter_mut().flat_map(|(shown, field)| [shown, field]).for_each(change);
     }
 
     fn link(&mut self, fact: &Fact, places: &mut Places, here: &dyn Fn(&str) -> Option<u32>) {

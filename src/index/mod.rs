@@ -45,8 +45,8 @@ pub struct FileItems {
     /// Its items, in order. Of a header, constants are left out: registers are most of the headers of some drivers.
     pub items: Vec<Item>,
     lines: OnceLock<LineMap>,
-    /// Items in the order of their names.
-    by_name: Vec<u32>,
+    /// Items in the order of their names, when somebody asked: of most headers nobody does.
+    by_name: OnceLock<Vec<u32>>,
     /// The file makes numbers of pages, and pages of numbers.
     numbers: OnceLock<bool>,
     exports: OnceLock<FxHashSet<Box<[u8]>>>,
@@ -56,15 +56,19 @@ impl FileItems {
     fn new(text: Arc<[u8]>, header: bool) -> Self {
         let mut items = if header { split_header(&text) } else { split(&text) };
         items.shrink_to_fit();
-        let mut by_name: Vec<u32> = (0..items.len() as u32).collect();
-        by_name.sort_by(|a, b| items[*a as usize].name.cmp(&items[*b as usize].name));
-        Self { text, items, lines: OnceLock::new(), by_name, numbers: OnceLock::new(), exports: OnceLock::new() }
+        let (lines, by_name) = (OnceLock::new(), OnceLock::new());
+        Self { text, items, lines, by_name, numbers: OnceLock::new(), exports: OnceLock::new() }
     }
     /// Items of this name, in order.
     pub fn named(&self, name: &str) -> impl Iterator<Item = (u32, &Item)> {
         let name_of = |i: u32| &*self.items[i as usize].name;
-        let first = self.by_name.partition_point(|&i| name_of(i) < name);
-        self.by_name[first..].iter().take_while(move |&&i| name_of(i) == name).map(|&i| (i, &self.items[i as usize]))
+        let by_name = self.by_name.get_or_init(|| {
+            let mut by_name: Vec<u32> = (0..self.items.len() as u32).collect();
+            by_name.sort_by(|a, b| name_of(*a).cmp(name_of(*b)));
+            by_name
+        });
+        let first = by_name.partition_point(|&i| name_of(i) < name);
+        by_name[first..].iter().take_while(move |&&i| name_of(i) == name).map(|&i| (i, &self.items[i as usize]))
     }
     /// The function definition of this name.
     pub fn function(&self, name: &str) -> Option<u32> {

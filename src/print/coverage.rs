@@ -13,7 +13,10 @@ const SHOWN: usize = 5;
 /// Those of `out`.
 pub fn print(run: &Run, style: &Style, out: &mut dyn Write) -> io::Result<()> {
     let c = &run.run.coverage;
-    let skipped = if c.skipped.is_empty() { "nothing".to_string() } else { c.skipped.join(", ") };
+    let mut skipped = if c.skipped.is_empty() { "nothing".to_string() } else { c.skipped.join(", ") };
+    if c.tables > 0 {
+        skipped += &format!("; {} tables of constants, but for their ends", c.tables);
+    }
     writeln!(
         out,
         "{} {} files seen, {} candidates, {} functions parsed, {} damaged, {} gaps, {} unreadable; skipped: {skipped}",
@@ -51,12 +54,13 @@ mod tests {
     fn nothing_is_passed_over_in_silence() {
         let mut out = Vec::new();
         let mut run = crate::print::sample::run();
+        run.run.coverage.tables = 2;
         run.run.coverage.unreadable = (0..7).map(|i| format!("f{i}: no permission")).collect();
         print(&run, &Style::default(), &mut out).expect("written");
         let text = String::from_utf8(out).expect("UTF-8");
         assert!(text.starts_with(
             "coverage: 10 files seen, 3 candidates, 20 functions parsed, 1 damaged, 1 gaps, 7 unreadable; \
-             skipped: Documentation, tools\n  unreadable: f0"
+             skipped: Documentation, tools; 2 tables of constants, but for their ends\n  unreadable: f0"
         ));
         assert!(text.contains("  unreadable: 2 more, named with -v\n"));
         assert!(!text.contains("foo_odd"));

@@ -118,6 +118,7 @@ pub(crate) fn run() -> Run {
                 gaps: 1,
                 unreadable: vec!["drivers/bar: permission denied".into()],
                 skipped: vec!["Documentation".into(), "tools".into()],
+                tables: 0,
             },
         },
     }
