@@ -16,6 +16,7 @@ mod survey;
 use crate::source::FileId;
 use finder::Finder;
 use ignore::{WalkBuilder, WalkState};
+use rayon::slice::ParallelSliceMut;
 use reader::{Look, Reader, Text};
 use rustc_hash::FxHashMap;
 use sketch::Grams;
@@ -131,7 +132,7 @@ impl SourceTree {
             }
         };
         let Listing { mut files, mut skipped, unreadable, .. } = listing;
-        files.sort_unstable();
+        files.par_sort_unstable();
         skipped.sort_unstable();
         skipped.dedup();
         if files.is_empty() {
