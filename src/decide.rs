@@ -29,12 +29,19 @@ use std::sync::Arc;
 
 mod bugs;
 mod failed;
+mod locks;
 mod mended;
+mod sign;
 mod steps;
+#[cfg(test)]
+mod text;
 mod tracked;
+mod unlocked;
 
 pub use bugs::{OWN_PATCH, UNLOCKED, wrote};
+pub use locks::{Order, order};
 pub use tracked::{EITHER_LONGTERM, UNDIRTIED};
+pub use unlocked::why_kept;
 
 /// A function before and after a plan.
 #[derive(Clone, Debug)]
@@ -450,7 +457,8 @@ fn kept_loop(program: &dyn Program, plan: &Plan) -> Option<String> {
             function.name
         ));
     }
-    Some(format!("{}() {KEEPS_LOOP} the tool did not show that `{}` is never negative.", function.name, o.expr))
+    let open = sign::untested(program, o.at.file, &function, &o.expr);
+    Some(format!("{}() {KEEPS_LOOP} the tool did not show that `{}` is never negative{open}.", function.name, o.expr))
 }
 
 /// Of a loop that is no single call for want of the sign of its count.

@@ -3,11 +3,13 @@
 //! It decides which plans are handed out, since that hangs on everything before: verdict, proof, and the paths that
 //! were asked for. It knows nothing of flags, formats or terminals.
 
+mod evidence;
 mod guarded;
 mod handed;
 mod kept;
 mod leading;
 pub mod mmu;
+mod weak;
 
 use crate::classify;
 use crate::config::{Config, DialectKind, Policy};
@@ -29,10 +31,10 @@ use crate::trace::Custody;
 use handed::Handed;
 
 pub use crate::report::build::Unlinked;
+pub use evidence::Evidence;
 pub use guarded::Guarded;
-pub use handed::{
-    Evidence, FileEdits, FunctionChange, HandedBug, HandedFix, HandedPlan, Leading, Needed, UnsignedResult,
-};
+pub use handed::{FileEdits, FunctionChange, HandedBug, HandedFix, HandedPlan, Leading, Needed, UnsignedResult};
+pub use weak::WeakDirtying;
 
 /// What a run found.
 #[derive(Clone, Debug)]

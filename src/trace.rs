@@ -110,6 +110,38 @@ pub struct Context {
     pub page_locked: bool,
 }
 
+/// What shows that code may run in atomic context.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Atomic {
+    /// It asks for its context by this call.
+    Asks(Name),
+    /// This call takes a lock, which its function holds there: that of the code, or one that leads to it.
+    Locked {
+        /// The function that holds it.
+        function: Name,
+        /// What takes it.
+        by: Name,
+        /// Where.
+        at: Loc,
+    },
+    /// A function, that of the code or one that leads to it, is registered as a callback.
+    Callback {
+        /// The function.
+        name: Name,
+        /// The function, or the member, by which it is.
+        by: Name,
+        /// Where.
+        at: Loc,
+    },
+    /// Pages of the same pin are released in a function that asks by this call.
+    Like {
+        /// The function.
+        function: Name,
+        /// The call.
+        by: Name,
+    },
+}
+
 /// A primitive call that drops a page reference.
 #[derive(Clone, Debug)]
 pub struct Release {
@@ -131,12 +163,16 @@ pub struct Release {
     pub dirty: Dirty,
     /// The condition of the dirtying, as written; empty when unconditional.
     pub dirty_when: String,
+    /// Where the dirtying is, if it is a call of its own.
+    pub dirtied_at: Option<Span>,
     /// Form.
     pub shape: Shape,
     /// Path.
     pub when: When,
     /// Context.
     pub context: Context,
+    /// What shows that it may be atomic.
+    pub atomic: Option<Atomic>,
     /// The function around it is damaged.
     pub damaged: bool,
 }
@@ -470,6 +506,8 @@ pub struct Dirtying {
     pub function: Name,
     /// The function is seen to hold the page lock there.
     pub page_locked: bool,
+    /// What shows in its function that it may run in atomic context.
+    pub atomic: Option<Atomic>,
 }
 
 /// The way of one pin's pages.

@@ -108,9 +108,11 @@ fn custody() -> Custody {
         guarded_by: None,
         dirty: Dirty::None,
         dirty_when: String::new(),
+        dirtied_at: None,
         shape: Shape::Single,
         when: When::Normal,
         context: Context::default(),
+        atomic: None,
         damaged: false,
     };
     let trace = |n: u32| PinTrace {

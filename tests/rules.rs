@@ -168,9 +168,11 @@ fn releases(program: &OneFile, s: &Setting) -> Vec<Release> {
                     guarded_by: None,
                     dirty: Dirty::None,
                     dirty_when: String::new(),
+                    dirtied_at: None,
                     shape: Shape::Single,
                     when: When::Normal,
                     context: s.context,
+                    atomic: None,
                     damaged: false,
                 });
             }

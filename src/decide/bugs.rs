@@ -1,8 +1,9 @@
 //! Errors of the code as it is that a rewrite of the releases neither mends nor hides: sentences for the patch.
 
-use super::place;
+use super::{place, unlocked};
 use crate::findings::{self, Written};
 use crate::program::Program;
+use crate::source::Loc;
 use crate::trace::{Custody, Dirty, PinTrace};
 
 /// Ends a sentence on an error of the code as it is.
@@ -27,13 +28,37 @@ pub fn wrote(program: &dyn Program, custody: &Custody, t: &PinTrace) -> Option<S
     })
 }
 
+/// `path:3, 5 and 7` for places in one file, else each with its path.
+pub(super) fn places(program: &dyn Program, at: &[Loc]) -> String {
+    let all: Vec<String> = at.iter().map(|at| place(program, *at)).collect();
+    let path = at.first().map(|at| format!("{}:", program.path(at.file))).unwrap_or_default();
+    let same = at.windows(2).all(|w| w[0].file == w[1].file);
+    let line = |(i, p): (usize, &String)| match p.strip_prefix(&path) {
+        Some(line) if same && i > 0 => line.to_string(),
+        _ => p.clone(),
+    };
+    list(&all.iter().enumerate().map(line).collect::<Vec<_>>())
+}
+
 /// `a, b and c`
-fn list(places: &[String]) -> String {
+pub(super) fn list(places: &[String]) -> String {
     match places {
         [] => String::new(),
         [one] => one.clone(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
+}
+
+/// That the pages are dirtied in another function than those that release them.
+fn released_in(custody: &Custody, t: &PinTrace) -> String {
+    let mut functions: Vec<String> = Vec::new();
+    for r in t.releases.iter().filter_map(|r| custody.releases.get(r.0 as usize)) {
+        let name = format!("{}()", r.function);
+        if !functions.contains(&name) {
+            functions.push(name);
+        }
+    }
+    format!(" The pages are released in {}; the tool mends dirtying only right before a release.", list(&functions))
 }
 
 /// What is told of the traces of a group.
@@ -42,22 +67,20 @@ pub(super) fn told(program: &dyn Program, custody: &Custody, group: &[usize]) ->
     for t in group.iter().filter_map(|&i| custody.traces.get(i)) {
         let Some(site) = custody.sites.get(t.site.0 as usize) else { continue };
         if let Some(l) = findings::leak(program, custody, t) {
-            let places: Vec<String> = l.at.iter().map(|at| place(program, *at)).collect();
-            let (jumps, leave) = if places.len() == 1 { ("jump", "leaves") } else { ("jumps", "leave") };
+            let (jumps, leave) = if l.at.len() == 1 { ("jump", "leaves") } else { ("jumps", "leave") };
             out.push(format!(
                 "The {jumps} at {} {leave} {}() without a release of {}, {OWN_PATCH}",
-                list(&places),
+                places(program, &l.at),
                 l.function,
                 l.what
             ));
         }
         if let Some(l) = findings::mapping_left(program, custody, t) {
-            let places: Vec<String> = l.at.iter().map(|at| place(program, *at)).collect();
-            let (jumps, leave) = if places.len() == 1 { ("jump", "leaves") } else { ("jumps", "leave") };
+            let (jumps, leave) = if l.at.len() == 1 { ("jump", "leaves") } else { ("jumps", "leave") };
             out.push(format!(
                 "The {jumps} in {}() at {} {leave} the mapping by {} in place, while its pages are released, {OWN_PATCH}",
                 l.function,
-                list(&places),
+                places(program, &l.at),
                 l.what
             ));
         }
@@ -97,7 +120,11 @@ pub(super) fn told(program: &dyn Program, custody: &Custody, group: &[usize]) ->
         for d in findings::dirtied_unlocked(custody, t) {
             if matches!(d.kind, Dirty::SetPageDirty | Dirty::FlagOnly) {
                 let (function, call, at) = (&d.function, &d.callee, place(program, d.at));
-                out.push(format!("{function}() marks the pages dirty with {call}() ({at}), {UNLOCKED}."));
+                let why = match &d.atomic {
+                    Some(why) => unlocked::may_not_sleep(program, why),
+                    None => released_in(custody, t),
+                };
+                out.push(format!("{function}() marks the pages dirty with {call}() ({at}), {UNLOCKED}.{why}"));
             }
         }
     }

@@ -9,40 +9,52 @@ use super::engine::Engine;
 use crate::ast::{Expr, ExprKind, Function, StmtKind};
 use crate::index::FnRef;
 use crate::kernel::{Api, ContextFn};
-use crate::source::Span;
-use crate::trace::{Dirty, Release, SiteId};
-use std::collections::BTreeSet;
+use crate::source::{FileId, Loc, Name, Span};
+use crate::trace::{Atomic, Dirty, Release, SiteId};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Whether a lock that forbids sleeping may be held when `call` is reached.
-pub(super) fn lock_held(func: &Function, call: Span) -> bool {
+/// The call that takes a lock which forbids sleeping and may be held when `call` is reached.
+pub(super) fn lock_held(func: &Function, call: Span) -> Option<(Name, Span)> {
     locked(func, call, false)
 }
 
 /// Whether a lock that forbids sleeping is held on every path to `call`.
 pub(super) fn lock_always_held(func: &Function, call: Span) -> bool {
-    func.damage.is_empty() && locked(func, call, true)
+    func.damage.is_empty() && locked(func, call, true).is_some()
 }
 
-fn locked(func: &Function, call: Span, always: bool) -> bool {
+/// What shows in the function itself that a call may run in atomic context.
+pub(super) fn of(file: FileId, func: &Function, call: Span) -> Option<Atomic> {
+    let locked = || {
+        let (by, span) = lock_held(func, call)?;
+        Some(Atomic::Locked { function: func.name.clone(), by, at: Loc { file, span } })
+    };
+    locked().or_else(|| asks(func).map(Atomic::Asks))
+}
+
+/// Locks that are held at most, so that a loop ends.
+const MOST_LOCKS: usize = 8;
+
+fn locked(func: &Function, call: Span, always: bool) -> Option<(Name, Span)> {
     let api = Api::get();
     let cfg = Cfg::new(func);
-    // Number of locks held on entry of a node: the maximum over all paths, capped so that a loop ends, or the minimum.
-    let mut depth: Vec<Option<i32>> = vec![None; cfg.nodes.len()];
-    depth[0] = Some(0);
+    // The calls that took the locks held on entry of a node: the most over all paths, or the fewest.
+    let mut taken: Vec<Option<Vec<(Name, Span)>>> = vec![None; cfg.nodes.len()];
+    taken[0] = Some(Vec::new());
     let mut work = vec![0u32];
     // By node, so that the last look counts.
-    let mut held = vec![false; cfg.nodes.len()];
+    let mut held = vec![None; cfg.nodes.len()];
     while let Some(i) = work.pop() {
-        let mut d = depth[i as usize].unwrap_or(0);
+        let mut locks = taken[i as usize].clone().unwrap_or_default();
         let mut see = |e: &Expr| {
             e.walk(&mut |x| {
                 if x.span == call {
-                    held[i as usize] = d > 0;
+                    held[i as usize] = locks.last().cloned();
                 }
                 if let Some((name, _)) = x.call() {
                     match api.context(name) {
-                        Some(ContextFn::Enter) => d = (d + 1).min(8),
-                        Some(ContextFn::Leave) => d = (d - 1).max(0),
+                        Some(ContextFn::Enter) if locks.len() < MOST_LOCKS => locks.push((name.clone(), x.span)),
+                        Some(ContextFn::Leave) => _ = locks.pop(),
                         _ => {}
                     }
                 }
@@ -55,13 +67,14 @@ fn locked(func: &Function, call: Span, always: bool) -> bool {
             _ => {}
         }
         for &s in &cfg.nodes[i as usize].succ {
-            if depth[s as usize].is_none_or(|old| if always { d < old } else { d > old }) {
-                depth[s as usize] = Some(d);
+            let have = taken[s as usize].as_ref().map(Vec::len);
+            if have.is_none_or(|old| if always { locks.len() < old } else { locks.len() > old }) {
+                taken[s as usize] = Some(locks.clone());
                 work.push(s);
             }
         }
     }
-    held.contains(&true)
+    held.into_iter().flatten().next()
 }
 
 /// Whether a lock that forbids sleeping is held whenever `at` in `func` is reached, by the function itself or by a
@@ -90,31 +103,39 @@ fn never(e: &Expr) -> bool {
     matches!(e.kind, ExprKind::Int { value: 0, .. }) || e.ident().is_some_and(|n| &**n == "false")
 }
 
-/// Whether the function asks in which context it runs: then it may be atomic.
-pub(super) fn asks(func: &Function) -> bool {
+/// The call by which the function asks in which context it runs: then it may be atomic.
+pub(super) fn asks(func: &Function) -> Option<Name> {
     let api = Api::get();
-    let mut found = false;
+    let mut found = None;
     func.body.walk_exprs(&mut |e| {
-        found |= e.call().is_some_and(|(n, _)| matches!(api.context(n), Some(ContextFn::Asked)));
+        let asks = e.call().map(|(n, _)| n).filter(|n| matches!(api.context(n), Some(ContextFn::Asked)));
+        found = found.take().or_else(|| asks.cloned());
     });
     found
 }
 
 /// Pages of one pin are released in like contexts: where one place asks for its context, another that dirties without
 /// sleeping is not taken to be free to sleep.
-pub(super) fn share(releases: &mut [Release], asks: &[bool]) {
-    let asked: BTreeSet<SiteId> =
-        releases.iter().zip(asks).filter(|(_, asks)| **asks).flat_map(|(r, _)| r.pins.iter().copied()).collect();
+pub(super) fn share(releases: &mut [Release], asks: &[Option<Name>]) {
+    let mut asked: BTreeMap<SiteId, (Name, Name)> = BTreeMap::new();
+    for (r, by) in releases.iter().zip(asks) {
+        if let Some(by) = by {
+            r.pins.iter().for_each(|p| _ = asked.entry(*p).or_insert_with(|| (r.function.clone(), by.clone())));
+        }
+    }
     for r in releases {
         let sleeps = matches!(r.dirty, Dirty::None | Dirty::SetPageDirtyLock);
-        r.context.may_be_atomic |= !sleeps && r.pins.iter().any(|p| asked.contains(p));
+        if let Some((function, by)) = r.pins.iter().find_map(|p| asked.get(p)).filter(|_| !sleeps) {
+            r.context.may_be_atomic = true;
+            r.atomic.get_or_insert_with(|| Atomic::Like { function: function.clone(), by: by.clone() });
+        }
     }
 }
 
-/// Whether `func` registers `name` as a callback that runs in atomic context.
-pub(super) fn registers_atomic(func: &Function, name: &str) -> bool {
+/// What registers `name` in `func` as a callback that runs in atomic context: a function, or a field.
+pub(super) fn registers_atomic(func: &Function, name: &str) -> Option<(Name, Span)> {
     let api = Api::get();
-    let mut found = false;
+    let mut found = None;
     let is_name = |e: &Expr| {
         let e = match &e.kind {
             ExprKind::Unary(_, a) => a,
@@ -128,7 +149,7 @@ pub(super) fn registers_atomic(func: &Function, name: &str) -> bool {
                 && let Some(ContextFn::Callback(i)) = api.context(callee)
                 && args.get(i).is_some_and(is_name)
             {
-                found = true;
+                found.get_or_insert_with(|| (callee.clone(), e.span));
             }
         }
         ExprKind::Assign(None, lhs, rhs) => {
@@ -136,7 +157,7 @@ pub(super) fn registers_atomic(func: &Function, name: &str) -> bool {
                 && api.is_atomic_field(field)
                 && is_name(rhs)
             {
-                found = true;
+                found.get_or_insert_with(|| (field.clone(), e.span));
             }
         }
         _ => {}
@@ -144,9 +165,9 @@ pub(super) fn registers_atomic(func: &Function, name: &str) -> bool {
     found
 }
 
-/// Whether a function may be called in atomic context: callers in the same file, three levels up, that hold a lock
-/// around the call or register it as an atomic callback.
-pub(super) fn called_atomic(e: &Engine, me: FnRef) -> bool {
+/// What shows that a function may be called in atomic context: callers in the same file, three levels up, that hold a
+/// lock around the call or register it as an atomic callback.
+pub(super) fn called_atomic(e: &Engine, me: FnRef) -> Option<Atomic> {
     let mut level = vec![me];
     let mut seen = BTreeSet::from([me]);
     for _ in 0..3 {
@@ -165,8 +186,12 @@ pub(super) fn called_atomic(e: &Engine, me: FnRef) -> bool {
                                 calls.push(x.span);
                             }
                         });
-                        if registers_atomic(&cf, &name) || calls.iter().any(|s| lock_held(&cf, *s)) {
-                            return true;
+                        let at = |span| Loc { file: caller.file, span };
+                        if let Some((by, span)) = registers_atomic(&cf, &name) {
+                            return Some(Atomic::Callback { name, by, at: at(span) });
+                        }
+                        if let Some((by, span)) = calls.iter().find_map(|s| lock_held(&cf, *s)) {
+                            return Some(Atomic::Locked { function: cf.name.clone(), by, at: at(span) });
                         }
                         !calls.is_empty()
                     }
@@ -178,7 +203,7 @@ pub(super) fn called_atomic(e: &Engine, me: FnRef) -> bool {
         }
         level = next;
     }
-    false
+    None
 }
 
 /// Whether a word of the function is one that takes a lock or registers a callback.
@@ -223,7 +248,7 @@ mod tests {
     fn who_asks_may_be_atomic() {
         let asks = |text: &str| {
             let items = split(text.as_bytes());
-            Parser::new().function(text.as_bytes(), &items[0]).is_some_and(|f| super::asks(&f))
+            Parser::new().function(text.as_bytes(), &items[0]).is_some_and(|f| super::asks(&f).is_some())
         };
         assert!(asks("void f(struct page *p)\n{\n\tWARN_ON(!p->mapping && irqs_disabled());\n\tput_page(p);\n}\n"));
         assert!(!asks("void f(struct page *p)\n{\n\tWARN_ON(!p->mapping);\n\tput_page(p);\n}\n"));

@@ -20,13 +20,13 @@ use crate::sites;
 use crate::source::{Loc, Name, Span};
 use crate::split::ItemKind;
 use crate::trace::{
-    Context, Custody, Dirty, Dirtying, Gap, GapCode, PinSite, PinTrace, Reason, Release, ReleaseId, SiteId, Step, Use,
-    UseKind, Verdict,
+    Atomic, Context, Custody, Dirty, Dirtying, Gap, GapCode, PinSite, PinTrace, Reason, Release, ReleaseId, SiteId,
+    Step, Use, UseKind, Verdict,
 };
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::cell::LazyCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 struct Site {
@@ -170,6 +170,7 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
         let own = sites.iter().find(|s| s.fn_id == d.fn_id).map(|s| &s.what);
         let result = own.and_then(|s| s.result.clone());
         let single = own.is_some_and(|s| s.count.as_ref().is_none_or(|c| &*c.0 == "1"));
+        let atomic = context::of(file, func, d.call);
         Some(Release {
             at: Loc { file, span: d.callee_span },
             call: d.call,
@@ -180,13 +181,15 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
             pins,
             dirty,
             dirty_when,
+            dirtied_at,
             shape: release::shape(func, d.call, api.is_some_and(|a| a.batch)),
             when: release::when(func, &text, d.call, result.as_deref(), single),
             context: Context {
-                may_be_atomic: context::lock_held(func, d.call) || context::asks(func),
+                may_be_atomic: atomic.is_some(),
                 page_locked: context::page_lock_held(func, d.call)
                     || dirtied_at.is_some_and(|at| context::page_lock_held(func, at)),
             },
+            atomic,
             damaged: !func.damage.is_empty(),
         })
     };
@@ -198,12 +201,15 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
     let mut dropping: Vec<FnId> = drops.iter().zip(&releases).filter(|d| open(d.1)).map(|d| d.0.fn_id).collect();
     dropping.sort_unstable();
     dropping.dedup();
-    let called = |f: &&FnId| context::called_atomic(e, e.fns[f.0 as usize]);
-    let atomic: BTreeSet<FnId> = dropping.par_iter().with_max_len(1).filter(called).copied().collect();
+    let called = |f: &FnId| Some((*f, context::called_atomic(e, e.fns[f.0 as usize])?));
+    let atomic: BTreeMap<FnId, Atomic> = dropping.par_iter().with_max_len(1).filter_map(called).collect();
     for (d, r) in drops.iter().zip(&mut releases) {
-        r.context.may_be_atomic |= atomic.contains(&d.fn_id);
+        if let Some(why) = atomic.get(&d.fn_id) {
+            r.context.may_be_atomic = true;
+            r.atomic.get_or_insert_with(|| why.clone());
+        }
     }
-    let asks = |d: &Drop| funcs[d.fn_id.0 as usize].as_ref().is_some_and(|f| context::asks(f));
+    let asks = |d: &Drop| funcs[d.fn_id.0 as usize].as_ref().and_then(|f| context::asks(f));
     apart::by_kind_of_others(&mut releases, &sites.iter().map(|s| &s.what).collect::<Vec<_>>());
     let asleep = drops.par_iter().zip(&releases).enumerate().with_max_len(1).filter(|(_, (d, r))| {
         let me = e.fns[d.fn_id.0 as usize];
@@ -537,6 +543,7 @@ fn uses(
                             callee: callee.clone(),
                             function: func.name.clone(),
                             page_locked: context::page_lock_held(func, *at),
+                            atomic: context::of(file, func, *at),
                         });
                     }
                     continue;

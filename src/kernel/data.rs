@@ -1,9 +1,55 @@
 //! What the table says of the data of pages: who reads and writes it, and which way a transfer goes;
-//! and of names that are no variables.
+//! of names that are no variables; and of contexts.
 
-use super::Api;
+use super::raw::RawContext;
+use super::{Api, ContextFn};
+use rustc_hash::FxHashMap;
+
+/// What a call does to a lock under which one may sleep.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lock {
+    /// Takes it.
+    Taken,
+    /// Takes it, or returns an error.
+    TakenOrFails,
+    /// Takes it and returns true, or does not.
+    TakenIfFree,
+    /// Drops it.
+    Dropped,
+}
+
+/// The roles of names in the context analysis.
+pub(super) fn context(raw: &RawContext) -> FxHashMap<String, ContextFn> {
+    let mut out = FxHashMap::default();
+    for (names, role) in [
+        (&raw.atomic_enter, ContextFn::Enter),
+        (&raw.atomic_leave, ContextFn::Leave),
+        (&raw.atomic_asked, ContextFn::Asked),
+    ] {
+        out.extend(names.iter().map(|n| (n.clone(), role)));
+    }
+    for c in &raw.callback {
+        out.extend(c.names.iter().map(|n| (n.clone(), ContextFn::Callback(c.arg))));
+    }
+    out
+}
+
+/// The locks under which one may sleep.
+pub(super) fn locks(raw: &RawContext) -> FxHashMap<String, Lock> {
+    let all = [
+        (&raw.lock, Lock::Taken),
+        (&raw.lock_or_fail, Lock::TakenOrFails),
+        (&raw.lock_if_free, Lock::TakenIfFree),
+        (&raw.unlock, Lock::Dropped),
+    ];
+    all.into_iter().flat_map(|(names, what)| names.iter().map(move |n| (n.clone(), what))).collect()
+}
 
 impl Api {
+    /// What the call does to a lock under which one may sleep: its first argument.
+    pub fn lock(&self, name: &str) -> Option<Lock> {
+        self.locks.get(name).copied()
+    }
     /// The CPU writes through its first argument and reads the others.
     pub fn is_copy(&self, name: &str) -> bool {
         self.copies.contains_key(name)

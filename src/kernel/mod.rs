@@ -9,6 +9,8 @@ pub mod dialect;
 pub mod prototypes;
 mod raw;
 
+pub use data::Lock;
+
 use crate::trace::{Dirty, GapCode};
 use raw::Raw;
 use rustc_hash::FxHashMap;
@@ -228,6 +230,7 @@ pub struct Api {
     tells_private: Vec<String>,
     flushes: FxHashMap<String, ()>,
     context: FxHashMap<String, ContextFn>,
+    locks: FxHashMap<String, Lock>,
     atomic_fields: FxHashMap<String, ()>,
     acquire_names: Vec<String>,
     search_parts: Vec<String>,
@@ -267,13 +270,6 @@ impl Api {
         }
         let mut counted: FxHashMap<String, bool> = raw.origin.counted.into_iter().map(|n| (n, true)).collect();
         counted.extend(raw.origin.uncounted.into_iter().map(|n| (n, false)));
-        let mut context = FxHashMap::default();
-        context.extend(raw.context.atomic_enter.into_iter().map(|n| (n, ContextFn::Enter)));
-        context.extend(raw.context.atomic_leave.into_iter().map(|n| (n, ContextFn::Leave)));
-        context.extend(raw.context.atomic_asked.into_iter().map(|n| (n, ContextFn::Asked)));
-        for c in raw.context.callback {
-            context.extend(c.names.into_iter().map(|n| (n, ContextFn::Callback(c.arg))));
-        }
         let mut acquire_names: Vec<String> = raw.acquire.iter().map(|a| a.name.clone()).collect();
         acquire_names.sort();
         Api {
@@ -347,7 +343,8 @@ impl Api {
             to_memory: raw.case.to_memory,
             tells_private: raw.case.tells_private,
             flushes: set(raw.case.flushes),
-            context,
+            context: data::context(&raw.context),
+            locks: data::locks(&raw.context),
             atomic_fields: set(raw.context.fields.atomic),
             acquire_names,
             page_flags: b.page_flags,

@@ -139,6 +139,10 @@ pub(super) struct RawContext {
     pub atomic_enter: Vec<String>,
     pub atomic_leave: Vec<String>,
     pub atomic_asked: Vec<String>,
+    pub lock: Vec<String>,
+    pub lock_or_fail: Vec<String>,
+    pub lock_if_free: Vec<String>,
+    pub unlock: Vec<String>,
     pub callback: Vec<RawCallback>,
     pub fields: RawFields,
 }

@@ -439,9 +439,11 @@ mod tests {
             guarded_by: None,
             dirty: Dirty::FlagOnly,
             dirty_when: String::new(),
+            dirtied_at: None,
             shape: Shape::Single,
             when: When::Partial,
             context: Context::default(),
+            atomic: None,
             damaged: false,
         };
         Custody {

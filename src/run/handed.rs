@@ -2,15 +2,16 @@
 //!
 //! It knows nothing of patches, groups of patches or messages: those are made of what stands here.
 
+use super::evidence::Evidence;
 use super::guarded::Guarded;
+use super::weak::WeakDirtying;
 use super::{LeftOut, guarded, kept};
 use crate::ast::{ExprKind, Function, StmtKind, UnOp};
-use crate::classify;
 use crate::config::Config;
 use crate::decide::{self, Touched};
 use crate::edit::Edit;
 use crate::findings;
-use crate::fix::{Bug, Mended, Unsigned};
+use crate::fix::{Bug, Dirtying, Mended, Unsigned};
 use crate::kernel::Api;
 use crate::plan::Plan;
 use crate::program::Program;
@@ -19,7 +20,7 @@ use crate::report::build::{Outcome, ProvedFix, Unlinked};
 use crate::report::{FileChange, ProofRecord};
 use crate::rules;
 use crate::source::{FileId, LineMap, Loc, Name, Span};
-use crate::trace::{Custody, Dirty, PinTrace, Reason, Use, UseKind, Verdict};
+use crate::trace::{Custody, Dirty, PinSite, PinTrace, Reason, Verdict};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -52,51 +53,10 @@ pub struct HandedPlan {
     pub undirtied: Vec<(usize, Option<String>)>,
     /// What keeps pages of another origin from its releases, ascending.
     pub guarded: Vec<Guarded>,
-}
-
-/// What shows that the data of pages is used (the cases of `pin_user_pages.rst`).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Evidence {
-    /// This function gives the data to a device.
-    Device(String),
-    /// A device has the data until this function takes it back.
-    DeviceUntil(String),
-    /// The processor gets at it by this function.
-    Processor(String),
-    /// The physical address, which this function gives, goes to somebody while the page is held.
-    Address(String),
-    /// Something else.
-    Other,
-}
-
-impl Evidence {
-    /// Of a trace.
-    fn of(trace: &PinTrace) -> Self {
-        let used = |kinds: &[UseKind]| {
-            let told = |u: &&Use| kinds.contains(&u.kind) && trace.case_why == format!("{}()", u.callee);
-            trace.uses.iter().find(told).map(|u| u.callee.to_string())
-        };
-        if trace.case_why == classify::GIVEN_AWAY {
-            let number = trace.uses.iter().find(|u| u.kind == UseKind::Address);
-            return number.map_or(Evidence::Other, |u| Evidence::Address(u.callee.to_string()));
-        }
-        let device = used(&[UseKind::Io]).map(|by| {
-            // The call that begins it says more than the one that ends it.
-            let begins = |u: &&Use| u.kind == UseKind::Io && !u.callee.contains("unmap");
-            match trace.uses.iter().find(begins) {
-                Some(u) => Evidence::Device(u.callee.to_string()),
-                None if by.contains("unmap") => Evidence::DeviceUntil(by),
-                None => Evidence::Device(by),
-            }
-        });
-        let cpu = || {
-            let by = used(&[UseKind::Read, UseKind::Write, UseKind::Map])?;
-            let begins = |u: &&Use| u.kind == UseKind::Map && !u.callee.contains("unmap");
-            let map = trace.uses.iter().find(begins).filter(|_| by.contains("unmap"));
-            Some(Evidence::Processor(map.map_or(by, |u| u.callee.to_string())))
-        };
-        device.or_else(cpu).unwrap_or(Evidence::Other)
-    }
+    /// Releases of its sites beside which pages are dirtied in a weak way, before the plan.
+    pub weak: Vec<WeakDirtying>,
+    /// What is known of the locks that are held where `notes` say that the page lock is taken, by note.
+    pub orders: Vec<(String, decide::Order)>,
 }
 
 /// A fix that stands before a plan.
@@ -114,6 +74,8 @@ pub struct HandedFix {
     pub assumed: Vec<String>,
     /// The permitted differences that its proof met.
     pub refinements: Vec<String>,
+    /// Of dirtying: what is known of the locks that are held there.
+    pub order: decide::Order,
 }
 
 /// What a fix mends.
@@ -209,7 +171,7 @@ pub enum Needed {
 
 impl HandedPlan {
     /// The plan of an outcome, without sites.
-    fn new(program: &dyn Program, outcome: &Outcome) -> Self {
+    fn new(program: &dyn Program, outcome: &Outcome, pins: &[&PinSite]) -> Self {
         let mut files: BTreeMap<FileId, Vec<Edit>> = BTreeMap::new();
         let of_plan = outcome.plan.as_ref().map_or(&outcome.edits, |p| &p.edits);
         for e in of_plan {
@@ -263,11 +225,28 @@ impl HandedPlan {
             notes: outcome.plan.iter().flat_map(|p| notes(outcome, p)).collect(),
             cautions: outcome.plan.iter().flat_map(|p| p.cautions.iter().cloned()).collect(),
             proof: outcome.steps.as_ref().map_or_else(|| outcome.proof.clone(), |s| Some(s.proof.clone())),
-            fixes: fixes(outcome).map(|f| HandedFix::new(program, f)).collect(),
+            fixes: fixes(outcome).map(|f| HandedFix::new(program, f, pins)).collect(),
             unlinked: outcome.unlinked.clone(),
             evidence: Vec::new(),
             undirtied: Vec::new(),
             guarded: Vec::new(),
+            weak: Vec::new(),
+            orders: outcome.plan.iter().flat_map(|p| orders(program, outcome, p, pins)).collect(),
+        }
+    }
+    /// What hangs on its traces.
+    fn add(&mut self, program: &dyn Program, custody: &Custody, number: usize, trace: &PinTrace) {
+        self.sites.push(number);
+        self.evidence.push(Evidence::of(program, trace));
+        if findings::undirtied(program, custody, trace) {
+            self.undirtied.push((number, decide::wrote(program, custody, trace)));
+        }
+        self.guarded.extend(guarded::of(custody, trace));
+        let releases = trace.releases.iter().filter_map(|r| custody.releases.get(r.0 as usize));
+        for weak in releases.filter_map(|r| WeakDirtying::of(program, r)) {
+            if !self.weak.contains(&weak) {
+                self.weak.push(weak);
+            }
         }
     }
 }
@@ -290,6 +269,12 @@ fn touched(program: &dyn Program, outcome: &Outcome, plan: &Plan) -> Option<Touc
 fn notes(outcome: &Outcome, plan: &Plan) -> Vec<String> {
     let done = |n: &String| outcome.steps.is_some() && plan.strengthens.iter().any(|s| s.note == *n);
     plan.notes.iter().filter(|n| !done(n)).cloned().collect()
+}
+
+/// What is known of the locks where the plan takes the page lock, and no step before it does.
+fn orders(program: &dyn Program, outcome: &Outcome, plan: &Plan, pins: &[&PinSite]) -> Vec<(String, decide::Order)> {
+    let all = plan.strengthens.iter().filter(|_| outcome.steps.is_none());
+    all.map(|s| (s.note.clone(), decide::order(program, pins, s.callee))).collect()
 }
 
 /// A function that goes, and whose callers make the one call that would be left of it: that call is told of here.
@@ -348,7 +333,7 @@ impl HandedFix {
         let calls = if let HandedBug::Dirtying(calls) = &self.bug { calls.as_slice() } else { &[] };
         calls.iter().filter(move |(f, _)| f == function).map(|(_, call)| *call)
     }
-    fn new(program: &dyn Program, proved: &ProvedFix) -> Self {
+    fn new(program: &dyn Program, proved: &ProvedFix, pins: &[&PinSite]) -> Self {
         let fix = &proved.fix;
         let text = program.text(fix.file);
         let (bug, places) = match &fix.bug {
@@ -357,6 +342,13 @@ impl HandedFix {
                 let call = |kind| if kind == Dirty::FlagOnly { "SetPageDirty" } else { "set_page_dirty" };
                 let told = calls.iter().map(|c| (c.function.to_string(), call(c.kind)));
                 (HandedBug::Dirtying(told.collect()), calls.iter().map(|c| c.callee).collect())
+            }
+        };
+        let order = match &fix.bug {
+            Bug::Unsigned(_) => decide::Order::Open,
+            Bug::Dirtying(calls) => {
+                let of = |c: &Dirtying| decide::order(program, pins, Loc { file: fix.file, span: c.callee });
+                calls.iter().map(of).reduce(decide::Order::and).unwrap_or(decide::Order::Open)
             }
         };
         let map = LineMap::new(&text);
@@ -369,6 +361,7 @@ impl HandedFix {
             runs: proved.proof.runs,
             assumed: proved.proof.assumed.clone(),
             refinements: proved.proof.refinements.clone(),
+            order,
         }
     }
 }
@@ -526,15 +519,9 @@ pub(super) fn hand_out(config: &Config, program: &dyn Program, custody: &Custody
         }
     }
     let plan = |(outcome, sites): (&Outcome, Vec<(usize, &PinTrace)>)| {
-        let mut plan = HandedPlan::new(program, outcome);
-        for (number, trace) in sites {
-            plan.sites.push(number);
-            plan.evidence.push(Evidence::of(trace));
-            if findings::undirtied(program, custody, trace) {
-                plan.undirtied.push((number, decide::wrote(program, custody, trace)));
-            }
-            plan.guarded.extend(guarded::of(custody, trace));
-        }
+        let pins: Vec<&PinSite> = sites.iter().filter_map(|(_, t)| custody.sites.get(t.site.0 as usize)).collect();
+        let mut plan = HandedPlan::new(program, outcome, &pins);
+        sites.into_iter().for_each(|(number, trace)| plan.add(program, custody, number, trace));
         plan.guarded.sort();
         plan.guarded.dedup();
         plan

@@ -3,6 +3,7 @@
 //! What has to be filled in, checked or decided before sending, what the patch stands on, what a reviewer may stumble
 //! over and it leaves as it is, and what the model took for granted. It knows nothing of the message above.
 
+use super::effects;
 use super::facts::{self, Facts};
 use super::message::Frame;
 use super::text::{self, count, list, named};
@@ -10,7 +11,7 @@ use crate::decide;
 use crate::explain;
 use crate::kernel::{AcquireKind, Api};
 use crate::report::SiteRecord;
-use crate::run::{FunctionChange, HandedFix, Leading};
+use crate::run::{FunctionChange, HandedFix, Leading, WeakDirtying};
 
 /// What it means that nobody marks pages dirty which are asked for to be written to, whether anything writes not being
 /// known, and of pages that are known to be written to. Each goes on by where a fix belongs.
@@ -24,6 +25,14 @@ pub const NOT_TESTED: &str = "[ The tool compiled nothing and ran nothing on a m
 
 /// Sites of the driver that are told of before it is said how many more there are.
 const MOST_BESIDE: usize = 8;
+
+/// The choice that is left where pages are skipped that are dirty already.
+///
+/// v5.2 mm/memory.c fault_dirty_shared_page() dirtied all buffers when the page was mapped for writing, and
+/// page_mkclean() takes that mapping away before they are written.
+const SKIPPED: &str = "[ To be decided before sending: whether pages that are dirty already may be skipped here. If one was \
+                       written back while it was pinned, and write(2) then wrote to a part of it, blocks that were \
+                       written after that only through the pin may not reach the disk. ]";
 
 /// What stands below `---` of a patch that comes before all conversions.
 pub fn of_leading(patch: &Leading) -> String {
@@ -85,9 +94,13 @@ pub fn of_conversion(facts: &Facts<'_>, frame: &Frame, fixes: &[String], beside:
                 .into(),
         );
     }
+    if effects::may_lose(facts) {
+        out.push(SKIPPED.into());
+    }
     out.extend(negative(facts));
     out.extend(kept(facts));
     out.extend(left(beside));
+    out.sort_by_key(|note| rank(note));
     if facts.proved {
         out.push(compared("", facts.runs, &facts.assumed));
     }
@@ -146,6 +159,12 @@ fn left(beside: &[&SiteRecord]) -> Option<String> {
     (!told.is_empty()).then(|| format!("[ Not converted: {}. ]", told.join("; ")))
 }
 
+/// Notes of a kind stand together: what is to be done before those on what stays as it is.
+fn rank(note: &str) -> usize {
+    const KINDS: [&str; 5] = [NOT_TESTED, "[ Needs", "[ To be filled in", "[ To be checked", "[ To be decided"];
+    KINDS.iter().position(|kind| note.starts_with(kind)).unwrap_or(KINDS.len())
+}
+
 /// That the code as it is releases by the result of a pin that failed.
 fn negative(facts: &Facts<'_>) -> Option<String> {
     let (mut apis, mut functions): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
@@ -197,29 +216,35 @@ fn kept(facts: &Facts<'_>) -> Vec<String> {
             decide::UNDIRTIED
         ));
     }
-    let mut unlocked: Vec<(&str, Vec<String>)> = Vec::new();
-    for r in facts.sites.iter().flat_map(|s| &s.releases) {
-        let weak = matches!(r.dirty, "set_page_dirty" | "SetPageDirty");
-        let gone = |f: &FunctionChange| f.path == r.path && f.name == r.function && f.gone.iter().any(|n| n == r.dirty);
-        let mended = |f: &&HandedFix| f.marks_dirty(&r.path, &r.function, r.dirty);
-        if !weak || facts.functions.iter().any(gone) || facts.fixes.iter().any(mended) {
+    out.extend(weak(facts));
+    out
+}
+
+/// Dirtying in a weak way that stays, with what is known of why it does.
+fn weak(facts: &Facts<'_>) -> Vec<String> {
+    let mut all: Vec<(&WeakDirtying, Vec<String>)> = Vec::new();
+    for w in &facts.weak {
+        let gone = |f: &FunctionChange| f.path == w.path && f.name == w.function && f.gone.iter().any(|n| n == w.call);
+        let mended = |f: &&HandedFix| f.marks_dirty(&w.path, &w.function, w.call);
+        // Under the page lock set_page_dirty() is right.
+        let right = w.page_locked && w.call == "set_page_dirty";
+        if right || facts.functions.iter().any(gone) || facts.fixes.iter().any(mended) {
             continue;
         }
-        let function = format!("{}()", r.function);
-        match unlocked.iter_mut().find(|(call, _)| *call == r.dirty) {
+        let function = format!("{}()", w.function);
+        let same = |o: &WeakDirtying| o.call == w.call && o.page_locked == w.page_locked && o.why == w.why;
+        match all.iter_mut().find(|(o, _)| same(o)) {
             Some((_, functions)) if functions.contains(&function) => {}
             Some((_, functions)) => functions.push(function),
-            None => unlocked.push((r.dirty, vec![function])),
+            None => all.push((w, vec![function])),
         }
     }
-    for (call, functions) in unlocked {
+    let told = |(w, functions): (&WeakDirtying, Vec<String>)| {
         let marks = if functions.len() == 1 { "marks" } else { "mark" };
-        out.push(format!(
-            "[ Not changed here: {} {marks} the pages dirty with {call}(), and no page lock was found to be held there. ]",
-            list(&functions)
-        ));
-    }
-    out
+        let lock = if w.page_locked { String::new() } else { format!(", {}", decide::UNLOCKED) };
+        format!("[ Not changed here: {} {marks} the pages dirty with {}(){lock}.{} ]", list(&functions), w.call, w.why)
+    };
+    all.into_iter().map(told).collect()
 }
 
 /// How much the model looked at, behind a sentence that belongs to it.

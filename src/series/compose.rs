@@ -116,6 +116,7 @@ fn line_edits(before: &[u8], after: &[u8]) -> Vec<Edit> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide;
     use crate::report::FileChange;
     use crate::run::Needed;
 
@@ -151,7 +152,15 @@ mod tests {
 
     #[test]
     fn a_conversion_takes_the_place_of_the_dirtying_before_it() {
-        let fix = |bug, file| HandedFix { file, bug, lines: vec![], runs: 1, assumed: vec![], refinements: vec![] };
+        let fix = |bug, file| HandedFix {
+            file,
+            bug,
+            lines: vec![],
+            runs: 1,
+            assumed: vec![],
+            refinements: vec![],
+            order: decide::Order::Open,
+        };
         let dirtying = fix(HandedBug::Dirtying(vec![("f".into(), "mark")]), change(0, 4, "lock"));
         let mut state = State::default();
         let text = |files: &[PatchFile]| {
@@ -171,6 +180,8 @@ mod tests {
             evidence: vec![],
             undirtied: vec![],
             guarded: vec![],
+            weak: vec![],
+            orders: vec![],
         };
         let after = state.plans([&plan].into_iter()).expect("fits");
         assert_eq!(after.first().map(|f| &*f.before), Some(&b"lock(p); drop(p); end();"[..]));

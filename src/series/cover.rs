@@ -33,11 +33,12 @@ pub fn body(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &F
     let mut paragraphs = why(facts, frame);
     paragraphs.push(first(facts, patches, &each, frame));
     paragraphs.extend(without_mmu(&each, frame));
-    paragraphs.push(proofs(facts, &each, patches));
+    paragraphs.push(proofs(facts, patches));
     if !facts.new_acquires.is_empty() {
         paragraphs.push("The main changes at run time; each patch says which of these concern it:".into());
         paragraphs.extend(effects::pinned(facts, frame).into_iter().map(|e| format!("- {e}")));
     }
+    paragraphs.extend(skipped(&each));
     paragraphs.extend(negative(&each));
     paragraphs.extend(other_bugs(&each));
     paragraphs.extend([true, false].into_iter().filter_map(|seen| undirtied(&each, seen)));
@@ -173,6 +174,21 @@ fn elsewhere(each: &[Facts<'_>]) -> Option<String> {
     Some(format!(
         "[ To be checked before sending: whether the pages that the code of {patches} asks for to write to are marked dirty \
          elsewhere: their releases do not do that, before as after. ]"
+    ))
+}
+
+/// Patches that skip pages which are dirty already.
+fn skipped(each: &[Facts<'_>]) -> Option<String> {
+    let numbers: Vec<String> =
+        (1..).zip(each).filter(|(_, f)| effects::may_lose(f)).map(|(n, _): (usize, _)| n.to_string()).collect();
+    let (patch, says) = match numbers.as_slice() {
+        [] => return None,
+        [one] => (format!("patch {one}"), "the note there says"),
+        many => (format!("patches {}", list(many)), "the notes there say"),
+    };
+    Some(format!(
+        "[ To be decided before sending: whether pages that are dirty already may be skipped in {patch}; {says} what may be \
+         lost by that. ]"
     ))
 }
 
@@ -421,7 +437,7 @@ fn without_mmu(each: &[Facts<'_>], frame: &Frame) -> Option<String> {
 }
 
 /// How the rewrites were checked.
-fn proofs(facts: &Facts<'_>, each: &[Facts<'_>], patches: &[Patch]) -> String {
+fn proofs(facts: &Facts<'_>, patches: &[Patch]) -> String {
     let differ = facts.met.iter().filter(|met| !met.is_empty()).count();
     let same = facts.sites.len() - differ;
     let only = |refinements: &BTreeSet<String>| -> String {
@@ -444,12 +460,6 @@ fn proofs(facts: &Facts<'_>, each: &[Facts<'_>], patches: &[Patch]) -> String {
             count(differ, "other"),
         ),
     };
-    let skips = |f: &Facts<'_>| f.refinements.contains("R2") && f.sites.iter().any(|s| s.write != "never");
-    let lost = if each.iter().any(skips) {
-        " What may be lost where a page is not dirtied again is said in the messages."
-    } else {
-        ""
-    };
     let dirtying: Vec<&Fixing> = patches.iter().filter_map(|p| p.fix.as_ref()).filter(|f| f.dirtying).collect();
     let met: BTreeSet<String> = dirtying.iter().flat_map(|f| f.refinements.iter().cloned()).collect();
     let fixes = match dirtying.as_slice() {
@@ -462,7 +472,7 @@ fn proofs(facts: &Facts<'_>, each: &[Facts<'_>], patches: &[Patch]) -> String {
     };
     format!(
         "How it was checked: the old and the new code of each call site ran on a model of the kernel's page functions, {} \
-         of runs in all over a bounded set of inputs: {result}.{lost}{fixes}",
+         of runs in all over a bounded set of inputs: {result}.{fixes}",
         count(facts.runs as usize, "pair"),
     )
 }

@@ -6,6 +6,7 @@
 use super::facts::Facts;
 use super::message::Frame;
 use super::text::{self, list, named};
+use crate::decide::Order;
 use crate::kernel::Api;
 use crate::run::FunctionChange;
 
@@ -25,9 +26,8 @@ pub fn differences(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     for n in &mut noted {
         // The reason why the page lock may be taken belongs to the sentence that says that it is.
         if n.contains("set_page_dirty_lock()") {
-            n.push_str(
-                " No caller was found that is in atomic context or holds the page lock; lock order was not checked.",
-            );
+            let order = facts.orders.get(n.as_str()).unwrap_or(&Order::Open);
+            n.push_str(&format!(" {}", locks(order).replacen("no", "No", 1)));
         }
     }
     // What a pin does is the point of such a patch: it comes first.
@@ -106,6 +106,25 @@ pub fn differences(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     out
 }
 
+/// Why the page lock may be taken: a sentence that starts with `no caller`, and perhaps another one.
+pub fn locks(order: &Order) -> String {
+    const LOCKED: &str = "no caller was found that is in atomic context or holds the page lock";
+    match order {
+        Order::Free(folder) => format!("{LOCKED}, and none in {folder} that holds another lock."),
+        Order::Open => format!("{LOCKED}. Lock order was not checked."),
+        Order::Known(held, pin) => {
+            let all: Vec<String> = held.iter().map(|l| format!("`{l}`")).collect();
+            let as_it = if all.len() == 1 { "is held there, as it is" } else { "are held there, as they are" };
+            format!("{LOCKED}. {} {as_it} around {pin}(), which takes page locks, too, to fault pages in.", list(&all))
+        }
+    }
+}
+
+/// Pages that may be written to are skipped if they are dirty already: something may be lost by that.
+pub fn may_lose(facts: &Facts<'_>) -> bool {
+    facts.refinements.contains("R2") && facts.sites.iter().any(|s| s.write != "never")
+}
+
 /// That dirty pages are skipped, what that leaves out, and who does it already.
 fn skipped(facts: &Facts<'_>, frame: &Frame, helpers: &[String], places: &[String]) -> String {
     let known = &frame.known;
@@ -119,9 +138,8 @@ fn skipped(facts: &Facts<'_>, frame: &Frame, helpers: &[String], places: &[Strin
         out.push_str(&format!(" (see the comment in {function}())"));
     }
     // v5.2 fs/buffer.c __set_page_dirty_buffers() dirties all buffers, fs/ext4/inode.c
-    // ext4_journalled_set_page_dirty() sets PG_checked. mm/memory.c fault_dirty_shared_page() did so when the page was
-    // mapped for writing, and page_mkclean() takes that mapping away before they are written.
-    if facts.sites.iter().any(|s| s.write != "never") {
+    // ext4_journalled_set_page_dirty() sets PG_checked.
+    if may_lose(facts) {
         let took = facts.functions_with("R2", |f| f.gone.iter().any(|n| n == "set_page_dirty_lock"));
         let lock = match took.as_slice() {
             [] => String::new(),
@@ -130,8 +148,7 @@ fn skipped(facts: &Facts<'_>, frame: &Frame, helpers: &[String], places: &[Strin
         };
         out.push_str(&format!(
             ", but {lock}what the file system does for a page that is dirtied, such as marking all of its buffers, is \
-             not done again. If it was written back while it was pinned, and a part of it was then written to by \
-             write(2), blocks that were written after that only through the pin may not reach the disk."
+             not done again."
         ));
     } else {
         out.push('.');

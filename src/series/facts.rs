@@ -2,11 +2,12 @@
 //!
 //! No sentence is made here, and nothing is decided: sets of names in the order of the text, counts, flags.
 
+use crate::decide::Order;
 use crate::findings;
 use crate::kernel::Api;
 use crate::report::SiteRecord;
 use crate::rules;
-use crate::run::{Analysis, Evidence, FunctionChange, Guarded, HandedFix, HandedPlan, Unlinked};
+use crate::run::{Analysis, Evidence, FunctionChange, Guarded, HandedFix, HandedPlan, Unlinked, WeakDirtying};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Facts about the plans of one patch.
@@ -52,6 +53,10 @@ pub struct Facts<'a> {
     /// Sites whose pages may be written, and are marked dirty by nobody who gets them, each with what shows that they
     /// are written.
     pub undirtied: Vec<(&'a SiteRecord, Option<&'a str>)>,
+    /// What its plans know of dirtying in a weak way beside their releases.
+    pub weak: Vec<&'a WeakDirtying>,
+    /// What is known of the locks that are held where `notes` say that the page lock is taken, by note.
+    pub orders: BTreeMap<&'a str, Order>,
     /// Rules that were used.
     pub rules: BTreeSet<&'static str>,
     /// What decided the cases of its sites.
@@ -79,6 +84,12 @@ impl<'a> Facts<'a> {
             }
             facts.rules.extend(plan.rules.iter().copied());
             facts.unlinked.extend(&plan.unlinked);
+            facts.weak.extend(&plan.weak);
+            for (note, order) in &plan.orders {
+                let known = facts.orders.remove(&**note);
+                let both = known.map_or_else(|| order.clone(), |o| o.and(order.clone()));
+                facts.orders.insert(note, both);
+            }
             facts.evidence.extend(&plan.evidence);
             facts.guarded.extend(&plan.guarded);
             facts.paths.extend(plan.files.iter().map(|f| f.path.clone()));

@@ -5,8 +5,10 @@
 //! patches but that a conversion follows.
 
 use super::below;
+use super::effects;
 use super::message::{self, Frame};
 use super::text::{self, SUBJECT, count, list};
+use crate::decide::Order;
 use crate::kernel::Api;
 use crate::run::{HandedBug, HandedFix, UnsignedResult};
 use std::collections::BTreeSet;
@@ -148,9 +150,11 @@ fn dirtying(fix: &Fix<'_>, frame: &Frame) -> Vec<String> {
         (true, _) => "takes the page lock and marks both",
         (false, false) => "takes the page lock, and marks the buffers and the mapping, too",
     };
+    let orders = fix.all().iter().map(|f| f.order.clone());
+    let order = orders.reduce(Order::and).unwrap_or(Order::Open);
     out.push(format!(
-        "Use set_page_dirty_lock() instead, which {which}. It may sleep for the lock; no caller was found that is in \
-         atomic context or holds the page lock. Lock order was not checked."
+        "Use set_page_dirty_lock() instead, which {which}. It may sleep for the lock; {}",
+        effects::locks(&order)
     ));
     out.push(format!(
         "{}, which ran the old and the new code on a model of the page functions: no difference but in how pages are marked \

@@ -167,6 +167,8 @@ mod tests {
             evidence: vec![],
             undirtied: vec![],
             guarded: vec![],
+            weak: vec![],
+            orders: vec![],
         }
     }
 

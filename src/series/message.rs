@@ -316,6 +316,14 @@ fn case(facts: &Facts<'_>, frame: &Frame, one: bool) -> String {
         [Evidence::Address(f)] => {
             format!("The data of {pages} is reached by the physical address ({f}()), past the page tables")
         }
+        [Evidence::Handed(f, to)] => {
+            let what = if f.contains("phys") { "physical address" } else { "frame number" };
+            let (of, are) = if one { ("this page", "the page is") } else { ("each of these pages", "the pages are") };
+            format!(
+                "The {what} of {of} ({f}()) goes to {to}(), and {are} kept: the data can be reached by it past the page \
+                 tables"
+            )
+        }
         _ => format!("The data of {pages} is accessed"),
     };
     format!(" {how}, which calls for a pin{as_in}.")
@@ -377,8 +385,13 @@ fn behaviour(facts: &Facts<'_>, frame: &Frame, out: &mut Vec<String>) {
         return;
     }
     let main = facts.new_acquires.is_empty();
-    out.push(if main { "What changes at run time:" } else { "The main changes at run time:" }.to_string());
-    out.extend(differences(facts, frame).into_iter().map(|d| format!("- {d}")));
+    match differences(facts, frame).as_slice() {
+        [one] if main => out.push(format!("What changes at run time: {one}")),
+        all => {
+            out.push(if main { "What changes at run time:" } else { "The main changes at run time:" }.to_string());
+            out.extend(all.iter().map(|d| format!("- {d}")));
+        }
+    }
     form.insert(0, "Apart from that, every page is released as often as before, on each path.".into());
     out.push(form.join(" "));
 }
