@@ -441,7 +441,7 @@ fn what_a_pin_does_in_the_tree_is_told() {
             "That flag would change which memory can be pinned. It is not added here",
             "it refuses a file on DAX (-EOPNOTSUPP) and migrates pages out of CMA and movable zones first. It is not",
             "it refuses write access to a shared mapping of a file whose dirty pages are tracked (-EFAULT, ",
-            "be a shared mapping of a file that is written back? If it never is, add FOLL_LONGTERM: ",
+            "of a file that is written back, or a file on DAX? If it can, FOLL_LONGTERM would refuse it; if it never is, ",
         ]
         .map(says)
     };

@@ -64,7 +64,7 @@ pub(super) fn proposals(entries: &Entries, custody: &Custody, group: &[usize], l
         }
         if let Some(o) = long_term(entries, custody, site, trace) {
             out.push(format!(
-                "The pages of {}() stay in {} until {}() drops them ({}) on another path, that of \
+                "The pages of {}() stay in {} until {}() drops them ({}) on another path, such as that of \
                  {}(){EITHER_LONGTERM} belongs to the pin (pin_user_pages.rst; it changes what can be pinned, so it is \
                  not added), or the pages should not be kept.",
                 site.function,

@@ -34,7 +34,7 @@ fn single(s: &Stmt) -> Option<&Expr> {
 
 fn reason(s: &Stmt, page: &Expr, text: &[u8]) -> Option<String> {
     let page = one_line(page.span, text);
-    let (mut cleared, mut tested) = (None, None);
+    let (mut cleared, mut tested) = (None, Vec::new());
     s.walk_exprs(&mut |e| {
         if let ExprKind::Assign(None, to, _) = &e.kind
             && one_line(to.span, text) == page
@@ -47,10 +47,11 @@ fn reason(s: &Stmt, page: &Expr, text: &[u8]) -> Option<String> {
         if let StmtKind::If { cond, .. } = &s.kind
             && names(cond, &page, text)
         {
-            tested.get_or_insert_with(|| format!("tests each page (`{}`)", bare(cond, text)));
+            tested.push(format!("`{}`", bare(cond, text)));
         }
     });
-    tested.or(cleared)
+    tested.dedup();
+    if tested.is_empty() { cleared } else { Some(format!("tests each page ({})", tested.join(" and "))) }
 }
 
 /// The condition has the page in it.
@@ -87,6 +88,10 @@ mod tests {
                       \t\t\tif (p) {\n\t\t\t\tif (j == 1)\n\t\t\t\t\tput_user_pages_dirty_lock(&p, 1);\n\t\t\t\telse\n\
                       \t\t\t\t\tput_user_page(p);\n\t\t\t\tall[i][j] = NULL;\n\t\t\t}\n\t\t}\n\t}";
         assert_eq!(does(nested).as_deref(), Some("tests each page (`p`)"));
+        let two = "\tfor (i = 0; i < n; i++) {\n\t\tif ((page = pages[i])) {\n\t\t\tif (dirty && !PageReserved(page))\n\
+                   \t\t\t\tput_user_pages_dirty_lock(&page, 1);\n\t\t\telse\n\t\t\t\tput_user_page(page);\n\t\t}\n\t}";
+        let both = "tests each page (`(page = pages[i])` and `dirty && !PageReserved(page)`)";
+        assert_eq!(does(two).as_deref(), Some(both));
     }
 
     #[test]

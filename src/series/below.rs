@@ -126,7 +126,9 @@ fn long(facts: &Facts<'_>, frame: &Frame) -> Option<String> {
     };
     let (all, pin) = (list(&functions), if functions.len() == 1 { "pins" } else { "pin" });
     let question = match frame.known.long.refused(facts.kept_long().any(|s| s.write != "never")) {
-        Some(memory) => format!("can the memory that {all} {pin} be {memory}? If it never is, add FOLL_LONGTERM"),
+        Some(memory) => format!(
+            "can the memory that {all} {pin} be {memory}? If it can, FOLL_LONGTERM would refuse it; if it never is, add that flag"
+        ),
         None => format!("whether FOLL_LONGTERM belongs to the memory that {all} {pin}"),
     };
     Some(format!("[ To be decided before sending: {question}: {told}. ]"))

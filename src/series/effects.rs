@@ -195,8 +195,12 @@ pub fn pinned(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
         named(&facts.new_acquires, "or"),
         named(&facts.new_releases, "or")
     )];
-    if let Some(reclaim) = &known.not_swapped {
-        out.push(format!("Reclaim ({reclaim}()) gives no place in swap to an anonymous page while it may be pinned."));
+    if let Some((reclaim, any)) = &known.not_swapped {
+        let how = match any {
+            true => "does not take a page back while it may be pinned",
+            false => "gives no place in swap to an anonymous page while it may be pinned",
+        };
+        out.push(format!("Reclaim ({reclaim}()) {how}."));
     }
     if known.copies_at_fork {
         let mut fork = "fork() copies a pinned anonymous page for the child at once instead of sharing it.".to_string();

@@ -24,8 +24,9 @@ pub struct Known {
     pub copies_at_fork: bool,
     /// The functions that tell whether a page may be pinned.
     pub maybe_pinned: Vec<&'static str>,
-    /// The function of reclaim that gives no place in swap to a page that may be pinned.
-    pub not_swapped: Option<String>,
+    /// The function of reclaim that gives no place in swap to a page that may be pinned, and whether it takes no such
+    /// page back at all.
+    pub not_swapped: Option<(String, bool)>,
     /// What `FOLL_LONGTERM` refuses or changes.
     pub long: Long,
 }
@@ -145,19 +146,24 @@ impl Long {
     /// The memory that the flag refuses; `written` where the pin asks for write access.
     pub fn refused(&self, written: bool) -> Option<&'static str> {
         match (self.refuses_written.is_some() && written, self.refuses_dax) {
-            (true, _) => Some("a shared mapping of a file that is written back"),
+            (true, false) => Some("a shared mapping of a file that is written back"),
+            (true, true) => Some("a shared mapping of a file that is written back, or a file on DAX"),
             (false, true) => Some("a file on DAX"),
             (false, false) => None,
         }
     }
 }
 
-/// The function that asks whether a page may be pinned before it gives the page a place in swap.
-fn not_swapped(reclaim: &[u8]) -> Option<String> {
-    let at = memmem::find(reclaim, b"_maybe_dma_pinned(")?;
+/// The function that asks whether a page may be pinned before it gives the page a place in swap; and whether it asks
+/// once more behind that, of pages of any kind (v6.4 and later).
+fn not_swapped(reclaim: &[u8]) -> Option<(String, bool)> {
+    let asks = b"_maybe_dma_pinned(";
+    let at = memmem::find(reclaim, asks)?;
     let function = item(reclaim, at as u32)?;
     let rest = reclaim.get(at..function.span.end as usize)?;
-    SWAPS.iter().any(|s| memmem::find(rest, s).is_some()).then(|| function.name.to_string())
+    let swaps = SWAPS.iter().filter_map(|s| memmem::find(rest, s)).min()?;
+    let again = rest.get(swaps..).is_some_and(|rest| memmem::find(rest, asks).is_some());
+    Some((function.name.to_string(), again))
 }
 
 /// Name of the function around a byte.
@@ -225,5 +231,19 @@ mod tests {
         // A flag that may be cleared again, and no tree at all.
         assert!(!Known::of(tree("#define MMF_HAS_PINNED 27\n").path(), &[]).marks_mm);
         assert_eq!(Known::of(Path::new("/nowhere"), &[]).skipped, None);
+    }
+
+    #[test]
+    fn reclaim_asks_of_anonymous_pages_and_of_any() {
+        let reclaim = |swap: &str, later: &str| {
+            let text = format!(
+                "int list(struct folio *f)\n{{\n\tif (folio_maybe_dma_pinned(f))\n\t\treturn 0;\n\t{swap};\n\t{later};\n}}\n"
+            );
+            not_swapped(text.as_bytes())
+        };
+        let asks = "return folio_maybe_dma_pinned(f)";
+        assert_eq!(reclaim("add_to_swap(f)", "return 1"), Some(("list".to_string(), false)));
+        assert_eq!(reclaim("add_to_swap(f)", asks), Some(("list".to_string(), true)));
+        assert_eq!(reclaim("add_to_list(f)", asks), None);
     }
 }

@@ -137,18 +137,17 @@ fn purpose(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     let alike = same_file && !removes && told.windows(2).all(|w| line(w[0]) == line(w[1]));
     let no_loops = told.iter().all(|f| f.loops_gone == 0);
     let names: Vec<String> = told.iter().map(|f| format!("{}()", f.name)).collect();
-    let they_are = if what == "a user page" { "It is" } else { "They are" };
+    let them = if what == "a user page" { "it" } else { "them" };
     let there = match (removes, pins) {
         (true, _) => "The other calls change",
         (false, true) => "The calls change",
-        (false, false) if what == "a user page" => "It is released",
-        (false, false) => "They are released",
+        (false, false) if what == "a user page" => "The code that releases it is",
+        (false, false) => "The code that releases them is",
     };
     let why = "pages of get_user_pages*() have to be told from those with other references before file systems and writeback \
                can deal with them";
     if pins {
         first.push_str(&case(facts, frame, what == "a user page"));
-        let them = if what == "a user page" { "it" } else { "them" };
         first.push_str(&format!(
             " Get {them} with {} and release {them} with {}, so that the kernel can tell a pinned page from one that merely \
              has references.",
@@ -168,9 +167,8 @@ fn purpose(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
             named(&facts.old_releases, "or"),
         ));
     } else if alike && no_loops {
-        let only = if names.len() == 1 { " only" } else { "" };
         first.push_str(&format!(
-            " {they_are} released in {}{only}. Use {} there instead of {}: {why}.",
+            " The code that releases {them} is in {}. Use {} there instead of {}: {why}.",
             list(&names),
             named(&facts.new_releases, "or"),
             named(&facts.old_releases, "or"),
@@ -311,7 +309,7 @@ fn case(facts: &Facts<'_>, frame: &Frame, one: bool) -> String {
                 .iter()
                 .filter_map(|e| if let Evidence::Processor(f) = e { Some(format!("{f}()")) } else { None })
                 .collect();
-            format!("The processor gets at the data of {pages} ({})", list(&calls))
+            format!("The processor gets at the data of {pages} ({}, for instance)", list(&calls))
         }
         [Evidence::Address(f)] => {
             format!("The data of {pages} is reached by the physical address ({f}()), past the page tables")
