@@ -194,7 +194,11 @@ fn purpose(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     match told.as_slice() {
         [] => {}
         _ if !pins && alike && no_loops => {}
-        [one] => out.push(format!("{there} in {}() only: {}.", one.name, line(one))),
+        [one] => {
+            // Of releases there may be more that nobody has to change.
+            let only = if pins { " only" } else { "" };
+            out.push(format!("{there} in {}(){only}: {}.", one.name, line(one)));
+        }
         many => {
             out.push(format!("{there} in:"));
             for f in many {
