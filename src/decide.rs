@@ -38,7 +38,7 @@ mod text;
 mod tracked;
 mod unlocked;
 
-pub use bugs::{OWN_PATCH, UNLOCKED, wrote};
+pub use bugs::{OWN_PATCH, UNLOCKED, Undirtied};
 pub use locks::{Order, order};
 pub use tracked::{EITHER_LONGTERM, UNDIRTIED};
 pub use unlocked::why_kept;

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 
 mod defects;
 mod leak;
+mod reads;
 mod written;
 
 /// Codes that [`of`] may give, ascending.
@@ -27,6 +28,7 @@ pub const LONG: &str = "GUP017";
 pub const NEGATIVE: &str = "GUP010";
 
 pub use leak::{Leak, Stale};
+pub use reads::{Reads, reads};
 pub use written::Written;
 
 /// The way out of a function of the trace that loses pages.

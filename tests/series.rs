@@ -905,7 +905,7 @@ fn one_driver_is_one_patch_behind_its_fixes() {
         [
             "net: use set_page_dirty_lock() in finch_run()",
             "net: use set_page_dirty_lock() in stork_run()",
-            "net: convert put_page() to put_user_page*(), skip redirtying"
+            "net: convert put_page() to put_user_pages_dirty_lock() and put_user_page()"
         ]
     );
     let [flag, unlocked, conversion] = [0, 1, 2].map(|i: usize| all[i].1.as_str());

@@ -116,6 +116,9 @@ pub struct SeriesArgs {
     /// Message-Id of the mail that the cover letter answers.
     #[arg(long, value_name = "MESSAGE-ID")]
     pub in_reply_to: Option<String>,
+    /// Where the tool can be had: stands in each message, which has a gap to be filled in else.
+    #[arg(long, value_name = "URL")]
+    pub tool_url: Option<String>,
     /// Put To and Cc into the patches as well, not only into the file `recipients`.
     #[arg(long)]
     pub headers: bool,

@@ -50,6 +50,7 @@ fn options(config: &Config, args: &SeriesArgs, common: &Common) -> Options {
         dry_run: args.dry_run,
         headers: args.headers,
         command: command(config, args, common, grouping),
+        tool_url: args.tool_url.clone(),
     }
 }
 

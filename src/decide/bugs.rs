@@ -11,9 +11,39 @@ pub const OWN_PATCH: &str = "before as after: that wants a patch of its own befo
 /// Ends a sentence on what a rewrite leaves as it is.
 pub const UNLOCKED: &str = "and no page lock was found to be held there";
 
-/// What shows that pages are written to which nobody marks dirty: a clause behind one that says when write access is
-/// asked for.
-pub fn wrote(program: &dyn Program, custody: &Custody, t: &PinTrace) -> Option<String> {
+/// What is known of pages that may be written to and that nobody marks dirty.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Undirtied {
+    /// Nothing.
+    Open,
+    /// They are written to: a clause behind one that says when write access is asked for.
+    Written(String),
+    /// A device reads them, and nothing was seen that writes: a clause on what maps them.
+    Read(String),
+}
+
+impl Undirtied {
+    /// Whether something is seen that writes; `None` where nothing does.
+    pub fn seen(&self) -> Option<bool> {
+        match self {
+            Self::Open => Some(false),
+            Self::Written(_) => Some(true),
+            Self::Read(_) => None,
+        }
+    }
+    /// Of a trace; `None` where pages may not be written, or somebody may mark them dirty.
+    pub fn of(program: &dyn Program, custody: &Custody, t: &PinTrace) -> Option<Self> {
+        findings::undirtied(program, custody, t).then(|| match wrote(program, custody, t) {
+            Some(how) => Self::Written(how),
+            None => findings::reads(program, t).map_or(Self::Open, |r| {
+                let at = place(program, r.at);
+                Self::Read(format!("{}() maps them with {} ({at}), for the device to read only", r.by, r.direction))
+            }),
+        })
+    }
+}
+
+fn wrote(program: &dyn Program, custody: &Custody, t: &PinTrace) -> Option<String> {
     Some(match findings::written(program, custody, t)? {
         Written::Store { function, at, by, mapped } => {
             let how = if mapped { "by the address from" } else { "with" };

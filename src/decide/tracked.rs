@@ -9,7 +9,6 @@ use super::place;
 use crate::ast::{Expr, ExprKind, Function, StmtKind, UnOp};
 use crate::classify;
 use crate::entries::{Entries, Outlives};
-use crate::findings;
 use crate::kernel::{AcquireKind, Api};
 use crate::plan::Target;
 use crate::program::Program;
@@ -74,11 +73,14 @@ pub(super) fn proposals(entries: &Entries, custody: &Custody, group: &[usize], l
                 o.entry
             ));
         }
-        if findings::undirtied(program, custody, trace) {
-            out.push(match super::wrote(program, custody, trace) {
-                Some(how) => format!("{}() asks for pages to write to, {how}, and {UNDIRTIED}.", site.function),
-                None => format!("The pages of {}() may be written, and {UNDIRTIED}.", site.function),
-            });
+        match super::Undirtied::of(program, custody, trace) {
+            Some(super::Undirtied::Written(how)) => {
+                out.push(format!("{}() asks for pages to write to, {how}, and {UNDIRTIED}.", site.function));
+            }
+            Some(super::Undirtied::Open) => {
+                out.push(format!("The pages of {}() may be written, and {UNDIRTIED}.", site.function));
+            }
+            Some(super::Undirtied::Read(_)) | None => {}
         }
     }
     out.dedup();

@@ -70,6 +70,10 @@ impl Api {
     pub fn is_to_memory(&self, name: &str) -> bool {
         self.to_memory.iter().any(|n| n == name)
     }
+    /// The direction of a mapping is the one with which a device only reads.
+    pub fn is_from_memory(&self, name: &str) -> bool {
+        self.from_memory.iter().any(|n| n == name)
+    }
     /// The code tells private mappings from shared ones.
     pub fn tells_private(&self, word: &[u8]) -> bool {
         self.tells_private.iter().any(|n| n.as_bytes() == word)

@@ -131,6 +131,7 @@ pub(super) struct RawCase {
     pub member_names: Vec<(String, usize)>,
     pub maps_pages: Vec<String>,
     pub to_memory: Vec<String>,
+    pub from_memory: Vec<String>,
     pub tells_private: Vec<String>,
     pub flushes: Vec<String>,
 }

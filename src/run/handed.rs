@@ -10,7 +10,6 @@ use crate::ast::{ExprKind, Function, StmtKind, UnOp};
 use crate::config::Config;
 use crate::decide::{self, Touched};
 use crate::edit::Edit;
-use crate::findings;
 use crate::fix::{Bug, Dirtying, Mended, Unsigned};
 use crate::kernel::Api;
 use crate::plan::Plan;
@@ -48,9 +47,9 @@ pub struct HandedPlan {
     pub unlinked: Vec<Unlinked>,
     /// What decided the case of its sites.
     pub evidence: Vec<Evidence>,
-    /// Those of its sites whose pages may be written, and are marked dirty by nobody who gets them, each with what
-    /// shows that they are written.
-    pub undirtied: Vec<(usize, Option<String>)>,
+    /// Those of its sites whose pages may be written, and are marked dirty by nobody who gets them, each with what is
+    /// known of that.
+    pub undirtied: Vec<(usize, decide::Undirtied)>,
     /// What keeps pages of another origin from its releases, ascending.
     pub guarded: Vec<Guarded>,
     /// Releases of its sites beside which pages are dirtied in a weak way, before the plan.
@@ -238,9 +237,7 @@ impl HandedPlan {
     fn add(&mut self, program: &dyn Program, custody: &Custody, number: usize, trace: &PinTrace) {
         self.sites.push(number);
         self.evidence.push(Evidence::of(program, trace));
-        if findings::undirtied(program, custody, trace) {
-            self.undirtied.push((number, decide::wrote(program, custody, trace)));
-        }
+        self.undirtied.extend(decide::Undirtied::of(program, custody, trace).map(|how| (number, how)));
         self.guarded.extend(guarded::of(custody, trace));
         let releases = trace.releases.iter().filter_map(|r| custody.releases.get(r.0 as usize));
         for weak in releases.filter_map(|r| WeakDirtying::of(program, r)) {

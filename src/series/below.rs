@@ -6,8 +6,8 @@
 use super::effects;
 use super::facts::{self, Facts};
 use super::message::Frame;
-use super::text::{self, count, list, named};
-use crate::decide;
+use super::text::{self, list, named};
+use crate::decide::{self, Undirtied};
 use crate::explain;
 use crate::kernel::{AcquireKind, Api};
 use crate::report::SiteRecord;
@@ -101,9 +101,6 @@ pub fn of_conversion(facts: &Facts<'_>, frame: &Frame, fixes: &[String], beside:
     out.extend(kept(facts));
     out.extend(left(beside));
     out.sort_by_key(|note| rank(note));
-    if facts.proved {
-        out.push(compared("", facts.runs, &facts.assumed));
-    }
     text::body(&out)
 }
 
@@ -197,12 +194,18 @@ fn kept(facts: &Facts<'_>) -> Vec<String> {
         _ => "asks for pages to write to".to_string(),
     };
     let mut by_condition: Vec<(String, &str, Vec<String>)> = Vec::new();
+    let mut read: Vec<String> = Vec::new();
     for (s, how) in &facts.undirtied {
         let function = format!("{}()", s.function);
         // What is known is said, and not asked.
         let (asks, means) = match how {
-            Some(how) => (format!("{}, {how}", asks(s)), WRITTEN_MEANS),
-            None => (asks(s), UNDIRTIED_MEANS),
+            Undirtied::Written(how) => (format!("{}, {how}", asks(s)), WRITTEN_MEANS),
+            Undirtied::Open => (asks(s), UNDIRTIED_MEANS),
+            Undirtied::Read(how) => {
+                let told = format!("[ Not changed here: {function} {}, and {}; {how}. ]", asks(s), decide::UNDIRTIED);
+                read.push(told);
+                continue;
+            }
         };
         match by_condition.iter_mut().find(|(a, ..)| *a == asks) {
             Some((.., functions)) if functions.contains(&function) => {}
@@ -218,6 +221,8 @@ fn kept(facts: &Facts<'_>) -> Vec<String> {
             decide::UNDIRTIED
         ));
     }
+    read.dedup();
+    out.extend(read);
     out.extend(weak(facts));
     out
 }
@@ -247,18 +252,6 @@ fn weak(facts: &Facts<'_>) -> Vec<String> {
         format!("[ Not changed here: {} {marks} the pages dirty with {}(){lock}.{} ]", list(&functions), w.call, w.why)
     };
     all.into_iter().map(told).collect()
-}
-
-/// How much the model looked at, behind a sentence that belongs to it.
-pub fn compared(before: &str, runs: u64, assumed: &[String]) -> String {
-    let granted = match grouped(assumed).is_empty() {
-        true => "",
-        false => "; what they take for granted is in the cover letter",
-    };
-    format!(
-        "[ {before}The model compared {} of runs, over a bounded set of inputs{granted}. ]",
-        count(runs as usize, "pair")
-    )
 }
 
 /// Assumptions in fewer words: what is assumed of several functions is said once.

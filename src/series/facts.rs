@@ -2,7 +2,7 @@
 //!
 //! No sentence is made here, and nothing is decided: sets of names in the order of the text, counts, flags.
 
-use crate::decide::Order;
+use crate::decide::{Order, Undirtied};
 use crate::findings;
 use crate::kernel::Api;
 use crate::report::SiteRecord;
@@ -50,9 +50,12 @@ pub struct Facts<'a> {
     pub notes: Vec<String>,
     /// Sentences of the rules on what is different in the text, or in the order of releases, and nowhere else.
     pub of_form: Vec<String>,
-    /// Sites whose pages may be written, and are marked dirty by nobody who gets them, each with what shows that they
-    /// are written.
-    pub undirtied: Vec<(&'a SiteRecord, Option<&'a str>)>,
+    /// Sites whose pages may be written, and are marked dirty by nobody who gets them, each with what is known of that.
+    pub undirtied: Vec<(&'a SiteRecord, &'a Undirtied)>,
+    /// Blanks behind casts that go on lines that change, beside the change.
+    pub casts: bool,
+    /// Lines below those that change are aligned anew, beside the change.
+    pub aligned: bool,
     /// What its plans know of dirtying in a weak way beside their releases.
     pub weak: Vec<&'a WeakDirtying>,
     /// What is known of the locks that are held where `notes` say that the page lock is taken, by note.
@@ -97,11 +100,19 @@ impl<'a> Facts<'a> {
                 let (old, new) = (flags(e.0.span.of(e.1)), flags(&e.0.with));
                 facts.old_flags.extend(old.difference(&new).cloned());
                 facts.new_flags.extend(new.difference(&old).cloned());
+                let (before, with) = (e.1.get(..e.0.span.start as usize).unwrap_or_default(), &*e.0.with);
+                let gone = e.0.span.of(e.1);
+                // Only blanks of one line on both sides.
+                let blank = |b: &[u8]| b.iter().all(|c| matches!(c, b' ' | b'\t'));
+                if blank(gone) && blank(with) && gone != with {
+                    facts.casts |= with.is_empty() && before.ends_with(b")");
+                    facts.aligned |= !with.is_empty() && before.ends_with(b",\n");
+                }
             }
             let of_form = |n: &&String| rules::is_of_form(n);
             once(&mut facts.notes, plan.notes.iter().filter(|n| !of_form(n)));
             once(&mut facts.of_form, plan.notes.iter().filter(of_form));
-            let site = |(i, how): &'a (usize, Option<String>)| Some((analysis.run.sites.get(*i)?, how.as_deref()));
+            let site = |(i, how): &'a (usize, Undirtied)| Some((analysis.run.sites.get(*i)?, how));
             facts.undirtied.extend(plan.undirtied.iter().filter_map(site));
             once(&mut facts.cautions, &plan.cautions);
             match &plan.proof {

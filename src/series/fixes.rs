@@ -7,7 +7,7 @@
 use super::below;
 use super::effects;
 use super::message::{self, Frame};
-use super::text::{self, SUBJECT, count, list};
+use super::text::{self, SUBJECT, list};
 use crate::decide::Order;
 use crate::kernel::Api;
 use crate::run::{HandedBug, HandedFix, UnsignedResult};
@@ -224,16 +224,12 @@ pub fn below(fix: &Fix<'_>, blamed: bool) -> String {
              wrote {of}. ]"
         ),
     };
-    let model = match fix {
-        Fix::Unsigned(fix, bug) => format!(
-            "[ The conversion behind this patch needs it: with {} unsigned, the rewrite would not do the same. The model \
-             looked at {}, over a bounded set of inputs. ]",
-            bug.variable,
-            count(fix.runs as usize, "run")
+    let needed = match fix {
+        Fix::Unsigned(_, bug) => format!(
+            "[ The conversion behind this patch needs it: with {} unsigned, the rewrite would not do the same. ]",
+            bug.variable
         ),
-        Fix::Dirtying(_) => {
-            below::compared("The conversion behind this patch stands on it. ", fix.runs(), &fix.assumed())
-        }
+        Fix::Dirtying(_) => "[ The conversion behind this patch needs it. ]".into(),
     };
-    text::body(&[below::NOT_TESTED.into(), tag, model])
+    text::body(&[below::NOT_TESTED.into(), tag, needed])
 }

@@ -80,6 +80,8 @@ pub struct Options {
     pub headers: bool,
     /// The command for the messages, as it can be repeated in the root of the tree.
     pub command: String,
+    /// Where the tool can be had, for the messages.
+    pub tool_url: Option<String>,
 }
 
 /// What was looked at before the analysis.
@@ -203,6 +205,13 @@ pub fn prepare(config: &Config, options: &Options) -> Result<Prepared, UserError
             "copy it from the header of the mail, as in --in-reply-to 20190722.1234@example.org",
         ));
     }
+    if let Some(url) = options.tool_url.as_deref().filter(|url| !is_url(url)) {
+        return Err(UserError::new(
+            format!("{url:?} is no URL for the messages"),
+            "it is one word with a scheme, without brackets and backquotes",
+            "write it as in --tool-url https://example.org/gupconv",
+        ));
+    }
     if let Some(dir) = &options.out {
         output::check(dir)?;
     }
@@ -260,6 +269,7 @@ pub fn make(config: &Config, options: &Options, prepared: Prepared, analysis: &A
     }
     let frame = Frame {
         command: options.command.clone(),
+        tool_url: options.tool_url.clone(),
         introduced: repo.as_ref().and_then(|r| r.cite(INTRODUCED)),
         brings_functions: analysis.leading.iter().any(|l| l.needed == Needed::ByAll),
         nommu: analysis.leading.iter().find(|l| l.needed == Needed::ByUnlinked).map(|l| l.subject.clone()),
@@ -491,6 +501,16 @@ fn numbered(subject: &str) -> impl Iterator<Item = String> {
 /// One line that may stand in a subject tag or Message-Id.
 fn is_header_text(text: &str) -> bool {
     !text.trim().is_empty() && !text.contains(['[', ']']) && !text.chars().any(char::is_control)
+}
+
+/// One word that a reader of a mail can follow.
+fn is_url(text: &str) -> bool {
+    let plain = text.bytes().all(|b| b.is_ascii_graphic() && !b"[]()<>`\"".contains(&b));
+    let sides = text.split_once("://");
+    plain
+        && sides.is_some_and(|(scheme, rest)| {
+            scheme.bytes().all(|b| b.is_ascii_lowercase()) && !scheme.is_empty() && !rest.is_empty()
+        })
 }
 
 /// What stands between the angle brackets of a Message-Id, or it with them.
