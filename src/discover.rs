@@ -37,6 +37,9 @@ const KEEP: usize = 32 << 20;
 /// Files that a thread takes at a time, in a search of many.
 const BATCH: usize = 32;
 
+/// The least that it takes.
+const LEAST: usize = 8;
+
 /// What is listed, and how many threads work.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -384,18 +387,18 @@ impl SourceTree {
         glance: &Glance<'_, T>,
     ) -> Vec<T> {
         let next = AtomicUsize::new(0);
-        // In a small search the last batch shall not leave the other threads without work for long.
-        let batch = (count / 32).clamp(8, BATCH);
+        // The last batch shall not leave the other threads without work for long: the fewer files are left, the fewer
+        // are taken.
+        let threads = self.threads.min(count.div_ceil(LEAST));
+        let size = |start: usize| ((count - start) / (8 * threads.max(1))).clamp(LEAST, BATCH);
         let all = Mutex::new(Vec::new());
         let work = || {
             let mut reader = self.reader();
             let mut mine = T::default();
             loop {
-                let start = next.fetch_add(batch, Ordering::Relaxed);
-                if start >= count {
-                    break;
-                }
-                for i in start..(start + batch).min(count) {
+                let take = |start: usize| (start < count).then(|| start + size(start));
+                let Ok(start) = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) else { break };
+                for i in start..(start + size(start)).min(count) {
                     let Some(file) = pick(i) else { continue };
                     let cached = lock(&self.cache).files.get(&file).cloned();
                     let text = match &cached {
@@ -423,7 +426,6 @@ impl SourceTree {
             self.put_back(reader);
             lock(&all).push(mine);
         };
-        let threads = self.threads.min(count.div_ceil(batch));
         // The threads that are there: a run has some hundred small searches, and to start one takes longer than some.
         rayon::scope(|s| {
             // This thread works too.

@@ -342,9 +342,9 @@ impl Engine<'_> {
     /// trace has come to it, which may be after the last search of the tree. Not of those whose users a header tells:
     /// they are asked there.
     fn release_helpers(&self) -> Vec<Name> {
-        let mut out = Vec::new();
-        for &file in &self.seeds {
-            let Some(items) = self.index.items(file) else { continue };
+        let helpers = |&file: &FileId| {
+            let mut out = Vec::new();
+            let Some(items) = self.index.items(file) else { return out };
             for (i, item) in items.items.iter().enumerate() {
                 let f = FnRef { file, item: i as u32 };
                 if item.kind == ItemKind::Function
@@ -356,8 +356,9 @@ impl Engine<'_> {
                     out.push(item.name.clone());
                 }
             }
-        }
-        out
+            out
+        };
+        self.seeds.par_iter().with_max_len(1).flat_map_iter(helpers).collect()
     }
 
     /// Whether the function calls something that drops a page reference.
