@@ -8,6 +8,7 @@
 mod decl;
 mod expr;
 mod number;
+mod squeeze;
 mod stmt;
 
 use crate::ast::{Base, CType, Function, Param, Stmt, StmtKind, StructDef};
@@ -16,6 +17,7 @@ use crate::normalise;
 use crate::source::{Name, Span};
 use crate::split::{self, Item, ItemKind};
 use rustc_hash::{FxHashMap, FxHashSet};
+use squeeze::Squeezed;
 use std::borrow::Borrow;
 use std::ops::ControlFlow;
 use std::sync::OnceLock;
@@ -70,6 +72,8 @@ pub struct Parser {
     inner: tree_sitter::Parser,
     /// The grammar was accepted by the library; if not, every body is damage.
     ready: bool,
+    /// Bodies are squeezed. Only a test does without.
+    squeezes: bool,
 }
 
 impl Default for Parser {
@@ -83,7 +87,7 @@ impl Parser {
     pub fn new() -> Self {
         let mut inner = tree_sitter::Parser::new();
         let ready = inner.set_language(&tree_sitter_c::LANGUAGE.into()).is_ok();
-        Self { inner, ready }
+        Self { inner, ready, squeezes: true }
     }
 
     /// Parses the function `item` of the file `text`. Spans index `text`. `None` when the item is no function.
@@ -186,11 +190,19 @@ impl Parser {
             return unknown();
         }
         let masked = normalise::normalise(piece);
-        let Some(tree) = self.tree(&masked.bytes) else { return unknown() };
+        let squeezed = Squeezed::new(&masked.bytes);
+        let short = self.tree(&squeezed.bytes).filter(|t| self.squeezes && !t.root_node().has_error());
+        // How the library recovers from an error depends on how many bytes it has to pass over.
+        let seen = short.map(|tree| (squeezed, tree)).or_else(|| {
+            let all = Squeezed::nothing(&masked.bytes);
+            self.tree(&all.bytes).map(|tree| (all, tree))
+        });
+        let Some((squeezed, tree)) = seen else { return unknown() };
         let root = tree.root_node();
         let mut low = Lower {
             text,
             masked: &masked.bytes,
+            squeezed: &squeezed,
             iterators: &masked.iterators,
             base: span.start,
             depth: 0,
@@ -348,6 +360,8 @@ struct Lower<'a> {
     text: &'a [u8],
     /// The masked body.
     masked: &'a [u8],
+    /// What the grammar has seen of it.
+    squeezed: &'a Squeezed,
     /// Offsets in the body of `while`s that were iterator macros.
     iterators: &'a [u32],
     /// Where the body starts in the file.
@@ -363,11 +377,16 @@ struct Lower<'a> {
 impl<'a> Lower<'a> {
     /// Span of the node in the file.
     fn span(&self, n: Node) -> Span {
-        Span { start: n.start_byte() as u32 + self.base, end: n.end_byte() as u32 + self.base }
+        shifted(self.place(n), self.base)
+    }
+    /// Span of the node in the masked body.
+    fn place(&self, n: Node) -> Span {
+        let at = self.squeezed.place(n.byte_range());
+        Span::new(at.start, at.end)
     }
     /// The masked bytes of the node.
     fn seen(&self, n: Node) -> &[u8] {
-        self.masked.get(n.byte_range()).unwrap_or(b"")
+        self.place(n).of(self.masked)
     }
     /// The original bytes of the node.
     fn original(&self, n: Node) -> &'a [u8] {
@@ -395,12 +414,47 @@ impl<'a> Lower<'a> {
             return;
         };
         let mut cursor = QueryCursor::new();
-        let mut found = cursor.matches(query, root, self.masked);
+        let mut found = cursor.matches(query, root, &*self.squeezed.bytes);
         while let Some(m) = found.next() {
             for c in m.captures() {
                 let span = self.span(c.node);
                 self.damage.push(span);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    fn sources(folder: &Path, out: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.extension().and_then(|e| e.to_str()) {
+                Some("c" | "h") => out.push(path),
+                _ if path.is_dir() => sources(&path, out),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_before_parsing_changes_nothing() {
+        let mut files = Vec::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures"), &mut files);
+        let (mut squeezing, mut whole) = (Parser::new(), Parser { squeezes: false, ..Parser::new() });
+        let mut functions = 0;
+        for file in files {
+            let text = fs::read(&file).unwrap();
+            for item in split::split(&text).iter().filter(|i| i.kind == ItemKind::Function) {
+                let (a, b) = (squeezing.function(&text, item), whole.function(&text, item));
+                assert_eq!(format!("{a:?}"), format!("{b:?}"), "{} {}", file.display(), item.name);
+                functions += 1;
+            }
+        }
+        assert!(functions > 1000, "{functions}");
     }
 }

@@ -182,8 +182,7 @@ impl Lower<'_> {
     }
 
     fn while_loop(&mut self, n: Node) -> StmtKind {
-        let at = n.start_byte() as u32;
-        if self.iterators.binary_search(&at).is_err() {
+        if self.iterators.binary_search(&self.place(n).start).is_err() {
             return StmtKind::While { cond: self.value(n, "condition"), body: self.field(n, "body") };
         }
         let name = decl::first_of(self.text, self.span(n)).map(|t| t.span.text(self.text)).unwrap_or_default();
@@ -304,7 +303,7 @@ impl Lower<'_> {
 
     /// Tokens of the masked bytes of a node, with offsets in the masked body.
     fn masked_tokens(&self, n: Node) -> Vec<Token> {
-        decl::tokens_of(self.masked, Span::new(n.start_byte(), n.end_byte()))
+        decl::tokens_of(self.masked, self.place(n))
     }
 
     /// The type that a `type_descriptor` spells, from the original bytes.
