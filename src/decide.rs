@@ -28,6 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 mod bugs;
+mod completed;
 mod failed;
 mod locks;
 mod mended;
@@ -87,6 +88,8 @@ pub struct Question<'a> {
     pub fix: Option<&'a Fix>,
     /// The rest of the plan is done: what is asked is whether the calls in place of helpers do the same as these.
     pub inlining: bool,
+    /// The pages are pinned before and after, and the plan is about the releases that drop a plain reference.
+    pub completes: bool,
 }
 
 impl Question<'_> {
@@ -238,9 +241,12 @@ fn decide_group(
     }
     // Half of a conversion corrupts the counts here: see `gupconv explain pin-user-pages`.
     let counted = dialect.kind == DialectKind::PinUserPages;
-    if let Some((reason, text)) =
-        counted.then(|| tracked::obstacle(program, custody, group, &target(dialect))).flatten()
-    {
+    let completes = counted && completed::applies(custody, group);
+    let obstacle = || match completes {
+        true => completed::obstacle(program, custody, group),
+        false => tracked::obstacle(program, custody, group, &target(dialect)),
+    };
+    if let Some((reason, text)) = counted.then(obstacle).flatten() {
         // Rightly not converted, if it stands alone.
         let verdict = match reason {
             Reason::ShortRead if group.len() == 1 => Verdict::Leave,
@@ -248,7 +254,7 @@ fn decide_group(
         };
         return Decision { verdict, ..Decision::assist(reason, text) };
     }
-    if counted && dialect.capabilities().pin_leaves_holes {
+    if counted && !completes && dialect.capabilities().pin_leaves_holes {
         let text = "pin_user_pages*() of this tree counts memory without struct page as pinned and leaves its entry of \
                     the array unwritten, where get_user_pages*() fails. Whoever maps such memory makes code that does \
                     not clear and test each entry use and release a page that is not there; whether this code \
@@ -274,9 +280,15 @@ fn decide_group(
         return Decision::assist(Reason::NoRelease, "No release is left to be rewritten.");
     }
     let target = target(dialect);
-    let request = Request { program, releases: releases.clone(), sites: sites.clone(), target };
+    // What pins already stays as it is.
+    let acquires = if completes { Vec::new() } else { sites.clone() };
+    let request = Request { program, releases: releases.clone(), sites: acquires, target };
     match plan::plan(&request) {
         Err(Obstacle { at, text }) => Decision::assist(Reason::NoRule, format!("{text} ({})", place(program, at))),
+        Ok(plans) if completes => {
+            let group = Group { program, dialect, sites: &sites, releases: &releases, prover, completes };
+            completed::decide(&group, plans)
+        }
         Ok(mut plans) => {
             let proposals = match counted {
                 true => tracked::proposals(entries, custody, group, dialect.capabilities().pin_leaves_holes),
@@ -284,7 +296,7 @@ fn decide_group(
             };
             let known = bugs::told(program, custody, group);
             plans.iter_mut().for_each(|p| p.cautions.extend(known.iter().chain(&proposals).cloned()));
-            let group = Group { program, dialect, sites: &sites, releases: &releases, prover };
+            let group = Group { program, dialect, sites: &sites, releases: &releases, prover, completes };
             let decision = choose(&group, plans.clone());
             match decision.verdict {
                 Verdict::Convert => decision,
@@ -311,6 +323,8 @@ struct Group<'a> {
     sites: &'a [&'a PinSite],
     releases: &'a [&'a Release],
     prover: &'a Prover<'a>,
+    /// The pages are pinned, and not all releases drop a pin.
+    completes: bool,
 }
 
 impl Group<'_> {
@@ -319,8 +333,9 @@ impl Group<'_> {
         let program = on.map_or(self.program, |m| m as &dyn Program);
         let touched = reparse(program, plan)?;
         let (dialect, sites, releases) = (self.dialect, self.sites, self.releases);
-        let inlining = false;
-        Ok((self.prover)(&Question { program, dialect, sites, releases, plan, touched: &touched, on, fix, inlining }))
+        let (inlining, completes, touched) = (false, self.completes, &touched);
+        let question = Question { program, dialect, sites, releases, plan, touched, on, fix, inlining, completes };
+        Ok((self.prover)(&question))
     }
 
     /// The plan in which the helpers that it leaves with one call go, if that is proved as well (the last one): the
@@ -339,6 +354,7 @@ impl Group<'_> {
                 on: Some(&done),
                 fix: None,
                 inlining: true,
+                completes: self.completes,
             };
             Some((self.prover)(&asked)).filter(|p| p.outcome == "equal")
         };

@@ -6,7 +6,7 @@ use crate::config::{Config, DialectKind, DirtyPolicy};
 use crate::decide::Question;
 use crate::fix::Bug;
 use crate::kernel::Api;
-use crate::prove::{self, Budget, ChangedFunction, HeldBy, Outcome, Policy, Proof, Task};
+use crate::prove::{self, Budget, ChangedFunction, HeldBy, Outcome, Policy, Proof, Refinement, Task};
 use crate::report::ProofRecord;
 use crate::source::{FileId, LineMap, Loc, Name};
 use crate::trace::{Custody, Writes};
@@ -16,10 +16,34 @@ use std::collections::BTreeSet;
 pub fn answer(config: &Config, custody: &Custody, q: &Question<'_>) -> ProofRecord {
     let task = task(config, custody, q);
     let proof = prove::prove(&task);
+    if q.completes && !q.inlining && q.fix.is_none() {
+        return completed(q, task, proof);
+    }
     match q.fix.map(|f| &f.bug) {
         None | Some(Bug::Dirtying(_)) => record(q, &task, proof),
         Some(Bug::Unsigned(bug)) => fixed(q, &bug.variable, &task, proof),
     }
+}
+
+/// What is said of a plan for pages that are pinned already. Two things are asked: with plain references in the place
+/// of the pins, the new code drops pins as the old code dropped references; and with the pins, the old code is wrong.
+fn completed(q: &Question<'_>, mut task: Task<'_>, mut proof: Proof) -> ProofRecord {
+    // What becomes a pin here was one.
+    proof.refinements.remove(&Refinement::R9);
+    if proof.outcome == Outcome::Refined && proof.refinements.is_empty() {
+        proof.outcome = Outcome::Equal;
+    }
+    let mut record = record(q, &task, proof);
+    if matches!(record.outcome, "equal" | "refined") {
+        task.held_by = HeldBy::Pin;
+        let pinned = prove::prove(&task);
+        record.runs += pinned.runs;
+        if pinned.outcome != Outcome::Differs {
+            record.outcome = Outcome::Unsupported.code();
+            record.counterexample = Some("no run shows that the old code leaves a part of a pin".into());
+        }
+    }
+    record
 }
 
 /// What is said of the fix of an unsigned result, given the proof that it changes nothing else: a negative result gets

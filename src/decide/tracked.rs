@@ -103,7 +103,7 @@ fn flags(program: &dyn Program, site: &PinSite) -> String {
 }
 
 /// A part of the trace speaks of pins already: what is left is a bug to be fixed, no conversion.
-fn half_converted(
+pub(super) fn half_converted(
     program: &dyn Program,
     custody: &Custody,
     site: &PinSite,
@@ -249,7 +249,7 @@ fn callers_decide(
 
 /// Pages of another origin at a release. A guard in the code is not enough here: were it wrong, the count would be. It
 /// is named, with the first of the origins that it keeps out.
-fn foreign(program: &dyn Program, custody: &Custody, trace: &PinTrace) -> Option<(Reason, String)> {
+pub(super) fn foreign(program: &dyn Program, custody: &Custody, trace: &PinTrace) -> Option<(Reason, String)> {
     let (release, other) = releases(custody, trace).find_map(|r| Some((r, r.foreign.first()?)))?;
     let (callee, at) = (&release.callee, place(program, release.at));
     let other = format!("{} ({})", other.what, place(program, other.at));
@@ -282,7 +282,12 @@ fn no_twin(program: &dyn Program, site: &PinSite, target: &Target) -> Option<(Re
 
 /// A call in a function of the trace that drops a reference and is no known release of it. In the placeholder dialects
 /// it does no harm; here it would drop one reference of the many that a pin is.
-fn other_drop(program: &dyn Program, custody: &Custody, site: &PinSite, trace: &PinTrace) -> Option<(Reason, String)> {
+pub(super) fn other_drop(
+    program: &dyn Program,
+    custody: &Custody,
+    site: &PinSite,
+    trace: &PinTrace,
+) -> Option<(Reason, String)> {
     let api = Api::get();
     let known: BTreeSet<Loc> = custody.releases.iter().map(|r| r.at).collect();
     for (at, f) in functions(program, custody, site, trace) {

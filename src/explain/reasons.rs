@@ -268,8 +268,14 @@ it hands out is no pin, and a plain reference is dropped rightly.
 The tree counts pins apart, and this trace takes a pin and drops a reference,
 or the other way round, on one of its paths. Each such page is left with a
 wrong count for ever. That is a bug to be fixed in a patch of its own, with
-a Fixes: tag; it is no conversion, since the code before and after does not
-do the same.
+a Fixes: tag.
+
+Where the pages are pinned, other releases drop pins already, and nothing but
+pins reaches the one that does not, its call is converted (verdict convert).
+Two things are proved: with plain references in the place of the pins, the new
+code drops pins as the old code dropped references; with the pins, the old code
+leaves a part of one. Dirtying stays as it is. Whatever else is half converted
+is for a person (verdict assist).
 ",
     ),
     page(

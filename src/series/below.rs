@@ -3,6 +3,7 @@
 //! What has to be filled in, checked or decided before sending, what the patch stands on, what a reviewer may stumble
 //! over and it leaves as it is, and what the model took for granted. It knows nothing of the message above.
 
+use super::completed;
 use super::effects;
 use super::facts::{self, Facts};
 use super::message::Frame;
@@ -87,7 +88,9 @@ pub fn of_conversion(facts: &Facts<'_>, frame: &Frame, fixes: &[String], beside:
             out.push(format!("[ Not changed here: {}() keeps its loop, which {does}. ]", f.name));
         }
     }
-    if facts.fixes_dirtying() {
+    if facts.completes {
+        out.push(completed::tag(facts));
+    } else if facts.fixes_dirtying() {
         out.push(
             "[ To be filled in before sending: a Fixes: tag, since the subject speaks of a fix; or the fix as a patch of \
              its own before this one. ]"

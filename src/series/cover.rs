@@ -2,13 +2,14 @@
 //!
 //! Counts are counted here from the records; nothing is typed in twice. The diffstat comes from whoever writes files.
 
+use super::Patch;
 use super::below;
+use super::checked;
 use super::effects;
-use super::facts::{self, Facts};
+use super::facts::Facts;
 use super::message::{self, Frame};
 use super::recipients::Recipients;
 use super::text::{self, SUBJECT, count, list};
-use super::{Fixing, Patch};
 use crate::decide;
 use crate::explain;
 use crate::kernel::{AcquireKind, Api};
@@ -33,7 +34,7 @@ pub fn body(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &F
     let mut paragraphs = why(facts, frame);
     paragraphs.push(first(facts, patches, &each, frame));
     paragraphs.extend(without_mmu(&each, frame));
-    paragraphs.push(proofs(facts, patches));
+    paragraphs.push(checked::proofs(facts, patches, &each));
     if !facts.new_acquires.is_empty() {
         paragraphs.push("The main changes at run time; each patch says which of these concern it:".into());
         paragraphs.extend(effects::pinned(facts, frame).into_iter().map(|e| format!("- {e}")));
@@ -69,10 +70,13 @@ pub fn lists(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &
         }
     };
     let other = "These patches also change how pages are marked dirty or released, and say so:";
-    for (title, wanted) in [(calm, true), (other, false)] {
+    let kind = |f: &Facts<'_>| if f.completes { 2 } else { usize::from(!f.calm()) };
+    let ended = "These patches end a conversion that was begun: a release that drops a plain reference of a pinned page \
+                 drops the pin:";
+    for (title, wanted) in [(calm, 0), (other, 1), (ended, 2)] {
         let mut lines = String::new();
         for ((number, patch), facts) in (1..).zip(patches).zip(&each) {
-            if !patch.plans.is_empty() && facts.calm() == wanted {
+            if !patch.plans.is_empty() && kind(facts) == wanted {
                 for (s, met) in facts.sites.iter().zip(&facts.met) {
                     let site = format!("{}:{} {}(){}", s.path, s.line, s.function, codes(met));
                     lines.push_str(&text::wrap(&site, LIST, &format!("  {number:02} "), "       "));
@@ -131,7 +135,7 @@ fn codes<'c>(met: impl IntoIterator<Item = &'c String>) -> String {
 }
 
 /// `patches 3 (a()) and 4 (b() and c())`: those with such sites; `None` without any.
-fn with(each: &[Facts<'_>], pick: impl Fn(&Facts<'_>) -> Vec<String>) -> Option<String> {
+pub(super) fn with(each: &[Facts<'_>], pick: impl Fn(&Facts<'_>) -> Vec<String>) -> Option<String> {
     let found = (1..).zip(each).filter_map(|(n, f): (usize, _)| {
         let mut names = pick(f);
         names.dedup();
@@ -167,7 +171,8 @@ fn elsewhere(each: &[Facts<'_>]) -> Option<String> {
     let sites = |f: &Facts<'_>| -> Vec<String> {
         let told = |s: &SiteRecord| f.undirtied.iter().any(|(u, _)| u.id == s.id);
         let undirtied = |s: &SiteRecord| s.releases.iter().all(|r| r.dirty == "none");
-        let open = |s: &&&SiteRecord| matches!(s.write, "always" | "conditional") && undirtied(s) && !told(s);
+        let open =
+            |s: &&&SiteRecord| !f.completes && matches!(s.write, "always" | "conditional") && undirtied(s) && !told(s);
         f.sites.iter().filter(open).map(|s| format!("{}()", s.function)).collect()
     };
     let patches = with(each, sites)?;
@@ -223,7 +228,7 @@ fn fixes(patches: &[Patch], each: &[Facts<'_>]) -> Option<String> {
         let all = (1..).zip(patches.iter().zip(each)).filter(|(_, (p, f))| pick(p, f));
         all.map(|(n, _): (usize, _)| n.to_string()).collect()
     };
-    let untagged = numbers(&|p, _| p.fix.as_ref().is_some_and(|f| !f.tagged));
+    let untagged = numbers(&|p, f| f.completes || p.fix.as_ref().is_some_and(|f| !f.tagged));
     let mixed = numbers(&|p, f| !p.plans.is_empty() && f.fixes_dirtying());
     let patch = |n: &[String]| format!("{} {}", if n.len() == 1 { "patch" } else { "patches" }, list(n));
     let mut wanted = Vec::new();
@@ -305,7 +310,7 @@ fn why(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
                    writes to it from then on; but a device does not look at page tables. To do something about that, \
                    the kernel has to know which pages are held in this way, and put_page() does not tell: it drops \
                    references of every kind.";
-    let means = if facts.new_acquires.is_empty() {
+    let means = if facts.new_acquires.is_empty() && !facts.completes {
         let mut means = "put_user_page() and its relatives are for such pages only.".to_string();
         if frame.header.is_put_page || frame.brings_functions {
             means.push_str(
@@ -343,17 +348,26 @@ fn why(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
 
 /// What the series does.
 fn first(facts: &Facts<'_>, patches: &[Patch], each: &[Facts<'_>], frame: &Frame) -> String {
+    let converting: Vec<&Facts<'_>> =
+        patches.iter().zip(each).filter(|(p, f)| !p.plans.is_empty() && !f.completes).map(|(_, f)| f).collect();
+    let sites: Vec<&SiteRecord> = converting.iter().flat_map(|f| f.sites.iter().copied()).collect();
     let releases: BTreeSet<(&str, u32)> =
-        facts.sites.iter().flat_map(|s| &s.releases).map(|r| (r.path.as_str(), r.line)).collect();
-    let converting = patches.iter().filter(|p| !p.plans.is_empty()).count();
-    format!(
-        "This series converts {} and {}, in {} and {}. A call site and all of its releases are in one patch. {}",
-        count(facts.sites.len(), "call site"),
+        sites.iter().flat_map(|s| &s.releases).map(|r| (r.path.as_str(), r.line)).collect();
+    let paths: BTreeSet<&String> = converting.iter().flat_map(|f| &f.paths).collect();
+    let converts = format!(
+        "This series converts {} and {}, in {} and {}. A call site and all of its releases are in one patch. ",
+        count(sites.len(), "call site"),
         count(releases.len(), "release"),
-        count(facts.paths.len(), "file"),
-        count(converting, "patch"),
-        order(patches, each, frame)
-    )
+        count(paths.len(), "file"),
+        count(converting.len(), "patch"),
+    );
+    let ended = match (with(each, checked::ended), converting.is_empty()) {
+        (None, _) => String::new(),
+        (Some(patches), true) => format!("This series ends conversions that were begun: {patches}. "),
+        (Some(patches), false) => format!("Conversions that were begun end with {patches}. "),
+    };
+    let converts = if converting.is_empty() && facts.completes { String::new() } else { converts };
+    format!("{converts}{ended}{}", order(patches, each, frame))
 }
 
 /// Which patches need another one before them.
@@ -433,47 +447,6 @@ fn without_mmu(each: &[Facts<'_>], frame: &Frame) -> Option<String> {
          not link any more. Check what these files depend on in Kconfig first, or make the functions available. ]",
         list(&numbers)
     ))
-}
-
-/// How the rewrites were checked.
-fn proofs(facts: &Facts<'_>, patches: &[Patch]) -> String {
-    let differ = facts.met.iter().filter(|met| !met.is_empty()).count();
-    let same = facts.sites.len() - differ;
-    let only = |refinements: &BTreeSet<String>| -> String {
-        let told = refinements.iter().filter(|r| !facts::is_form(r));
-        let title = |r: &String| explain::pages(r).next().map_or_else(|| r.clone(), |p| format!("{} [{r}]", p.title));
-        let all: Vec<String> = told.map(title).collect();
-        match all.as_slice() {
-            [one] => format!("the only difference is this: {one}"),
-            all => format!("the only differences are these: {}", all.join("; ")),
-        }
-    };
-    let conversions = only(&facts.refinements);
-    let result = match (same, differ) {
-        _ if !facts.proved => "not for every call site".to_string(),
-        (_, 0) => "no difference was found".to_string(),
-        (0, _) => conversions,
-        _ => format!(
-            "no difference was found for {}; for {} {conversions}",
-            count(same, "call site"),
-            count(differ, "other"),
-        ),
-    };
-    let dirtying: Vec<&Fixing> = patches.iter().filter_map(|p| p.fix.as_ref()).filter(|f| f.dirtying).collect();
-    let met: BTreeSet<String> = dirtying.iter().flat_map(|f| f.refinements.iter().cloned()).collect();
-    let fixes = match dirtying.as_slice() {
-        [] => String::new(),
-        all => format!(
-            " The old and the new code of the fixes of dirtying ran so, too, {} of runs: {}.",
-            count(all.iter().map(|f| f.runs).sum::<u64>() as usize, "pair"),
-            only(&met)
-        ),
-    };
-    format!(
-        "How it was checked: the old and the new code of each call site ran on a model of the kernel's page functions, {} \
-         of runs in all over a bounded set of inputs: {result}.{fixes}",
-        count(facts.runs as usize, "pair"),
-    )
 }
 
 /// How to make the same series.

@@ -4,7 +4,7 @@
 
 use crate::decide::{Order, Undirtied};
 use crate::findings;
-use crate::kernel::Api;
+use crate::kernel::{AcquireKind, Api};
 use crate::report::SiteRecord;
 use crate::rules;
 use crate::run::{Analysis, Evidence, FunctionChange, Guarded, HandedFix, HandedPlan, Unlinked, WeakDirtying};
@@ -66,6 +66,8 @@ pub struct Facts<'a> {
     pub evidence: BTreeSet<&'a Evidence>,
     /// Paths of the files that change, ascending.
     pub paths: Vec<String>,
+    /// All its pages are pinned as it is: only releases change, which drop a plain reference of them.
+    pub completes: bool,
     /// What keeps pages of another origin from its releases.
     pub guarded: BTreeSet<&'a Guarded>,
     /// Calls that a build without an MMU may not link, unless a patch before brings the functions there.
@@ -135,6 +137,12 @@ impl<'a> Facts<'a> {
         (facts.sites, facts.met) =
             places.into_iter().filter_map(|(i, met)| Some((analysis.run.sites.get(i)?, met))).unzip();
         let api = Api::get();
+        let pins = |s: &&SiteRecord| api.acquire(&s.api).is_some_and(|a| a.kind == AcquireKind::Pin);
+        facts.completes = !facts.sites.is_empty() && facts.sites.iter().all(pins);
+        if facts.completes {
+            // A fix does not wait for others.
+            facts.undirtied.clear();
+        }
         for f in &facts.functions {
             let release = |n: &&String| api.release(n).is_some_and(|r| !r.wrapper);
             let acquire = |n: &&String| api.acquire(n).is_some();
@@ -179,12 +187,14 @@ impl<'a> Facts<'a> {
 
     /// The sites whose pages stay pinned after the call, without `FOLL_LONGTERM`: where pins are counted.
     pub fn kept_long(&self) -> impl Iterator<Item = &'a SiteRecord> {
-        self.sites.iter().copied().filter(|s| s.findings.iter().any(|f| f == findings::LONG))
+        let kept = |s: &&SiteRecord| !self.completes && s.findings.iter().any(|f| f == findings::LONG);
+        self.sites.iter().copied().filter(kept)
     }
 
     /// The sites whose negative result gets to a release as a count, and no patch before this one mends that.
     pub fn negative(&self) -> impl Iterator<Item = &'a SiteRecord> {
-        let told = |s: &&SiteRecord| s.findings.iter().any(|f| f == findings::NEGATIVE) && s.fixes.is_empty();
+        let negative = |s: &SiteRecord| s.findings.iter().any(|f| f == findings::NEGATIVE);
+        let told = move |s: &&SiteRecord| !self.completes && negative(s) && s.fixes.is_empty();
         self.sites.iter().copied().filter(told)
     }
 
@@ -222,6 +232,7 @@ impl<'a> Facts<'a> {
     /// 2 a difference in behaviour that is permitted, or a fix before it, 3 the acquiring call changes, too.
     pub fn difficulty(&self) -> u8 {
         match () {
+            () if self.completes => 0,
             () if !self.new_acquires.is_empty() => 3,
             () if !self.same_behaviour() || !self.fixes.is_empty() => 2,
             () if !self.refinements.is_empty() => 1,

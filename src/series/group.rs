@@ -60,12 +60,13 @@ pub fn key(path: &str, grouping: Grouping, maintainers: &Maintainers) -> Vec<Str
     }
 }
 
-/// Splits each group into plans that convert and plans that also fix how pages are marked dirty: a fix is looked at,
-/// and taken back, by itself. Plans never depend on each other, so any order is bisectable.
-pub fn apart(groups: Vec<Group>, fixes: &dyn Fn(usize) -> bool) -> Vec<Group> {
+/// Splits each group into plans that convert and plans that also fix how pages are marked dirty, or that only end what
+/// somebody began: a fix is looked at, and taken back, by itself. Those that `later` takes come behind the others.
+/// Plans never depend on each other, so any order is bisectable.
+pub fn apart(groups: Vec<Group>, later: &dyn Fn(usize) -> bool) -> Vec<Group> {
     let halves = groups.into_iter().flat_map(|g| {
-        let (fixing, other): (Group, Group) = g.into_iter().partition(|&plan| fixes(plan));
-        [other, fixing]
+        let (behind, first): (Group, Group) = g.into_iter().partition(|&plan| later(plan));
+        [first, behind]
     });
     halves.filter(|g| !g.is_empty()).collect()
 }

@@ -16,6 +16,8 @@ pub struct Known {
     pub precedents: Vec<Precedent>,
     /// A pin leaves a flag in the address space for good, which fork() asks for.
     pub marks_mm: bool,
+    /// A pin of a small page is many references in its count.
+    pub pin_is_references: bool,
     /// A pin of the zero page is not counted.
     pub zero_uncounted: bool,
     /// A pin for reading ends the sharing of an anonymous page first.
@@ -90,6 +92,7 @@ impl Known {
             skipped: memmem::find(&gup, SKIPPED).and_then(|at| around(&gup, at as u32)),
             precedents: precedents(sites),
             marks_mm: asked && copies_at_fork && MM_FLAGS.iter().find_map(stays).is_some(),
+            pin_is_references: has(&[HEADER], &["#define GUP_PIN_COUNTING_BIAS"]),
             zero_uncounted: has(&[GUP], &["is_zero_page(", "is_zero_folio("]),
             // v6.1 include/linux/mm.h, v6.12 mm/internal.h; v5.10 and later, then with a folio.
             unshares: has(&[HEADER, "mm/internal.h"], &["gup_must_unshare("]),

@@ -4,6 +4,7 @@
 //! `pin_user_pages*()` with `unpin_user_page*()` where the acquiring call changes, too. It knows nothing of git.
 //! It never writes a Signed-off-by or any other tag in the name of a person.
 
+use super::completed;
 use super::effects::{differences, dirties};
 use super::facts::Facts;
 use super::known::Known;
@@ -67,6 +68,9 @@ const MOST_NAMES: usize = 4;
 
 /// The subject, without `[PATCH]`: at most [`SUBJECT`] columns.
 pub fn subject(prefix: &str, facts: &Facts<'_>) -> String {
+    if facts.completes {
+        return completed::subject(prefix, facts);
+    }
     let (old, new) = renamed(facts);
     // A fix of a bug must be seen without opening the mail.
     let fix = if facts.fixes_dirtying() { ", fix dirtying" } else { "" };
@@ -89,6 +93,9 @@ pub fn subject(prefix: &str, facts: &Facts<'_>) -> String {
 /// `Convert put_page() to put_user_page*()`, for all of a series.
 pub fn title(facts: &Facts<'_>) -> String {
     let (old, new) = renamed(facts);
+    if facts.completes {
+        return format!("Drop pins with {}", family(new));
+    }
     format!("Convert {} to {}", family(old), family(new))
 }
 
@@ -102,6 +109,9 @@ fn renamed<'f>(facts: &'f Facts<'_>) -> (&'f [String], &'f [String]) {
 
 /// The body, wrapped, with a final newline.
 pub fn body(facts: &Facts<'_>, frame: &Frame) -> String {
+    if facts.completes {
+        return completed::body(facts, frame);
+    }
     let mut out = purpose(facts, frame);
     behaviour(facts, frame, &mut out);
     out.push(disclosure(facts, frame));
@@ -213,7 +223,7 @@ fn purpose(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
 }
 
 /// Which functions pin, and with which calls.
-fn who_pins(facts: &Facts<'_>) -> (Vec<String>, String) {
+pub(super) fn who_pins(facts: &Facts<'_>) -> (Vec<String>, String) {
     let (mut pinning, mut apis, mut pairs) = (Vec::new(), Vec::new(), BTreeSet::new());
     for s in &facts.sites {
         let (f, api) = (format!("{}()", s.function), format!("{}()", s.api));

@@ -9,6 +9,8 @@
 //! before it; a patch that must stand before all conversions is a [`crate::run::Leading`].
 
 mod below;
+mod checked;
+mod completed;
 mod compose;
 mod cover;
 mod effects;
@@ -407,6 +409,8 @@ fn patches(
     if options.grouping != Grouping::File {
         groups = group::apart(groups, &|plan| facts_of(&vec![plan]).fixes_dirtying());
     }
+    // The fix of a bug stands by itself, and first.
+    groups = group::apart(groups, &|plan| !facts_of(&vec![plan]).completes);
     if options.easy_first {
         groups.sort_by_cached_key(|g| {
             let facts = facts_of(g);
