@@ -352,15 +352,15 @@ fn a_release_that_was_forgotten_is_a_fix_of_its_own() {
     let series = tree.series("out", &[]);
     let mails = patches(&series);
     let of = |path: &str| &mails.iter().find(|p| p.1.contains(&format!("diff --git a/{path} "))).expect("a patch").1;
-    let smew = of("drivers/net/smew_stop.c");
-    assert!(subject(smew).ends_with(": drop pins with unpin_user_page() instead of put_page()"), "{smew}");
-    let said = flat(smew);
+    let gadwall = of("drivers/net/gadwall_stop.c");
+    assert!(subject(gadwall).ends_with(": drop pins with unpin_user_page() instead of put_page()"), "{gadwall}");
+    let said = flat(gadwall);
     for told in [
-        "smew_create() pins user pages with pin_user_pages_fast(). They are dropped by put_page() in smew_destroy(); the \
+        "gadwall_create() pins user pages with pin_user_pages_fast(). They are dropped by put_page() in gadwall_destroy(); the \
          other releases are unpin_user_pages(). A pin of a page of order 0 is GUP_PIN_COUNTING_BIAS references, and \
          put_page() drops one of them",
-        "a Fixes: tag. `git blame` of drivers/net/smew.c:19 and drivers/net/smew_stop.c:16 gives",
-        "[ Not changed here: smew_destroy() marks the pages dirty with set_page_dirty(), and no page lock",
+        "a Fixes: tag. `git blame` of drivers/net/gadwall.c:19 and drivers/net/gadwall_stop.c:16 gives",
+        "[ Not changed here: gadwall_destroy() marks the pages dirty with set_page_dirty(), and no page lock",
     ] {
         assert!(said.contains(told), "{told}: {said}");
     }
@@ -369,18 +369,18 @@ fn a_release_that_was_forgotten_is_a_fix_of_its_own() {
     let grebe = of("drivers/misc/grebe.c");
     assert_eq!(grebe.matches("diff --git").count(), 1, "{grebe}");
     assert!(flat(grebe).contains("dropped by put_page() in grebe_once(); the other releases are unpin_user_page()."));
-    for path in ["drivers/misc/heron.c", "drivers/misc/bittern.c", "drivers/misc/egret.c", "drivers/net/smew.c"] {
+    for path in ["drivers/misc/heron.c", "drivers/misc/bittern.c", "drivers/misc/egret.c", "drivers/net/gadwall.c"] {
         assert!(!mails.iter().any(|m| m.1.contains(&format!("diff --git a/{path} "))), "{path}");
     }
     let letter = flat(&cover(&series));
     assert!(letter.contains("Conversions that were begun end with patches"), "{letter}");
     assert!(letter.contains("These patches end a conversion that was begun"), "{letter}");
     // Nothing else in the series.
-    let alone = tree.series("alone", &["drivers/net/smew.c", "drivers/net/smew_stop.c"]);
+    let alone = tree.series("alone", &["drivers/net/gadwall.c", "drivers/net/gadwall_stop.c"]);
     let letter = cover(&alone);
     assert!(subject(&letter).starts_with("Drop pins with unpin_user_page()"), "{letter}");
     let letter = flat(&letter);
-    assert!(letter.contains("This series ends conversions that were begun: patch 1 (smew_create())."), "{letter}");
+    assert!(letter.contains("This series ends conversions that were begun: patch 1 (gadwall_create())."), "{letter}");
     assert!(letter.contains("no difference but that a pin is dropped where a reference was"), "{letter}");
     assert!(!letter.contains("This series converts") && !letter.contains("put_user_page"), "{letter}");
 }
