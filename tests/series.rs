@@ -378,7 +378,7 @@ fn a_release_that_was_forgotten_is_a_fix_of_its_own() {
     // Nothing else in the series.
     let alone = tree.series("alone", &["drivers/net/gadwall.c", "drivers/net/gadwall_stop.c"]);
     let letter = cover(&alone);
-    assert!(subject(&letter).starts_with("Drop pins with unpin_user_page()"), "{letter}");
+    assert_eq!(subject(&letter), "Drop pins with unpin_user_page()");
     let letter = flat(&letter);
     assert!(letter.contains("This series ends conversions that were begun: patch 1 (gadwall_create())."), "{letter}");
     assert!(letter.contains("no difference but that a pin is dropped where a reference was"), "{letter}");

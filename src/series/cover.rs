@@ -25,7 +25,8 @@ const LIST: usize = 74;
 pub fn subject(facts: &Facts<'_>) -> String {
     let short = message::title(facts);
     let long = format!("{short} for pages from get_user_pages*()");
-    if facts.new_acquires.is_empty() && long.chars().count() <= SUBJECT { long } else { short }
+    let gets = facts.new_acquires.is_empty() && !facts.completes;
+    if gets && long.chars().count() <= SUBJECT { long } else { short }
 }
 
 /// Body of the letter, wrapped, with a final newline.
