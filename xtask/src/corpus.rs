@@ -27,7 +27,7 @@ struct Counts {
 
 /// Change these numbers only together with the change of the analysis that explains them.
 const PINNED: &[Counts] =
-    &[Counts { version: "linux-source-6.12 6.12.117-1~deb12u1", sites: 135, convert: 7, assist: 24, leave: 104 }];
+    &[Counts { version: "linux-source-6.12 6.12.117-1~deb12u1", sites: 135, convert: 8, assist: 23, leave: 104 }];
 
 /// Runs the checks.
 pub fn run(arguments: &[String]) -> Result<()> {
