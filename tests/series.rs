@@ -443,7 +443,7 @@ fn refinements_are_told_with_their_functions() {
     told(
         "drivers/misc/moth.c",
         &[
-            "skips a page that is dirty already; unpin_user_pages() dirtied it again. Such a page is still to be written back",
+            "releases a page that is dirty already without dirtying it again; unpin_user_pages() dirtied it again. Such a page is still to be written back",
             // It takes the page lock since the fix before.
             "but the page lock is not taken for it, and what the file system does for a page that is dirtied",
         ],
@@ -454,7 +454,7 @@ fn refinements_are_told_with_their_functions() {
     assert!(mails.iter().any(|m| skipping(&m)));
     for (_, mail) in mails.iter().filter(skipping) {
         let mail = flat(mail);
-        let choice = "[ To be decided before sending: whether pages that are dirty already may be skipped here.";
+        let choice = "[ To be decided before sending: whether pages that are dirty already may be released here without dirtying them again.";
         assert_eq!(mail.matches(choice).count(), 1, "{mail}");
         assert_eq!(mail.matches("only through the pin may not reach the disk. ]").count(), 1, "{mail}");
     }
@@ -477,7 +477,7 @@ fn what_a_pin_does_in_the_tree_is_told() {
             "if the copy cannot be made",
             "fork() copies a pinned anonymous page",
             "marks the address space for good (MMF_HAS_PINNED)",
-            "Reclaim (shrink_list()) gives no place in swap",
+            "In reclaim, shrink_list() gives up earlier on an anonymous page that may be pinned: before it puts it into the swap cache. It could",
             "That flag would change which memory can be pinned. It is not added here",
             "it refuses a file on DAX (-EOPNOTSUPP) and migrates pages out of CMA and movable zones first. It is not",
             "it refuses write access to a shared mapping of a file whose dirty pages are tracked (-EFAULT, ",

@@ -64,6 +64,19 @@ fn what_is_said_of_each_case() {
 }
 
 #[test]
+fn locks_that_are_not_known_are_a_question_of_the_letter() {
+    let room = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/series");
+    for (case, asked) in [("lock-not-at-pin", true), ("lock-at-pin", false), ("lock-none", false)] {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let (tree, file) = tree(&room.join(case), "mini-5.2", dir.path());
+        let letter = mails(&tree, &file, &dir.path().join("out"), &[]).swap_remove(0);
+        let note = "held where the code of patch 1 (grebe_drop()) marks pages dirty. ]";
+        assert_eq!(letter.contains(note), asked, "{case}: {letter}");
+        assert_eq!(letter.contains("whether the page lock may be taken"), asked, "{case}: {letter}");
+    }
+}
+
+#[test]
 fn the_url_of_the_tool_stands_in_each_message() {
     let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/series/lock-at-pin");
     let dir = tempfile::tempdir().expect("temporary folder");

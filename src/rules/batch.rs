@@ -138,7 +138,7 @@ pub fn may_sleep(scene: &Scene, unit: &Unit, callee: Span) -> Option<Obligation>
 /// `set_page_dirty()`: the comment at `set_page_dirty_lock()` in v5.2 mm/page-writeback.c. `SetPageDirty()`: v5.2
 /// include/linux/page-flags.h sets the flag, fs/buffer.c `__set_page_dirty_buffers()` does all of it.
 ///
-/// `function` is what is called now: the array functions pass over a page that is dirty already.
+/// `function` is what is called now: the array functions do not dirty a page again that is dirty already.
 pub fn strengthened(scene: &Scene, kind: Dirty, function: &str) -> String {
     let name = &scene.function.name;
     if kind == Dirty::FlagOnly {
@@ -151,7 +151,7 @@ pub fn strengthened(scene: &Scene, kind: Dirty, function: &str) -> String {
         };
         format!(
             "{name}() called SetPageDirty(), which sets only the flag of the page: neither its buffers nor its mapping \
-             are marked, so what was written to a page of a file may never reach the disk. {marks}"
+             is marked, so what was written to a page of a file may never reach the disk. {marks}"
         )
     } else {
         format!(

@@ -7,6 +7,7 @@ use super::completed;
 use super::effects;
 use super::facts::{self, Facts};
 use super::message::Frame;
+use super::order;
 use super::text::{self, list, named};
 use crate::decide::{self, Undirtied};
 use crate::explain;
@@ -27,13 +28,13 @@ pub const NOT_TESTED: &str = "[ The tool compiled nothing and ran nothing on a m
 /// Sites of the driver that are told of before it is said how many more there are.
 const MOST_BESIDE: usize = 8;
 
-/// The choice that is left where pages are skipped that are dirty already.
+/// The choice that is left where pages are not dirtied again that are dirty already.
 ///
 /// v5.2 mm/memory.c fault_dirty_shared_page() dirtied all buffers when the page was mapped for writing, and
 /// page_mkclean() takes that mapping away before they are written.
-const SKIPPED: &str = "[ To be decided before sending: whether pages that are dirty already may be skipped here. If one was \
-                       written back while it was pinned, and write(2) then wrote to a part of it, blocks that were \
-                       written after that only through the pin may not reach the disk. ]";
+const NOT_AGAIN: &str = "[ To be decided before sending: whether pages that are dirty already may be released here without \
+                         dirtying them again. If one was written back while it was pinned, and write(2) then wrote to \
+                         a part of it, blocks that were written after that only through the pin may not reach the disk. ]";
 
 /// What stands below `---` of a patch that comes before all conversions.
 pub fn of_leading(patch: &Leading) -> String {
@@ -82,6 +83,7 @@ pub fn of_conversion(facts: &Facts<'_>, frame: &Frame, fixes: &[String], beside:
         let open = caution.contains(decide::OWN_PATCH);
         out.push(format!("[ To be {} before sending: {caution} ]", if open { "decided" } else { "checked" }));
     }
+    out.extend(order::note(&order::of_conversion(facts)));
     out.extend(long(facts, frame));
     for f in facts.functions.iter() {
         if let Some(does) = &f.loop_does {
@@ -98,7 +100,7 @@ pub fn of_conversion(facts: &Facts<'_>, frame: &Frame, fixes: &[String], beside:
         );
     }
     if effects::may_lose(facts) {
-        out.push(SKIPPED.into());
+        out.push(NOT_AGAIN.into());
     }
     out.extend(negative(facts));
     out.extend(kept(facts));

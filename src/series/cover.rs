@@ -8,6 +8,7 @@ use super::checked;
 use super::effects;
 use super::facts::Facts;
 use super::message::{self, Frame};
+use super::order;
 use super::recipients::Recipients;
 use super::text::{self, SUBJECT, count, list};
 use crate::decide;
@@ -40,11 +41,12 @@ pub fn body(analysis: &Analysis, facts: &Facts<'_>, patches: &[Patch], frame: &F
         paragraphs.push("The main changes at run time; each patch says which of these concern it:".into());
         paragraphs.extend(effects::pinned(facts, frame).into_iter().map(|e| format!("- {e}")));
     }
-    paragraphs.extend(skipped(&each));
+    paragraphs.extend(not_again(&each));
     paragraphs.extend(negative(&each));
     paragraphs.extend(other_bugs(&each));
     paragraphs.extend([true, false].into_iter().filter_map(|seen| undirtied(&each, seen)));
     paragraphs.extend(elsewhere(&each));
+    paragraphs.extend(order::letter(patches, &each));
     paragraphs.extend(fixes(patches, &each));
     paragraphs.extend(long(&each));
     paragraphs.extend(nobody(patches));
@@ -183,8 +185,8 @@ fn elsewhere(each: &[Facts<'_>]) -> Option<String> {
     ))
 }
 
-/// Patches that skip pages which are dirty already.
-fn skipped(each: &[Facts<'_>]) -> Option<String> {
+/// Patches that do not dirty pages again which are dirty already.
+fn not_again(each: &[Facts<'_>]) -> Option<String> {
     let numbers: Vec<String> =
         (1..).zip(each).filter(|(_, f)| effects::may_lose(f)).map(|(n, _): (usize, _)| n.to_string()).collect();
     let (patch, says) = match numbers.as_slice() {
@@ -193,8 +195,8 @@ fn skipped(each: &[Facts<'_>]) -> Option<String> {
         many => (format!("patches {}", list(many)), "the notes there say"),
     };
     Some(format!(
-        "[ To be decided before sending: whether pages that are dirty already may be skipped in {patch}; {says} what may be \
-         lost by that. ]"
+        "[ To be decided before sending: whether {patch} may release pages that are dirty already without dirtying them \
+         again; {says} what may be lost by that. ]"
     ))
 }
 
@@ -306,16 +308,16 @@ fn facts_of<'a>(analysis: &'a Analysis, patch: &Patch) -> Facts<'a> {
 
 /// What the functions are, and why they are worth the trouble.
 fn why(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
-    let problem = "get_user_pages*() gives a driver pages that its device may write to until the driver releases them. A \
-                   file system write-protects a page of a file before it writes it back, and believes that nobody \
-                   writes to it from then on; but a device does not look at page tables. To do something about that, \
-                   the kernel has to know which pages are held in this way, and put_page() does not tell: it drops \
-                   references of every kind.";
+    let problem = "get_user_pages*() gives a driver pages that its device may write to until the driver releases \
+                   them. A file system write-protects a page of a file before it writes it back, and expects a page \
+                   fault before anybody writes to it again; but a device does not look at page tables. To do \
+                   something about that, the kernel has to know which pages are held in this way, and put_page() \
+                   does not tell: it drops references of every kind.";
     let means = if facts.new_acquires.is_empty() && !facts.completes {
         let mut means = "put_user_page() and its relatives are for such pages only.".to_string();
         if frame.header.is_put_page || frame.brings_functions {
             means.push_str(
-                " So far put_user_page() is put_page(): the release as such changes nothing, but all callers have to be \
+                " So far put_user_page() only calls put_page(): the release as such changes nothing, but all callers have to be \
                  converted before these references can be counted apart.",
             );
         }

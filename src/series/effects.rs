@@ -5,8 +5,8 @@
 
 use super::facts::Facts;
 use super::message::Frame;
+use super::order;
 use super::text::{self, list, named};
-use crate::decide::Order;
 use crate::kernel::Api;
 use crate::run::FunctionChange;
 
@@ -25,9 +25,8 @@ pub fn differences(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     let mut noted = facts.notes.clone();
     for n in &mut noted {
         // The reason why the page lock may be taken belongs to the sentence that says that it is.
-        if n.contains("set_page_dirty_lock()") {
-            let order = facts.orders.get(n.as_str()).unwrap_or(&Order::Open);
-            n.push_str(&format!(" {}", locks(order).replacen("no", "No", 1)));
+        if let Some(order) = order::of_note(facts, n) {
+            n.push_str(&format!(" {}", order::locks(order).replacen("no", "No", 1)));
         }
     }
     // What a pin does is the point of such a patch: it comes first.
@@ -51,7 +50,7 @@ pub fn differences(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
             places.clone_from(&dirtying);
         }
         let helpers: Vec<String> = facts.new_releases.iter().filter(is_dirty_release).cloned().collect();
-        out.push(skipped(facts, frame, &helpers, &places) + not_worse(facts, &places));
+        out.push(not_again(facts, frame, &helpers, &places) + not_worse(facts, &places));
     }
     if has("R3") && !told_r3 {
         out.push("A page that only had its dirty flag set is marked dirty in its mapping as well.".into());
@@ -106,35 +105,22 @@ pub fn differences(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
     out
 }
 
-/// Why the page lock may be taken: a sentence that starts with `no caller`, and perhaps another one.
-pub fn locks(order: &Order) -> String {
-    const LOCKED: &str = "no caller was found that is in atomic context or holds the page lock";
-    match order {
-        Order::Free(folder) => format!("{LOCKED}, and none in {folder} that holds another lock."),
-        Order::Open => format!("{LOCKED}. Lock order was not checked."),
-        Order::Known(held, pin) => {
-            let all: Vec<String> = held.iter().map(|l| format!("`{l}`")).collect();
-            let as_it = if all.len() == 1 { "is held there, as it is" } else { "are held there, as they are" };
-            format!("{LOCKED}. {} {as_it} around {pin}(), which takes page locks, too, to fault pages in.", list(&all))
-        }
-    }
-}
-
-/// Pages that may be written to are skipped if they are dirty already: something may be lost by that.
+/// Pages that may be written to are not dirtied again if they are dirty already: something may be lost by that.
 pub fn may_lose(facts: &Facts<'_>) -> bool {
     facts.refinements.contains("R2") && facts.sites.iter().any(|s| s.write != "never")
 }
 
-/// That dirty pages are skipped, what that leaves out, and who does it already.
-fn skipped(facts: &Facts<'_>, frame: &Frame, helpers: &[String], places: &[String]) -> String {
+/// That dirty pages are not dirtied again, what that leaves out, and who does it already.
+fn not_again(facts: &Facts<'_>, frame: &Frame, helpers: &[String], places: &[String]) -> String {
     let known = &frame.known;
-    let verb = if helpers.len() == 1 { "skips" } else { "skip" };
+    let verb = if helpers.len() == 1 { "releases" } else { "release" };
     let mut out = format!(
-        "{} {verb} a page that is dirty already; {} dirtied it again. Such a page is still to be written back",
+        "{} {verb} a page that is dirty already without dirtying it again; {} dirtied it again. Such a page is still to \
+         be written back",
         named(helpers, "and"),
         list(places)
     );
-    if let Some(function) = &known.skipped {
+    if let Some(function) = &known.not_again {
         out.push_str(&format!(" (see the comment in {function}())"));
     }
     // v5.2 fs/buffer.c __set_page_dirty_buffers() dirties all buffers, fs/ext4/inode.c
@@ -164,10 +150,12 @@ fn skipped(facts: &Facts<'_>, frame: &Frame, helpers: &[String], places: &[Strin
     let same = others(&|by| by.is_some_and(|b| helpers.contains(b)));
     let tested = others(&|by| by.is_none());
     if !same.is_empty() {
-        out.push_str(&format!(" {} such pages by the same call already.", text::examples(&same, "skips", "skip")));
+        let same = text::examples(&same, "treats", "treat");
+        out.push_str(&format!(" {same} such pages in the same way already, by the same call."));
     } else if !tested.is_empty() {
-        let tested = text::examples(&tested, "tested", "tested");
-        out.push_str(&format!(" {tested} PageDirty() to the same effect already."));
+        // Also true once a patch of the same series has given that release the call.
+        let tested = text::examples(&tested, "does", "do");
+        out.push_str(&format!(" {tested} not dirty such pages again, either."));
     }
     out
 }
@@ -195,12 +183,20 @@ pub fn pinned(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
         named(&facts.new_acquires, "or"),
         named(&facts.new_releases, "or")
     )];
-    if let Some((reclaim, any)) = &known.not_swapped {
-        let how = match any {
-            true => "does not take a page back while it may be pinned",
-            false => "gives no place in swap to an anonymous page while it may be pinned",
+    if let Some((reclaim, of_files)) = &known.not_swapped {
+        // v6.12 mm/vmscan.c __remove_mapping() and folio_ref_freeze(): a reference kept the page, too.
+        let which = if *of_files { "a page" } else { "an anonymous page" };
+        let before = match of_files {
+            true => {
+                "an anonymous one into the swap cache, and before it has the file system drop what that keeps for one of a \
+                 file, such as its buffers"
+            }
+            false => "it into the swap cache",
         };
-        out.push(format!("Reclaim ({reclaim}()) {how}."));
+        out.push(format!(
+            "In reclaim, {reclaim}() gives up earlier on {which} that may be pinned: before it puts {before}. It could not \
+             free a page with a plain reference, either."
+        ));
     }
     if known.copies_at_fork {
         let mut fork = "fork() copies a pinned anonymous page for the child at once instead of sharing it.".to_string();

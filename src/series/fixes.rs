@@ -5,8 +5,8 @@
 //! patches but that a conversion follows.
 
 use super::below;
-use super::effects;
 use super::message::{self, Frame};
+use super::order;
 use super::text::{self, SUBJECT, list};
 use crate::decide::Order;
 use crate::kernel::Api;
@@ -55,6 +55,10 @@ impl Fix<'_> {
     pub fn lines(&self) -> Vec<u32> {
         let lines: BTreeSet<u32> = self.all().iter().flat_map(|f| f.lines.iter().copied()).collect();
         lines.into_iter().collect()
+    }
+    /// The functions that take the page lock, and too little is known of other locks.
+    pub fn unordered(&self) -> Vec<String> {
+        order::of_fixes(self.all())
     }
     /// Runs of the proofs.
     pub fn runs(&self) -> u64 {
@@ -140,7 +144,7 @@ fn dirtying(fix: &Fix<'_>, frame: &Frame) -> Vec<String> {
     if !flags.is_empty() {
         out.push(format!(
             "{} {} user pages dirty with SetPageDirty(), which sets only the flag of the page: neither its buffers nor its \
-             mapping are marked, so what was written to a page of a file may never reach the disk.",
+             mapping is marked, so what was written to a page of a file may never reach the disk.",
             list(&flags),
             mark(&flags)
         ));
@@ -154,7 +158,7 @@ fn dirtying(fix: &Fix<'_>, frame: &Frame) -> Vec<String> {
     let order = orders.reduce(Order::and).unwrap_or(Order::Open);
     out.push(format!(
         "Use set_page_dirty_lock() instead, which {which}. It may sleep for the lock; {}",
-        effects::locks(&order)
+        order::locks(&order)
     ));
     out.push(format!(
         "{}, which ran the old and the new code on a model of the page functions: no difference but in how pages are marked \
@@ -231,5 +235,8 @@ pub fn below(fix: &Fix<'_>, blamed: bool) -> String {
         ),
         Fix::Dirtying(_) => "[ The conversion behind this patch needs it. ]".into(),
     };
-    text::body(&[below::NOT_TESTED.into(), tag, needed])
+    let mut out = vec![below::NOT_TESTED.into(), tag];
+    out.extend(order::note(&fix.unordered()));
+    out.push(needed);
+    text::body(&out)
 }

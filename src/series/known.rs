@@ -10,9 +10,9 @@ use std::path::Path;
 /// Facts of a tree.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
-    /// The function with the comment that says why a page that is dirty already may be skipped.
-    pub skipped: Option<String>,
-    /// Releases of the tree that skip dirty pages, by path and function.
+    /// The function with the comment that says why a page that is dirty already need not be dirtied again.
+    pub not_again: Option<String>,
+    /// Releases of the tree that do not dirty dirty pages again, by path and function.
     pub precedents: Vec<Precedent>,
     /// A pin leaves a flag in the address space for good, which fork() asks for.
     pub marks_mm: bool,
@@ -26,8 +26,8 @@ pub struct Known {
     pub copies_at_fork: bool,
     /// The functions that tell whether a page may be pinned.
     pub maybe_pinned: Vec<&'static str>,
-    /// The function of reclaim that gives no place in swap to a page that may be pinned, and whether it takes no such
-    /// page back at all.
+    /// The function of reclaim that puts no page into the swap cache that may be pinned, and whether it asks once more
+    /// before it has a file system drop what that keeps for a page.
     pub not_swapped: Option<(String, bool)>,
     /// What `FOLL_LONGTERM` refuses or changes.
     pub long: Long,
@@ -44,7 +44,7 @@ pub struct Long {
     pub migrates: Option<&'static str>,
 }
 
-/// A release that skips pages that are dirty already.
+/// A release that does not dirty pages again that are dirty already.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Precedent {
     /// Path.
@@ -61,12 +61,14 @@ const GUP: &str = "mm/gup.c";
 const HEADER: &str = "include/linux/mm.h";
 /// Reclaim.
 const RECLAIM: &str = "mm/vmscan.c";
-/// What gives an anonymous page a place in swap: v5.11 to v6.14, and later.
+/// What puts an anonymous page into the swap cache: v5.11 to v6.14, and later.
 const SWAPS: [&[u8]; 2] = [b"add_to_swap(", b"folio_alloc_swap("];
+/// What has a file system drop what it keeps for a page: v5.11 to v5.18, and later.
+const DROPS: [&[u8]; 2] = [b"try_to_release_page(", b"filemap_release_folio("];
 /// Files with the flags of an address space: up to v6.12, and later.
 const MM_FLAGS: [&str; 2] = ["include/linux/sched/coredump.h", "include/linux/mm_types.h"];
 /// v5.2 to v6.12 mm/gup.c.
-const SKIPPED: &[u8] = b"Checking PageDirty at this point may race with";
+const NOT_AGAIN: &[u8] = b"Checking PageDirty at this point may race with";
 const MARK: &[u8] = b"#define MMF_HAS_PINNED";
 
 impl Known {
@@ -89,7 +91,7 @@ impl Known {
             memmem::find(rest.get(..end)?, b"never cleared")
         };
         Self {
-            skipped: memmem::find(&gup, SKIPPED).and_then(|at| around(&gup, at as u32)),
+            not_again: memmem::find(&gup, NOT_AGAIN).and_then(|at| around(&gup, at as u32)),
             precedents: precedents(sites),
             marks_mm: asked && copies_at_fork && MM_FLAGS.iter().find_map(stays).is_some(),
             pin_is_references: has(&[HEADER], &["#define GUP_PIN_COUNTING_BIAS"]),
@@ -157,16 +159,23 @@ impl Long {
     }
 }
 
-/// The function that asks whether a page may be pinned before it gives the page a place in swap; and whether it asks
-/// once more behind that, of pages of any kind (v6.4 and later).
+/// The function that asks whether a page may be pinned before it puts the page into the swap cache; and whether it asks
+/// once more behind that, and before a file system drops what it keeps for a page (v6.1 and later).
 fn not_swapped(reclaim: &[u8]) -> Option<(String, bool)> {
     let asks = b"_maybe_dma_pinned(";
     let at = memmem::find(reclaim, asks)?;
     let function = item(reclaim, at as u32)?;
+    let first = |text: &[u8], names: &[&[u8]]| names.iter().filter_map(|n| memmem::find(text, n)).min();
+    let before = reclaim.get(function.span.start as usize..at)?;
+    if first(before, &SWAPS).is_some() {
+        return None;
+    }
     let rest = reclaim.get(at..function.span.end as usize)?;
-    let swaps = SWAPS.iter().filter_map(|s| memmem::find(rest, s)).min()?;
-    let again = rest.get(swaps..).is_some_and(|rest| memmem::find(rest, asks).is_some());
-    Some((function.name.to_string(), again))
+    let behind = rest.get(first(rest, &SWAPS)?..)?;
+    let again = memmem::find(behind, asks);
+    let drops = first(behind, &DROPS);
+    let of_files = first(before, &DROPS).is_none() && again.zip(drops).is_some_and(|(again, drops)| again < drops);
+    Some((function.name.to_string(), of_files))
 }
 
 /// Name of the function around a byte.
@@ -184,7 +193,7 @@ fn item(text: &[u8], at: u32) -> Option<Item> {
 fn precedents(sites: &[SiteRecord]) -> Vec<Precedent> {
     let of = |r: &ReleaseRecord| {
         let by = match () {
-            // With a constant `false` it dirties nothing, and skips nothing.
+            // With a constant `false` it dirties nothing at all.
             () if r.call.ends_with("_dirty_lock") && r.dirty != "none" => Some(r.call.clone()),
             () if r.dirty_when.contains("!PageDirty(") => None,
             () => return None,
@@ -223,7 +232,7 @@ mod tests {
     fn facts_have_places_and_what_is_not_there_is_not_told() {
         let dir = tree("\n#define MMF_HAS_PINNED 27 /* never cleared */\n");
         let known = Known::of(dir.path(), &[]);
-        assert_eq!(known.skipped.as_deref(), Some("put"));
+        assert_eq!(known.not_again.as_deref(), Some("put"));
         assert!(
             known.marks_mm
                 && known.copies_at_fork
@@ -233,20 +242,27 @@ mod tests {
         );
         // A flag that may be cleared again, and no tree at all.
         assert!(!Known::of(tree("#define MMF_HAS_PINNED 27\n").path(), &[]).marks_mm);
-        assert_eq!(Known::of(Path::new("/nowhere"), &[]).skipped, None);
+        assert_eq!(Known::of(Path::new("/nowhere"), &[]).not_again, None);
     }
 
     #[test]
-    fn reclaim_asks_of_anonymous_pages_and_of_any() {
-        let reclaim = |swap: &str, later: &str| {
-            let text = format!(
-                "int list(struct folio *f)\n{{\n\tif (folio_maybe_dma_pinned(f))\n\t\treturn 0;\n\t{swap};\n\t{later};\n}}\n"
-            );
+    fn reclaim_asks_of_anonymous_pages_and_of_those_of_files() {
+        let reclaim = |steps: &[&str]| {
+            let text = format!("int list(struct folio *f)\n{{\n\t{};\n\treturn 1;\n}}\n", steps.join(";\n\t"));
             not_swapped(text.as_bytes())
         };
-        let asks = "return folio_maybe_dma_pinned(f)";
-        assert_eq!(reclaim("add_to_swap(f)", "return 1"), Some(("list".to_string(), false)));
-        assert_eq!(reclaim("add_to_swap(f)", asks), Some(("list".to_string(), true)));
-        assert_eq!(reclaim("add_to_list(f)", asks), None);
+        let (asks, swaps, drops) = ("ask(folio_maybe_dma_pinned(f))", "add_to_swap(f)", "filemap_release_folio(f, 0)");
+        let found = |of_files: bool| Some(("list".to_string(), of_files));
+        assert_eq!(reclaim(&[asks, swaps]), found(false));
+        assert_eq!(reclaim(&[asks, swaps, asks, drops]), found(true));
+        assert_eq!(reclaim(&[asks, "folio_alloc_swap(f)", asks, "try_to_release_page(p, 0)"]), found(true));
+        // It asks too late, asks nothing more, or nothing of the file system.
+        assert_eq!(reclaim(&[asks, swaps, drops, asks]), found(false));
+        assert_eq!(reclaim(&[asks, swaps, drops, asks, drops]), found(false));
+        assert_eq!(reclaim(&[drops, asks, swaps, asks, drops]), found(false));
+        assert_eq!(reclaim(&[asks, swaps, drops]), found(false));
+        assert_eq!(reclaim(&[asks, swaps, asks]), found(false));
+        assert_eq!(reclaim(&[swaps, asks, drops]), None);
+        assert_eq!(reclaim(&[asks, "add_to_list(f)", asks, drops]), None);
     }
 }

@@ -153,7 +153,7 @@ fn purpose(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
         (false, false) => "The code that releases them is",
     };
     let why = "pages of get_user_pages*() have to be told from those with other references before file systems and writeback \
-               can deal with them";
+               can deal with pinned pages";
     if pins {
         first.push_str(&case(facts, frame, what == "a user page"));
         first.push_str(&format!(
@@ -413,9 +413,9 @@ fn unchanged(facts: &Facts<'_>, frame: &Frame) -> String {
     let same = frame.header.is_put_page || frame.brings_functions;
     match batch.len() {
         _ if !same => "No functional change: each page is released as often as before.".into(),
-        0 => "No functional change: put_user_page() is put_page().".into(),
+        0 => "No functional change: put_user_page() only calls put_page().".into(),
         n => format!(
-            "No functional change: {} {} put_user_page() for each page, which is put_page().",
+            "No functional change: {} {} put_user_page() for each page, which only calls put_page().",
             named(&batch, "and"),
             if n == 1 { "calls" } else { "call" }
         ),

@@ -24,6 +24,7 @@ mod letters;
 mod maintainers;
 mod mbox;
 mod message;
+mod order;
 mod output;
 mod recipients;
 mod text;
@@ -148,6 +149,8 @@ pub struct Fixing {
     pub runs: u64,
     /// What its proofs took for granted.
     pub assumed: Vec<String>,
+    /// The functions that take the page lock under locks of which too little is known.
+    pub unordered: Vec<String>,
 }
 
 /// A file before and after a patch, all patches before it applied.
@@ -462,6 +465,7 @@ fn patches(
                 refinements: fix.all().iter().flat_map(|f| f.refinements.iter().cloned()).collect(),
                 runs: fix.runs(),
                 assumed: fix.assumed(),
+                unordered: fix.unordered(),
             };
             let (files, plans, recipients) = (state.fixes(fix.all())?, Vec::new(), Recipients::default());
             out.push(Patch { subject, body, below, plans, fix: Some(fixing), by_path: without, files, recipients });
