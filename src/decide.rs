@@ -90,6 +90,8 @@ pub struct Question<'a> {
     pub inlining: bool,
     /// The pages are pinned before and after, and the plan is about the releases that drop a plain reference.
     pub completes: bool,
+    /// If the plan is wrong, a run shall be told that shows it.
+    pub tell: bool,
 }
 
 impl Question<'_> {
@@ -329,12 +331,13 @@ struct Group<'a> {
 
 impl Group<'_> {
     /// Asks for the proof of a plan, which is one of the tree as it lies on disk, or of one with edits.
-    fn ask(&self, plan: &Plan, on: Option<&Mended<'_>>, fix: Option<&Fix>) -> Result<ProofRecord, String> {
+    fn ask(&self, plan: &Plan, on: Option<&Mended<'_>>, fix: Option<&Fix>, tell: bool) -> Result<ProofRecord, String> {
         let program = on.map_or(self.program, |m| m as &dyn Program);
         let touched = reparse(program, plan)?;
         let (dialect, sites, releases) = (self.dialect, self.sites, self.releases);
         let (inlining, completes, touched) = (false, self.completes, &touched);
-        let question = Question { program, dialect, sites, releases, plan, touched, on, fix, inlining, completes };
+        let question =
+            Question { program, dialect, sites, releases, plan, touched, on, fix, inlining, completes, tell };
         Ok((self.prover)(&question))
     }
 
@@ -355,6 +358,7 @@ impl Group<'_> {
                 fix: None,
                 inlining: true,
                 completes: self.completes,
+                tell: false,
             };
             Some((self.prover)(&asked)).filter(|p| p.outcome == "equal")
         };
@@ -401,7 +405,7 @@ fn choose(group: &Group<'_>, plans: Vec<Plan>) -> Decision {
     let mut hidden: Option<(Reason, String)> = None;
     let mut broken: Option<String> = None;
     let mut loops: Vec<String> = Vec::new();
-    let ask = |plan: &Plan| group.ask(plan, None, None);
+    let ask = |plan: &Plan| group.ask(plan, None, None, false);
     // The first plan mostly holds. Where it does not, the runs of all are many, and no thread shall be left with them.
     let mut plans = plans.into_iter();
     let first = plans.next().map(|plan| (ask(&plan), plan));
@@ -453,9 +457,10 @@ fn choose(group: &Group<'_>, plans: Vec<Plan>) -> Decision {
             ((Reason::Unproved, text), Some((plan, proof)))
         }
         (None, Some(why), _) => (why, None),
-        (None, None, Some(wrong)) => {
+        (None, None, Some((plan, proof))) => {
+            let wrong = (group.ask(&plan, None, None, true).unwrap_or(proof), plan);
             let text = "The code before and after the rewrite does not do the same.".to_string();
-            ((Reason::Differs, text), Some(wrong))
+            ((Reason::Differs, text), Some((wrong.1, wrong.0)))
         }
         (None, None, None) => ((Reason::NoRule, broken.unwrap_or_else(|| "No rewrite is known.".into())), None),
     };

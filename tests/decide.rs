@@ -17,7 +17,7 @@ use gupconv::trace::{
     Use, UseKind, Verdict, When, Writes,
 };
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Two functions that pin, and the one of another file that releases for both.
 const PIN: &str = "\
@@ -182,6 +182,26 @@ fn the_proof_decides_for_the_whole_group() {
     assert_eq!(verdicts(&c, PUT_USER, "refined"), [(Verdict::Convert, Reason::Complete, 1); 2]);
     assert_eq!(verdicts(&c, PUT_USER, "differs"), [(Verdict::Assist, Reason::Differs, 1); 2]);
     assert_eq!(verdicts(&c, PUT_USER, "unsupported"), [(Verdict::Assist, Reason::Unproved, 1); 2]);
+}
+
+#[test]
+fn a_difference_is_told_of_the_plan_that_is_shown_only() {
+    let c = custody();
+    let asked = Mutex::new(Vec::new());
+    let answer = |outcome: &'static str| {
+        let asked = &asked;
+        move |q: &Question<'_>| {
+            asked.lock().unwrap().push(q.tell);
+            ProofRecord { outcome, counterexample: q.tell.then(|| "a run".into()), ..unproved(q) }
+        }
+    };
+    let shown = |outcome| {
+        let outcomes = decide(&Files::new(), &dialect(PUT_USER).dialect, &c, &answer(outcome));
+        let told = outcomes[0].proof.as_ref().and_then(|p| p.counterexample.clone());
+        (std::mem::take(&mut *asked.lock().unwrap()), told)
+    };
+    assert_eq!(shown("equal"), (vec![false], None));
+    assert_eq!(shown("differs"), (vec![false, true], Some("a run".into())));
 }
 
 #[test]

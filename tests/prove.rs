@@ -41,6 +41,14 @@ fn check(dir: &Path) -> Result<(), Failed> {
     if show(&case.prove(), &case) != text {
         return Err("the second proof differs from the first".into());
     }
+    // A difference that is not told is the same answer, sooner.
+    let untold = case.ask(&case.after, false);
+    if (untold.outcome, &untold.refinements, &untold.assumed) != (proof.outcome, &proof.refinements, &proof.assumed) {
+        return Err(format!("untold it is another answer:\n{}", show(&untold, &case)).into());
+    }
+    if untold.runs > proof.runs {
+        return Err("a difference that is not told takes longer".into());
+    }
     Ok(())
 }
 

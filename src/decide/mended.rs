@@ -46,7 +46,7 @@ pub(super) fn decide(group: &Group<'_>, decision: Decision, plans: Vec<Plan>) ->
         EditSet::new(both).map_err(|_| "the rewrite changes the same declaration".to_string())?;
         let edits = mended.edits(&plan.edits).ok_or("the rewrite changes the same declaration")?;
         let moved = Plan { edits, ..plan.clone() };
-        let proof = group.ask(&moved, Some(&mended), None)?;
+        let proof = group.ask(&moved, Some(&mended), None, true)?;
         Ok((plan, proof))
     };
     let answers: Vec<Result<_, String>> = plans.into_par_iter().map(ask).collect();
@@ -74,7 +74,7 @@ pub(super) fn decide(group: &Group<'_>, decision: Decision, plans: Vec<Plan>) ->
 /// Asks whether the fix takes the defect away and changes nothing else.
 fn proved(group: &Group<'_>, fix: &Fix) -> Result<crate::report::ProofRecord, String> {
     let plan = Plan::of(fix.edits.clone());
-    let proof = group.ask(&plan, None, Some(fix))?;
+    let proof = group.ask(&plan, None, Some(fix), true)?;
     match proof.outcome {
         "equal" => Ok(proof),
         _ => Err(proof.counterexample.unwrap_or_else(|| "its proof does not hold".into())),

@@ -24,7 +24,7 @@ pub(super) fn steps(group: &Group<'_>, plan: &Plan, whole: &Plan, fixes: &[Prove
     let better = |r: &String| BETTER.contains(&r.as_str());
     for fix in fix::dirtying(group.program, &plan.strengthens)? {
         let on = Mended::new(group.program, edits.clone())?;
-        let proof = group.ask(&Plan::of(on.edits(&fix.edits)?), Some(&on), Some(&fix)).ok()?;
+        let proof = group.ask(&Plan::of(on.edits(&fix.edits)?), Some(&on), Some(&fix), false).ok()?;
         // Equal would mean that no run got to a page that is dirtied.
         if proof.outcome != "refined" || !proof.refinements.iter().all(better) {
             return None;
@@ -34,7 +34,7 @@ pub(super) fn steps(group: &Group<'_>, plan: &Plan, whole: &Plan, fixes: &[Prove
     }
     let on = Mended::new(group.program, edits)?;
     let on_it = |p: &Plan| Some(Plan { edits: on.edits(&p.edits)?, ..p.clone() });
-    let proof = group.ask(&on_it(plan)?, Some(&on), None).ok()?;
+    let proof = group.ask(&on_it(plan)?, Some(&on), None, false).ok()?;
     reparse(&on, &on_it(whole)?).ok()?;
     (holds(&proof) && !proof.refinements.iter().any(better)).then_some(Steps { fixes: first, proof })
 }

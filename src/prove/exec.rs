@@ -83,6 +83,8 @@ pub struct Machine<'t> {
     pub spent: u64,
     /// A difference was found and is looked at again, to be told: limits of the whole plan do not count.
     pub telling: bool,
+    /// The start is neither the narrowest nor the widest.
+    pub middle: bool,
     /// Functions of the trace that do something with page references.
     pub active: FxHashSet<Name>,
     /// The code of the last function of a run, and the operations from which a region can still be reached.
@@ -176,6 +178,7 @@ impl<'t> Machine<'t> {
             steps: 0,
             spent: 0,
             telling: false,
+            middle: false,
             active: FxHashSet::default(),
             ahead: None,
             flavours: super::pages::flavours(true, false, false),

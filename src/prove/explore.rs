@@ -30,7 +30,7 @@ use std::sync::Arc;
 pub enum Found {
     /// No forbidden difference.
     Fine,
-    /// The shortest difference.
+    /// A difference; when it is told, the shortest one, else nothing.
     Differs(String),
     /// Stopped.
     Stopped(Stopped),
@@ -79,21 +79,25 @@ fn explore_pages(
     m.reached.clear();
     m.covered.clear();
     // One run may pass a region often: what is compared is bounded as well.
-    let compared = m.compared;
+    let (compared, spent) = (m.compared, m.spent + m.steps);
     let met = m.refinements.clone();
     let mut stopped = None;
     while let Some(p) = prefix {
         let budget = &m.task.budget;
         let all = !m.telling && (*runs >= budget.total || m.spent > budget.all_steps);
-        if left == 0 || all || m.compared - compared > 4 * limit {
+        let far = !m.telling && m.middle && m.spent.saturating_sub(spent) > budget.middle_steps;
+        if left == 0 || all || far || m.compared - compared > 4 * limit {
             if best.is_some() {
                 break;
             }
             m.exhausted = true;
             let file = m.regions.first().map_or(FileId(0), |r| r.file);
-            let construct = match m.spent > budget.all_steps {
-                true => format!("more than {} operations", budget.all_steps),
-                false => format!("more than {limit} runs"),
+            let construct = if m.spent > budget.all_steps {
+                format!("more than {} operations", budget.all_steps)
+            } else if far {
+                format!("more than {} operations from one start", budget.middle_steps)
+            } else {
+                format!("more than {limit} runs")
             };
             stopped = Some(Stopped { file, span: Default::default(), after: false, construct });
             break;
@@ -120,8 +124,7 @@ fn explore_pages(
     }
     if let Some(d) = best {
         m.refinements = met;
-        let story = m.story(&d);
-        return Found::Differs(story);
+        return Found::Differs(if m.telling { m.story(&d) } else { String::new() });
     }
     if let Some(s) = stopped {
         m.refinements = met;
@@ -292,8 +295,10 @@ pub fn prove_function(m: &mut Machine<'_>, number: usize, runs: &mut u64) -> Fou
         }
     }
     tiers.push(Tier::Pin);
+    let widest = shapes.len() - 1;
     let mut run = |m: &mut Machine<'_>, tier: Tier, look_on: u64| {
         let (met, assumed) = (m.refinements.clone(), m.assumed.clone());
+        m.middle = !matches!(tier, Tier::Local(0) | Tier::Pin) && !tier.is_entry(widest);
         let found = match tier {
             Tier::Local(i) => Some(locally(m, c, &shapes[i], known, own, runs, look_on)),
             Tier::Entry(i) => Some(from_entry(m, c, &shapes[i], known, runs, look_on)),
@@ -354,6 +359,7 @@ pub fn prove_function(m: &mut Machine<'_>, number: usize, runs: &mut u64) -> Fou
             after: false,
             construct: format!("a page of another origin in the trace, {}()", other.unwrap_or_default()),
         }),
+        (Some(_), _) if !task.tell => Found::Differs(String::new()),
         (Some(tier), _) => {
             m.telling = true;
             let found = run(m, tier, LOOK_ON).unwrap_or(Found::Fine);
@@ -373,6 +379,13 @@ enum Tier {
     /// From the entry, with plain pages: where get becomes pin, the references of the function's own call.
     References,
     Pin,
+}
+
+impl Tier {
+    /// The entry of the function, with this shape of the change.
+    fn is_entry(self, shape: usize) -> bool {
+        matches!(self, Tier::Entry(i) if i == shape)
+    }
 }
 
 /// A call in a function of the trace that makes or takes another reference, where get becomes pin: what a function

@@ -82,7 +82,7 @@ pub fn prove(task: &Task<'_>) -> Proof {
             }
             Found::Differs(story) => {
                 proof.outcome = Outcome::Differs;
-                proof.counterexample = Some(story);
+                proof.counterexample = task.tell.then_some(story);
                 break;
             }
         }

@@ -55,11 +55,13 @@ pub struct Budget {
     pub steps: u64,
     /// Operations of all runs of the plan.
     pub all_steps: u64,
+    /// Operations of all runs from one start that is neither the narrowest nor the widest.
+    pub middle_steps: u64,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { runs: 6_000, total: 12_000, steps: 20_000, all_steps: 1_000_000 }
+        Self { runs: 6_000, total: 12_000, steps: 20_000, all_steps: 1_000_000, middle_steps: 1_000_000 }
     }
 }
 
@@ -91,6 +93,8 @@ pub struct Task<'a> {
     pub policy: Policy,
     /// Limits.
     pub budget: Budget,
+    /// A difference is to be told: the shortest one is looked for, which takes many times the runs that find one.
+    pub tell: bool,
 }
 
 impl Task<'_> {
@@ -178,7 +182,8 @@ pub struct Proof {
     pub runs: u64,
     /// What was taken for granted.
     pub assumed: Vec<String>,
-    /// The shortest counterexample: inputs, both runs side by side, first difference. With [`Outcome::Differs`].
+    /// The shortest counterexample: inputs, both runs side by side, first difference. With [`Outcome::Differs`], where
+    /// it is to be told or needs no run.
     pub counterexample: Option<String>,
     /// Where and at what the interpreter stopped. With [`Outcome::Unsupported`].
     pub stopped: Option<Stopped>,

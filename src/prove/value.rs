@@ -38,8 +38,9 @@ impl ITy {
         if self.bits == 1 && !self.signed {
             return i128::from(v != 0);
         }
+        // The low bits: the remainder by a power of two, without a division of 128 bits.
         let m = 1i128 << self.bits;
-        let r = v.rem_euclid(m);
+        let r = v & (m - 1);
         if self.signed && r > self.max() { r - m } else { r }
     }
     /// Integer promotion.

@@ -107,10 +107,16 @@ impl Case {
         }
         (takes, drops)
     }
+    /// Proves the case, and tells the difference that there is.
     pub fn prove(&self) -> Proof {
-        self.prove_against(&self.after)
+        self.ask(&self.after, true)
     }
+    /// The same with another text behind the rewrite.
     pub fn prove_against(&self, after: &[u8]) -> Proof {
+        self.ask(after, true)
+    }
+    /// The proof with this text behind the rewrite.
+    pub fn ask(&self, after: &[u8], tell: bool) -> Proof {
         let file = FileId(0);
         let (mut changed, mut removed) = (Vec::new(), Vec::new());
         for (name, before) in &self.program.functions {
@@ -164,6 +170,7 @@ impl Case {
             api: Api::get(),
             policy: if self.has("strict") { Policy::StrictDirty } else { Policy::Upstream },
             budget: Budget::default(),
+            tell,
         })
     }
 }
