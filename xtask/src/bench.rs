@@ -151,9 +151,11 @@ fn once(rival: &Rival, tree: &Path) -> Result<(f64, Option<f64>, Option<u64>)> {
     }
 }
 
-/// Time of each hop, as `scan -v` tells it.
+/// Time of each hop, and what `scan -v` tells.
 fn hops(gupconv: &Path, tree: &Path) -> Result<()> {
-    let output = Command::new(gupconv).args(["-v", "scan", "--format", "jsonl", "--tree"]).arg(tree).output()?;
+    let mut scan = Command::new(gupconv);
+    scan.env("GUPCONV_TIMES", "1").args(["-v", "scan", "--format", "jsonl", "--tree"]).arg(tree);
+    let output = scan.output()?;
     println!("\nscan -v:");
     for line in String::from_utf8_lossy(&output.stderr).lines() {
         println!("  {line}");
