@@ -342,7 +342,7 @@ impl Engine<'_> {
             let backward = g.near(&ends, false, most, &FxHashSet::default());
             (forward, backward)
         };
-        let (every, (forward, backward)) = rayon::join(|| g.forward(&all), near);
+        let (every, (forward, backward)) = rayon::join(|| g.reached(&all), near);
         Reach2 { forward, every, backward }
     }
 

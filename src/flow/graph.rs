@@ -6,6 +6,7 @@
 use super::FnId;
 use super::ends::{End, Ends};
 use super::place::{Place, UNKNOWN_TAG};
+use super::reached::{AS_BEHIND, AS_NUMBER, BOUND, FREE, NUMBER, PAGE};
 use super::wiring::{Link, Places, Wiring, read, store};
 use crate::kernel::Api;
 use crate::source::{FileId, Name, Span};
@@ -13,6 +14,8 @@ use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+
+pub use super::reached::Reached;
 
 /// Node number.
 pub type Node = u32;
@@ -61,76 +64,6 @@ impl Edge {
     }
 }
 
-/// Nodes reached: per node, in which phase, and by which edge first.
-#[derive(Clone, Debug)]
-pub struct Reached {
-    phase: Vec<u8>,
-    /// First edge by which the node was reached: previous node and place. `None` for the start.
-    from: FxHashMap<Node, (Node, (FnId, Span))>,
-    /// Nodes in the order they were reached.
-    pub order: Vec<Node>,
-    /// Nodes that a number or address of the pages reached, in order.
-    pub numbers: Vec<Node>,
-}
-
-impl Reached {
-    /// Whether the node was reached.
-    pub fn has(&self, n: Node) -> bool {
-        self.phase.get(n as usize).is_some_and(|p| *p & PAGE != 0)
-    }
-    /// Whether a number or address of the pages reached the node.
-    pub fn has_number(&self, n: Node) -> bool {
-        self.phase.get(n as usize).is_some_and(|p| *p & NUMBER != 0)
-    }
-    /// Whether what reached the node may go on to any caller, and not only back to the one that it came from.
-    pub fn leaves(&self, n: Node) -> bool {
-        let free = FREE | FREE << 2 | FREE << 4 | FREE << 6;
-        self.phase.get(n as usize).is_some_and(|p| *p & free != 0)
-    }
-    /// Whether the node was reached only by what came out of a vessel.
-    pub fn only_behind(&self, n: Node) -> bool {
-        self.phase.get(n as usize).is_some_and(|p| p & PAGE != 0 && p & (FREE | BOUND) == 0)
-    }
-    fn key(&self, n: Node) -> Node {
-        if self.phase.get(n as usize).is_some_and(|p| *p & (FREE | BOUND) != 0) { n } else { n | AS_BEHIND }
-    }
-    /// Whether the node was first reached by way of a number of the page.
-    pub fn by_number(&self, end: Node) -> bool {
-        let mut n = self.key(end);
-        for _ in 0..200 {
-            let Some((prev, _)) = self.from.get(&n) else { return false };
-            if prev & AS_NUMBER != 0 {
-                return true;
-            }
-            n = *prev;
-        }
-        false
-    }
-    /// Edges from the start to a node, last first: from, to, and by what.
-    pub fn way(&self, end: Node) -> Vec<(Node, Node, (FnId, Span))> {
-        let mut way = Vec::new();
-        let mut n = self.key(end);
-        while let Some((prev, at)) = self.from.get(&n) {
-            way.push((*prev & NODE, n & NODE, *at));
-            n = *prev;
-            if way.len() > 60 {
-                break;
-            }
-        }
-        way
-    }
-}
-
-const FREE: u8 = 1;
-const BOUND: u8 = 2;
-/// Phases are kept by variant: two bits higher for a number, four bits higher behind a vessel.
-const PAGE: u8 = 0x33;
-const NUMBER: u8 = 0xcc;
-/// In [`Reached::from`]: the node as reached by a number, and behind a vessel.
-const AS_NUMBER: Node = 1 << 31;
-const AS_BEHIND: Node = 1 << 30;
-const NODE: Node = AS_BEHIND - 1;
-
 /// How far a walk goes.
 #[derive(Clone, Copy)]
 struct Extent<'a> {
@@ -154,6 +87,8 @@ struct Extent<'a> {
     own: bool,
     /// Whether pages that came to a place by a statement do not leave it by an edge.
     passage: Option<&'a Closed<'a>>,
+    /// The way to each node is kept. Thousands of walks are only asked for what they reach.
+    ways: bool,
 }
 
 /// Of a node, the statement by which pages came to it, and an edge out of it: whether no run does both.
@@ -212,6 +147,7 @@ const EVERYWHERE: Extent = Extent {
     empty: None,
     own: true,
     passage: None,
+    ways: true,
 };
 
 /// The graph.
@@ -228,6 +164,29 @@ pub struct Graph {
     inc: Ends,
     /// What the calls of each function reached when the graph was built.
     targets: Vec<Vec<Vec<FnId>>>,
+    /// Of each place.
+    kinds: Vec<Kind>,
+}
+
+/// What a walk asks of each place that it comes by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Of a function.
+    Inside,
+    /// A field or a variable of a file.
+    Heap,
+    /// A field of what the pages of many are put into.
+    Vessel,
+}
+
+impl Kind {
+    fn of(place: &Place) -> Kind {
+        match place {
+            Place::Field(tag, field) if Api::get().vessel(tag, field).is_some() => Kind::Vessel,
+            Place::Field(..) | Place::Global(..) => Kind::Heap,
+            _ => Kind::Inside,
+        }
+    }
 }
 
 impl Graph {
@@ -251,6 +210,8 @@ impl Graph {
             || inc.renew(End::To, places, functions, before, &targets),
         );
         g.targets = targets;
+        let first = g.kinds.len();
+        g.kinds.extend(g.places.list().iter().skip(first).map(Kind::of));
         g.shown(functions);
         g.untyped_fields(functions, files);
         g.summaries(functions);
@@ -311,7 +272,7 @@ impl Graph {
         }
     }
     fn is_heap(&self, n: Node) -> bool {
-        matches!(self.place(n), Place::Field(..) | Place::Global(..))
+        self.kinds[n as usize / 2] != Kind::Inside
     }
 
     /// A helper that hands a parameter on to its result, or to another parameter: an edge from argument to result at
@@ -319,7 +280,7 @@ impl Graph {
     fn summaries(&mut self, functions: &[Wiring]) {
         // One table for all walks, cleaned after each: a new one a walk costs more than the walk.
         let mut phase = vec![0; self.out.nodes()];
-        let within = Extent { start: BOUND, inside: true, own: false, most: 400, ..EVERYWHERE };
+        let within = Extent { start: BOUND, inside: true, own: false, most: 400, ways: false, ..EVERYWHERE };
         // Functions in which a number becomes a page, by themselves or by a callee.
         let makes = |l: &Link| matches!(l, Link::Edge { turn: Turn::Page, .. });
         let mut pages: Vec<bool> = functions.iter().map(|f| f.links.iter().any(makes)).collect();
@@ -400,6 +361,10 @@ impl Graph {
     pub fn forward(&self, from: &[Node]) -> Reached {
         self.walk(vec![0; self.out.nodes()], from, true, EVERYWHERE)
     }
+    /// The same, without the ways.
+    pub fn reached(&self, from: &[Node]) -> Reached {
+        self.walk(vec![0; self.out.nodes()], from, true, Extent { ways: false, ..EVERYWHERE })
+    }
     /// Where the pages of a pin in function `f` can get to. `early` tells of a place in that function whether it cannot
     /// be reached after the pin, `closed` which ways through a place no run takes.
     /// Calls `without` bring no page along, and none comes out of the calls `empty`.
@@ -432,7 +397,7 @@ impl Graph {
             Reached { phase: vec![0; nodes], from: FxHashMap::default(), order: Vec::new(), numbers: Vec::new() };
         // A table a thread, cleaned after each walk.
         let walk = |phase: &mut Vec<u8>, from: &Vec<Node>| {
-            let extent = Extent { most, closed: Some(closed), ..EVERYWHERE };
+            let extent = Extent { most, closed: Some(closed), ways: false, ..EVERYWHERE };
             let mut r = self.walk(std::mem::take(phase), from, forward, extent);
             let seen = [(&r.order, PAGE), (&r.numbers, NUMBER)]
                 .map(|(nodes, bits)| nodes.iter().map(|n| (*n, r.phase[*n as usize] & bits)).collect::<Vec<_>>());
@@ -460,7 +425,7 @@ impl Graph {
     }
 
     fn is_vessel(&self, n: Node) -> bool {
-        matches!(&self.places.list()[n as usize / 2], Place::Field(t, f) if Api::get().vessel(t, f).is_some())
+        self.kinds[n as usize / 2] == Kind::Vessel
     }
 
     /// Breadth-first walk over valid paths. What comes out of a vessel (all bios are one) is followed to the function
@@ -564,7 +529,9 @@ impl Graph {
                 if all & if turned { NUMBER } else { PAGE } == 0 {
                     if turned { r.numbers.push(e.to) } else { r.order.push(e.to) }
                 }
-                r.from.entry(key(e.to, turned, behind)).or_insert((key(n, number, came_behind), e.at));
+                if extent.ways {
+                    r.from.entry(key(e.to, turned, behind)).or_insert((key(n, number, came_behind), e.at));
+                }
                 r.phase[e.to as usize] |= next << (shift + if behind { 4 } else { 0 });
                 queue.push_back((e.to, next, turned, behind));
             }

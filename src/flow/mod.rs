@@ -27,6 +27,7 @@ mod passage;
 mod passed;
 pub mod place;
 mod ranges;
+mod reached;
 mod relayed;
 mod release;
 mod search;
