@@ -16,12 +16,17 @@ use crate::kernel::dialect::Dialect;
 use crate::kernel::{AcquireKind, Api};
 use crate::program::Program;
 use crate::sites;
-use crate::source::{Loc, Name, Span};
-use crate::trace::{Custody, GapCode, PinSite, PinTrace, Reason, ReleaseId, Use, UseKind, Verdict, Writes};
+use crate::source::{LineMap, Loc, Name, Span};
+use crate::trace::{Custody, GapCode, Origin, PinSite, PinTrace, Reason, ReleaseId, Use, UseKind, Verdict, Writes};
 use access::{Access, cpu_access, given_away, only_flushes, transfer};
 use notifier::{gives_up, invalidates, kept_mapping, notifier};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
+
+/// The reason of a call that pins nothing and may take a reference nevertheless.
+pub const TAKEN_WITHOUT_ARRAY: &str = "No array is passed: there is no page to release. get_user_pages_fast() of this \
+                                       tree sets FOLL_GET by itself, so where its fast path does not run, a reference \
+                                       is taken that nothing can drop.";
 
 /// What [`classify`] decides of a trace: verdict, reason and its text, CASE and what decided it.
 type Decided = (Verdict, Reason, String, u8, String);
@@ -100,10 +105,7 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, entri
     };
     if site.pages.as_ref().is_some_and(|p| p.0 == "NULL" || p.0 == "0") {
         let s = match dialect.fast_without_array && &*site.api == "get_user_pages_fast" {
-            true => {
-                "No array is passed: there is no page to release. get_user_pages_fast() of this tree sets FOLL_GET by \
-                 itself, so where its fast path does not run, a reference is taken that nothing can drop."
-            }
+            true => TAKEN_WITHOUT_ARRAY,
             false => "No array is passed: nothing is pinned.",
         };
         return say(Verdict::Leave, Reason::NoPages, s.into());
@@ -260,6 +262,15 @@ fn by_the_letter(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, en
 fn only_looks(t: &PinTrace) -> bool {
     let looks = |u: &Use| u.kind == UseKind::Meta;
     t.uses.iter().any(looks) && t.uses.iter().all(|u| looks(u) || u.kind == UseKind::Followed)
+}
+
+/// Pages of another kind: what, where from, and where pinned ones come to them. Objects of one struct are one place, so
+/// which of both an object holds is not told.
+pub(crate) fn origin(program: &dyn Program, o: &Origin) -> String {
+    let meets = o.meets.as_ref().map_or(String::new(), |field| format!(": {field} can hold either"));
+    let path = program.path(o.at.file);
+    let line = LineMap::new(&program.text(o.at.file)).line(o.at.span.start);
+    format!("{} ({path}:{line}){meets}", o.what)
 }
 
 fn place(index: &Index, at: Loc) -> String {
@@ -508,7 +519,7 @@ fn convertible(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, St
             GapCode::AddressOnly => {
                 format!("The page becomes a number; {}() takes or makes the page of one.", g.detail)
             }
-            GapCode::Budget => format!("{} is used in too many places to follow.", g.detail),
+            GapCode::Budget => format!("The search was given up at {}.", g.detail),
             _ => format!("The trace is lost: {} ({}).", g.detail, g.code.code()),
         };
         let s = format!("{s} {}", place(index, g.at));
@@ -530,8 +541,7 @@ fn convertible(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, St
         if let Some(o) = r.foreign.first()
             && r.guarded_by.is_none()
         {
-            let s =
-                format!("{}() in {}() also drops pages of {} ({}).", r.callee, r.function, o.what, place(index, o.at));
+            let s = format!("{}() in {}() may also drop pages of {}.", r.callee, r.function, origin(index, o));
             return (Verdict::Assist, Reason::MixedOrigin, s);
         }
         if api.release(&r.callee).is_some_and(|f| f.counter) {

@@ -4,10 +4,18 @@
 //! the tree (what its kernel does about pins) with the scenarios. It decides nothing and explores nothing: a scenario
 //! says what can go wrong with a page of such a site, not that it does.
 
+mod around;
+#[cfg(test)]
+mod tests;
+
+use crate::classify::TAKEN_WITHOUT_ARRAY;
 use crate::hazard::{Role, SCENARIOS, Scenario};
-use crate::report::SiteRecord;
+use crate::kernel::Api;
+use crate::report::{DirtiedRecord, SiteRecord};
 use serde::Serialize;
 use std::collections::BTreeSet;
+
+pub use around::{Around, LongTerm};
 
 /// What the kernel of the tree does already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -84,76 +92,77 @@ pub struct Concerns {
     pub dirtied: String,
     /// Case of `pin_user_pages.rst`, 0 when none was found.
     pub case: u8,
+    /// It is the nearest one, and does not speak of such code.
+    pub case_near: bool,
     /// Scenarios, in the order of the document.
     pub concerns: Vec<Concern>,
+    /// What is said where there is no scenario.
+    pub none: String,
     /// What the conversion changes.
     pub change: String,
 }
 
-/// Whether the pin says that it lasts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum LongTerm {
-    /// FOLL_LONGTERM stands in the call.
-    Passed,
-    /// It stands elsewhere in the function.
-    Mentioned,
-    /// It does not stand there.
-    #[default]
-    Absent,
+/// Who has the references that a call takes, where that is not told by its releases alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// Whoever releases them.
+    Here,
+    /// Nobody: the call takes none.
+    None,
+    /// Nobody can drop them.
+    Lost,
+    /// The callers of the function, which are sites of their own.
+    ByCallers,
+    /// A function that takes them over.
+    Over,
 }
 
-/// What the source around a pin says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Around {
-    /// Of FOLL_LONGTERM.
-    pub longterm: LongTerm,
-    /// The function looks at the file behind the mapping (`vm_file`): it may refuse pages of files.
-    pub asks_for_file: bool,
-}
-
-impl Around {
-    /// Looks at the call on a line (1-based) and at the function around it: from one line that starts with a brace to
-    /// the next.
-    pub fn at(text: &str, line: u32) -> Self {
-        const FLAG: &str = "FOLL_LONGTERM";
-        let lines: Vec<&str> = text.lines().collect();
-        let at = (line as usize).saturating_sub(1).min(lines.len());
-        let (above, below) = lines.split_at(at);
-        let call: String = below.join("\n").chars().take_while(|c| *c != ';').collect();
-        let start = above.iter().rposition(|l| l.starts_with('{')).unwrap_or(0);
-        let end = below.iter().position(|l| l.starts_with('}')).unwrap_or(below.len());
-        let inside = |word: &str| above[start..].iter().chain(&below[..end]).any(|l| l.contains(word));
-        let longterm = match call.contains(FLAG) {
-            true => LongTerm::Passed,
-            false if inside(FLAG) => LongTerm::Mentioned,
-            false => LongTerm::Absent,
-        };
-        Around { longterm, asks_for_file: inside("->vm_file") }
+impl Taken {
+    fn of(site: &SiteRecord, extracts: bool) -> Self {
+        match site.reason_code {
+            "no-pages" if site.reason == TAKEN_WITHOUT_ARRAY => Self::Lost,
+            "no-pages" => Self::None,
+            "not-user-pages" if extracts => Self::None,
+            "for-callers" => Self::ByCallers,
+            "handed-on" => Self::Over,
+            _ => Self::Here,
+        }
     }
 }
 
 /// The hazards of a site in a tree of that dialect (the code of the record of kind `run`).
 pub fn of(site: &SiteRecord, dialect: &str, kernel: &Kernel, around: Around) -> Concerns {
-    let longterm = around.longterm;
+    let extracts = Api::get().acquire(&site.api).is_some_and(|a| a.extracts);
+    let taken = Taken::of(site, extracts);
+    let longterm = match around.longterm {
+        LongTerm::Absent if site.case_why == LONG_TERM => LongTerm::FilledIn,
+        found => found,
+    };
     let beyond: BTreeSet<&str> = site
         .releases
         .iter()
         .filter(|r| r.function != site.function || r.path != site.path)
         .map(|r| r.function.as_str())
         .collect();
-    let lost = site.releases.is_empty() || !site.gaps.is_empty();
+    // Of what takes a reference of user memory only, none may have been taken.
+    let lost = site.releases.is_empty() && taken == Taken::Here && !extracts || !site.gaps.is_empty();
     let long = !beyond.is_empty();
-    let held = match (site.releases.is_empty(), long) {
-        (true, _) => "it is not known for how long: no release was found".to_string(),
-        (_, true) => format!("beyond {}(): released in {}", site.function, list(&beyond)),
+    let held = match (taken, site.releases.is_empty(), long) {
+        (Taken::None, ..) => "not at all: the call takes no reference".to_string(),
+        (Taken::Lost, ..) => "for ever, if a reference is taken: nothing can drop it".to_string(),
+        (Taken::ByCallers, ..) => format!("by the callers: {}() hands the pages to them", site.function),
+        (Taken::Over, ..) => format!("until whoever takes the reference over drops it. {}", site.reason),
+        (_, true, _) => "it is not known for how long: no release was found".to_string(),
+        (_, _, true) => format!("beyond {}(): released in {}", site.function, list(&beyond)),
         _ => format!("until {}() releases them", site.function),
     };
     // Case 4: nobody touches the data. Case 3: whoever maps the pages gives them up in time.
-    let untouched = site.reason_code == "struct-page-only" || site.reason_code == "no-pages";
+    let untouched = matches!(site.reason_code, "struct-page-only" | "no-pages" | "handed-on" | "not-user-pages");
     // Whoever changes the page tables tells the notifiers, and gives the page up with its mapping.
     let notified = matches!(site.reason_code, "mmu-notifier" | "page-tables");
     let writes = site.write != "never" && !untouched;
     let written = match site.write {
+        _ if site.reason_code == "not-user-pages" => "no page of a user is".to_string(),
         _ if untouched => "no: the data of the pages is not touched".to_string(),
         "always" => "yes: the call asks for write access".to_string(),
         "conditional" => format!("if {}", site.write_expr),
@@ -161,8 +170,12 @@ pub fn of(site: &SiteRecord, dialect: &str, kernel: &Kernel, around: Around) -> 
         _ => "not known: the flags come from elsewhere".to_string(),
     };
     let kinds: BTreeSet<&str> = site.releases.iter().map(|r| r.dirty).filter(|d| *d != "none").collect();
+    // Dirtying that stands by itself.
+    let apart = site.dirtied.first().filter(|_| kinds.is_empty());
     let flag_only = kinds.iter().all(|k| *k == "SetPageDirty");
     let dirtied = match (kinds.is_empty(), writes) {
+        _ if taken == Taken::ByCallers => "by the callers, if at all".to_string(),
+        _ if apart.is_some() => apart.map(by_itself).unwrap_or_default(),
         (false, _) if flag_only => {
             "by SetPageDirty() before the release, which sets the flag only: writeback does not find the page \
              (`gupconv explain R3`)"
@@ -173,17 +186,28 @@ pub fn of(site: &SiteRecord, dialect: &str, kernel: &Kernel, around: Around) -> 
             "by no release; under an MMU notifier that may be done where the mapping is torn down".to_string()
         }
         (true, true) if lost => "by no release that was found".to_string(),
-        (true, true) => "by no release: what is written to a clean page can be dropped by reclaim".to_string(),
+        (true, true) => "by no release, and nothing else was seen that does; if nothing does, what is written to a \
+                         clean page can be dropped by reclaim"
+            .to_string(),
         (true, false) => "by no release, and nothing needs it".to_string(),
     };
-    let pinned = site.api.starts_with("pin_user") || (dialect == "pin-user-pages" && site.verdict == "convert");
-    let tense = if site.api.starts_with("pin_user") { "this kernel" } else { "once converted, this kernel" };
+    // What takes pages of an iterator over user memory pins them (v6.12 lib/iov_iter.c).
+    let pins = site.api.starts_with("pin_user") || extracts;
+    let pinned = pins || (dialect == "pin-user-pages" && site.verdict == "convert");
+    let tense = if pins { "this kernel" } else { "once converted, this kernel" };
     let who = match site.case {
         5 => "the processor",
         1 | 2 => "a device",
         _ => "whoever holds the pages",
     };
     let applies = |name: &str| -> Option<String> {
+        match taken {
+            Taken::None | Taken::ByCallers => return None,
+            Taken::Lost => {
+                return (name == "leaked-pin-reclaim").then(|| "a reference that is taken here stays for ever".into());
+            }
+            Taken::Here | Taken::Over => {}
+        }
         let may_write = || format!("{who} may write until the release, and writeback does not know of it");
         match name {
             "writeback-dma" => (writes && !notified).then(may_write),
@@ -193,6 +217,9 @@ pub fn of(site: &SiteRecord, dialect: &str, kernel: &Kernel, around: Around) -> 
             "direct-io" | "direct-io-early-pin" => {
                 (writes && site.case == 1).then(|| "the pages are the target of I/O of one call".into())
             }
+            "no-buffers" | "lost-data" if apart.is_some() => apart
+                .filter(|d| writes && d.call != "SetPageDirty")
+                .map(|d| format!("the pages are made dirty by {}() ({}:{})", d.call, d.path, d.line)),
             "no-buffers" | "lost-data" => (writes && !kinds.is_empty() && !flag_only)
                 .then(|| format!("the pages are made dirty by {} at the end", list(&kinds))),
             "truncate-dax" | "truncate-cache" => (long && !notified && !untouched)
@@ -202,7 +229,7 @@ pub fn of(site: &SiteRecord, dialect: &str, kernel: &Kernel, around: Around) -> 
                     .then(|| "this kernel waits for their release when a DAX file is truncated".into())
             }
             // Of a site that is left alone the reference stays one that nobody waits for.
-            "leaked-pin" if site.verdict == "leave" && !site.api.starts_with("pin_user") => None,
+            "leaked-pin" if site.verdict == "leave" && !pins => None,
             "leaked-pin" | "leaked-pin-reclaim" => lost.then(|| match site.gaps.first() {
                 // A search that was given up has no line.
                 Some(g) if g.line <= 1 => {
@@ -233,8 +260,16 @@ pub fn of(site: &SiteRecord, dialect: &str, kernel: &Kernel, around: Around) -> 
                 "refused where the call passes FOLL_LONGTERM, which {}() mentions: FS-DAX does not take it",
                 site.function
             ),
-            "truncate-cache" if kernel.refuses_files && pinned && longterm != LongTerm::Absent => {
-                format!("{tense} refuses a writable FOLL_LONGTERM pin of a shared file mapping (-EFAULT)")
+            "truncate-dax" if longterm == LongTerm::FilledIn => {
+                "refused where the flags hold FOLL_LONGTERM, which they are given elsewhere: FS-DAX does not take it"
+                    .into()
+            }
+            // A pin for reading is let through (v6.12 mm/gup.c).
+            "truncate-cache"
+                if kernel.refuses_files && pinned && longterm != LongTerm::Absent && site.write != "never" =>
+            {
+                let reads = if site.write == "always" { "" } else { ", none that only reads" };
+                format!("{tense} refuses a writable FOLL_LONGTERM pin of a shared file mapping (-EFAULT){reads}")
             }
             "fork-write" if kernel.copies_at_fork && pinned => format!("{tense} copies the pinned page at fork()"),
             "fork-read" if kernel.unshares && pinned => format!("{tense} unshares the page when it is pinned"),
@@ -257,7 +292,7 @@ pub fn of(site: &SiteRecord, dialect: &str, kernel: &Kernel, around: Around) -> 
             _ => String::new(),
         }
     };
-    let concerns =
+    let concerns: Vec<Concern> =
         SCENARIOS.iter().filter_map(|s| applies(s.name).map(|why| concern(s, why, closed(s.name)))).collect();
     Concerns {
         path: site.path.clone(),
@@ -267,10 +302,21 @@ pub fn of(site: &SiteRecord, dialect: &str, kernel: &Kernel, around: Around) -> 
         written,
         dirtied,
         case: site.case,
+        case_near: site.case_near(),
+        none: match taken {
+            Taken::None => "No scenario applies: there is no reference.".to_string(),
+            Taken::ByCallers => {
+                format!("No scenario is told of this call: those of {}() are sites of their own.", site.function)
+            }
+            _ => "No scenario applies.".to_string(),
+        },
         concerns,
         change: change(site, dialect),
     }
 }
+
+/// [`SiteRecord::case_why`] of pages that are pinned for long.
+const LONG_TERM: &str = "FOLL_LONGTERM";
 
 /// Scenarios that only a page of a file can run into.
 const OF_FILES: &[&str] = &[
@@ -293,6 +339,11 @@ fn when(site: &SiteRecord) -> String {
         [one] if !one.is_empty() => format!(", if `{one}`"),
         _ => String::new(),
     }
+}
+
+/// Dirtying apart from the releases.
+fn by_itself(d: &DirtiedRecord) -> String {
+    format!("by {}() in {}(), apart from the release ({}:{})", d.call, d.function, d.path, d.line)
 }
 
 /// The place of a release of the wrong kind.
@@ -364,172 +415,5 @@ fn list(items: &BTreeSet<&str>) -> String {
         [] => String::new(),
         [one] => one.clone(),
         [front @ .., last] => format!("{} and {last}", front.join(", ")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::hazard;
-
-    fn site() -> SiteRecord {
-        crate::print::sample::run().sites.remove(0)
-    }
-
-    /// [`super::of`] in a kernel that does nothing yet.
-    fn of(site: &SiteRecord, dialect: &str) -> Concerns {
-        super::of(site, dialect, &Kernel::default(), Around::default())
-    }
-
-    fn named<'c>(c: &'c Concerns, name: &str) -> &'c Concern {
-        c.concerns.iter().find(|c| c.scenario == name).expect(name)
-    }
-
-    fn names(c: &Concerns) -> Vec<&str> {
-        c.concerns.iter().map(|c| c.scenario).collect()
-    }
-
-    #[test]
-    fn a_page_that_is_only_read_has_none_of_the_write_hazards() {
-        let mut s = site();
-        s.write = "never";
-        let c = of(&s, "put-user-page-2arg");
-        assert!(!names(&c).iter().any(|n| ["writeback-dma", "page-mkwrite", "no-buffers"].contains(n)), "{c:?}");
-        s.write = "always";
-        let c = of(&s, "put-user-page-2arg");
-        assert!(names(&c).contains(&"writeback-dma") && names(&c).contains(&"page-mkwrite"), "{c:?}");
-    }
-
-    #[test]
-    fn every_scenario_named_exists_and_every_fix_fixes() {
-        let mut s = site();
-        s.write = "always";
-        s.case = 1;
-        for c in of(&s, "pin-user-pages").concerns {
-            let story = hazard::run(c.scenario, &[]).expect("a scenario");
-            assert_eq!(story.scenario, c.scenario);
-            assert!(!c.why.is_empty());
-        }
-    }
-
-    #[test]
-    fn a_long_pin_meets_truncation_and_fork() {
-        let mut s = site();
-        s.write = "always";
-        s.releases.iter_mut().for_each(|r| r.function = "foo_close".into());
-        let c = of(&s, "put-user-page-2arg");
-        assert!(["truncate-dax", "truncate-cache", "fork-write"].iter().all(|n| names(&c).contains(n)), "{c:?}");
-        let own = s.function.clone();
-        s.releases.iter_mut().for_each(|r| r.function = own.clone());
-        s.releases.iter_mut().for_each(|r| r.path = s.path.clone());
-        assert!(!names(&of(&s, "put-user-page-2arg")).contains(&"truncate-dax"));
-    }
-
-    #[test]
-    fn what_changes_depends_on_the_dialect() {
-        let mut s = site();
-        s.verdict = "convert";
-        s.proof.iter_mut().for_each(|p| p.refinements = vec!["R6".into()]);
-        assert!(of(&s, "put-user-page-2arg").change.starts_with("nothing yet"));
-        assert!(of(&s, "pin-user-pages").change.starts_with("the pages count as pinned"));
-        s.verdict = "leave";
-        assert!(of(&s, "pin-user-pages").change.starts_with("nothing: the site is left alone"));
-    }
-
-    #[test]
-    fn what_the_kernel_and_the_call_close_is_said() {
-        let mut s = site();
-        (s.write, s.verdict, s.api) = ("always", "leave", "pin_user_pages".into());
-        s.releases.iter_mut().for_each(|r| r.function = "foo_close".into());
-        let plain = of(&s, "pin-user-pages");
-        assert_eq!(named(&plain, "fork-write").closed, "");
-        // The cure needs pins that are tracked, although only the base of the scenario says so.
-        assert_eq!(named(&plain, "fork-write").with_tracking.len(), 1);
-        assert!(named(&plain, "fork-write").without.is_empty());
-        let kernel = Kernel { copies_at_fork: true, refuses_files: true, ..Kernel::default() };
-        let passed = Around { longterm: LongTerm::Passed, ..Around::default() };
-        let c = super::of(&s, "pin-user-pages", &kernel, passed);
-        assert!(named(&c, "fork-write").closed.starts_with("this kernel copies"));
-        assert!(named(&c, "truncate-cache").closed.contains("-EFAULT"));
-        assert!(named(&c, "truncate-dax").closed.starts_with("refused already"));
-    }
-
-    #[test]
-    fn pages_that_nobody_touches_or_a_notifier_protects_have_no_write_hazards() {
-        let mut s = site();
-        (s.write, s.verdict) = ("always", "leave");
-        for code in ["mmu-notifier", "struct-page-only"] {
-            s.reason_code = code;
-            let c = of(&s, "put-user-page-2arg");
-            assert!(!names(&c).contains(&"writeback-dma") && !names(&c).contains(&"page-mkwrite"), "{c:?}");
-        }
-    }
-
-    #[test]
-    fn a_flag_that_writeback_does_not_find_leads_to_no_bug_there() {
-        let mut s = site();
-        s.write = "always";
-        s.releases.iter_mut().for_each(|r| r.dirty = "SetPageDirty");
-        let c = of(&s, "put-user-page-2arg");
-        assert!(!names(&c).contains(&"no-buffers") && c.dirtied.contains("writeback does not find"), "{c:?}");
-        s.releases.iter_mut().for_each(|r| r.dirty = "set_page_dirty_lock");
-        assert!(names(&of(&s, "put-user-page-2arg")).contains(&"no-buffers"));
-    }
-
-    #[test]
-    fn differences_at_run_time_are_said_in_words() {
-        let mut s = site();
-        s.verdict = "convert";
-        let Some(proof) = &mut s.proof else { return assert!(s.proof.is_some(), "the sample has a proof") };
-        proof.refinements = vec!["R3".into(), "R6".into()];
-        let change = of(&s, "put-user-page-2arg").change;
-        assert!(change.starts_with("set_page_dirty_lock() is called instead of SetPageDirty(). Tracking: nothing yet"));
-        assert!(!change.contains("R3") && !change.contains("R6"), "{change}");
-    }
-
-    #[test]
-    fn the_flag_is_looked_for_in_the_call_first() {
-        let text = "int a(void)\n{\n\tf = FOLL_LONGTERM;\n\tx = gup(a,\n\t\tf);\n\ty();\n}\nint b(void)\n{\n\tgup(1,\n\t    \
-                    FOLL_LONGTERM);\n}\nint c(void)\n{\n\tgup(1);\n}\n";
-        let longterm = |text: &str, line| Around::at(text, line).longterm;
-        assert_eq!(longterm(text, 4), LongTerm::Mentioned);
-        assert_eq!(longterm(text, 10), LongTerm::Passed);
-        assert_eq!(longterm(text, 15), LongTerm::Absent);
-        assert_eq!(longterm("", 9), LongTerm::Absent);
-    }
-
-    #[test]
-    fn a_function_that_looks_at_the_file_may_refuse_it() {
-        let text = "int a(void)\n{\n\tgup();\n\tif (vma->vm_file)\n\t\tno();\n}\nint b(void)\n{\n\tgup();\n}\n";
-        assert!(Around::at(text, 3).asks_for_file && !Around::at(text, 9).asks_for_file);
-        let mut s = site();
-        s.write = "always";
-        let c = super::of(&s, "put-user-page-2arg", &Kernel::default(), Around::at(text, 3));
-        assert!(named(&c, "writeback-dma").closed.contains("may refuse pages of files"), "{c:?}");
-    }
-
-    #[test]
-    fn a_kernel_that_waits_for_dax_pages_says_so() {
-        let mut s = site();
-        s.releases.iter_mut().for_each(|r| r.function = "foo_close".into());
-        let kernel = Kernel { dax_waits: true, ..Kernel::default() };
-        let c = super::of(&s, "put-user-page-2arg", &kernel, Around::default());
-        assert!(named(&c, "truncate-dax").closed.contains("truncate-dax-wait"));
-        assert!(names(&c).contains(&"truncate-dax-wait"));
-        assert!(!names(&of(&s, "put-user-page-2arg")).contains(&"truncate-dax-wait"));
-    }
-
-    #[test]
-    fn a_kernel_is_read_from_its_sources() {
-        let none = Kernel::of(&|_| None);
-        assert_eq!(none, Kernel::default());
-        let once = Kernel::of(&|p| (p == "mm/vmscan.c").then(|| b"page_maybe_dma_pinned(p)".to_vec()));
-        assert!(!once.reclaim_asks);
-        let new = Kernel::of(&|p| match p {
-            "mm/vmscan.c" => Some(b"folio_maybe_dma_pinned(a) || folio_maybe_dma_pinned(b)".to_vec()),
-            "mm/gup.c" => Some(b"return !vma_needs_dirty_tracking(vma);".to_vec()),
-            _ => None,
-        });
-        assert!(new.reclaim_asks && new.refuses_files && !new.copies_at_fork);
     }
 }

@@ -140,12 +140,17 @@ pub fn decide(program: &dyn Program, dialect: &Dialect, custody: &Custody, prove
         })
         .collect();
     for (group, decision) in decided {
-        for i in group {
+        for &i in &group {
             let Some(outcome) = outcomes.get_mut(i).filter(|o| o.verdict == Verdict::Convert) else { continue };
             outcome.verdict = decision.verdict;
             if let Some((reason, text)) = &decision.why {
                 outcome.reason = *reason;
                 outcome.text = text.clone();
+                if dialect.kind == DialectKind::PinUserPages && group.len() > 1 {
+                    let (group, why) = ((&group[..], i), (*reason, text.clone()));
+                    let own = tracked::as_told_to(program, custody, group, &target(dialect), &why);
+                    outcome.text = own.unwrap_or(why.1);
+                }
             }
             if let Some((plan, proof)) = &decision.plan {
                 let fixed = decision.fixes.iter().flat_map(|f| &f.fix.edits);
@@ -315,6 +320,7 @@ fn target(dialect: &Dialect) -> Target {
         has_dirty_unlocked: dialect.has_dirty_unlocked,
         available: dialect.available.clone(),
         unpin: dialect.kind == DialectKind::PinUserPages,
+        marks_mm: dialect.marks_mm,
     }
 }
 

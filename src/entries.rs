@@ -4,6 +4,7 @@
 //! operations, and what other files call. It looks at names and parentheses only, and says nothing about time: a
 //! release from another entry point may still be soon.
 
+use crate::kernel::{Api, ContextFn};
 use crate::lex::{self, TokKind, Token};
 use crate::program::Program;
 use crate::source::{FileId, Loc, Name, Span};
@@ -61,7 +62,9 @@ impl<'a> Entries<'a> {
         let pins = releases.iter().flat_map(|r| &r.pins).filter_map(|p| custody.sites.get(p.0 as usize));
         let pins: Vec<_> = pins.chain([site]).collect();
         files.extend(releases.iter().map(|r| r.at.file).chain(pins.iter().map(|s| s.at.file)));
-        let first = |files: &BTreeSet<FileId>| self.first(custody, &holder.text, site, &releases, files);
+        let awaited = self.awaited(site, &releases);
+        let late: Vec<&Release> = releases.iter().filter(|r| !awaited.contains(&r.at)).copied().collect();
+        let first = |files: &BTreeSet<FileId>| self.first(custody, &holder.text, site, &late, files);
         let found = first(&files)?;
         // Others call it: where they do, they may pin as well.
         if found.library {
@@ -71,6 +74,26 @@ impl<'a> Entries<'a> {
             return first(&files).map(|f| f.outlives);
         }
         Some(found.outlives)
+    }
+
+    /// Releases behind which the end of a transfer is told, where the function that pins waits for one. Who is
+    /// interrupted there leaves early, and the pages go with the transfer nevertheless.
+    fn awaited(&self, site: &PinSite, releases: &[&Release]) -> BTreeSet<Loc> {
+        let api = Api::get();
+        let tells = |at: Loc, waits: bool| {
+            let mut found = false;
+            if let Some(f) = self.program.function_at(at) {
+                f.body.walk_exprs(&mut |e| {
+                    let here = |n: &Name| api.context(n) == Some(ContextFn::Transfer(waits));
+                    found |= e.span.start > at.span.end && e.call().is_some_and(|(n, _)| here(n));
+                });
+            }
+            found
+        };
+        if !tells(site.at, true) {
+            return BTreeSet::new();
+        }
+        releases.iter().map(|r| r.at).filter(|at| tells(*at, false)).collect()
     }
 
     /// The first release that these files do not show to be in a call that pins, by this site or by another one whose

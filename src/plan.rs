@@ -27,6 +27,8 @@ pub struct Target {
     pub available: BTreeSet<String>,
     /// `unpin_user_page*()` instead of `put_user_page*()`; the acquiring calls are a part of the plans.
     pub unpin: bool,
+    /// What a pin leaves in the address space for good, by name ([`crate::kernel::dialect::Dialect::marks_mm`]).
+    pub marks_mm: Option<&'static str>,
 }
 
 impl Target {
@@ -38,6 +40,7 @@ impl Target {
             has_dirty_unlocked: true,
             available: names.iter().map(|s| s.to_string()).collect(),
             unpin: false,
+            marks_mm: None,
         }
     }
     /// The names of a three argument tree (`v5.4`).
@@ -56,6 +59,7 @@ impl Target {
             has_dirty_unlocked: false,
             available: names.iter().chain(pinning).map(|s| s.to_string()).collect(),
             unpin: true,
+            marks_mm: None,
         }
     }
     /// The function that releases one page.

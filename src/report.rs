@@ -64,8 +64,18 @@ pub struct SiteRecord {
     pub proof: Option<ProofRecord>,
     /// Rule ids found on the trace.
     pub findings: Vec<String>,
+    /// Calls that make the pages dirty apart from any release; for people only.
+    #[serde(skip)]
+    pub dirtied: Vec<DirtiedRecord>,
     /// Bugs that the rewrite needs fixed before it.
     pub fixes: Vec<FixRecord>,
+}
+
+impl SiteRecord {
+    /// Whether [`SiteRecord::case`] is only the nearest one: the document does not speak of such code.
+    pub fn case_near(&self) -> bool {
+        matches!(self.reason_code, "page-tables" | "address-taken")
+    }
 }
 
 /// A release of a site.
@@ -83,6 +93,9 @@ pub struct ReleaseRecord {
     pub dirty: &'static str,
     /// Condition of the dirtying.
     pub dirty_when: String,
+    /// The page lock is held there; for people only.
+    #[serde(skip)]
+    pub page_locked: bool,
     /// `single`, `for-loop`, `while-loop`, `batch-call`, `sg-iter`.
     pub shape: &'static str,
     /// `normal`, `error`, `partial`.
@@ -90,6 +103,19 @@ pub struct ReleaseRecord {
     /// Of a release that drops no pin, but the reference that a holder of the page took for itself: what took it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub own: Option<OwnRecord>,
+}
+
+/// A call that makes pages dirty.
+#[derive(Clone, Debug)]
+pub struct DirtiedRecord {
+    /// Path.
+    pub path: String,
+    /// Line.
+    pub line: u32,
+    /// Function around it.
+    pub function: String,
+    /// Function called.
+    pub call: String,
 }
 
 /// Where a holder of a page took a reference for itself.

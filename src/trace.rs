@@ -99,6 +99,8 @@ pub struct Origin {
     pub what: Name,
     /// Where.
     pub at: Loc,
+    /// The first field on its way to the release that pinned pages come to as well.
+    pub meets: Option<Name>,
 }
 
 /// What is known of the context a release runs in.

@@ -1,6 +1,8 @@
 //! The program as its users meet it: arguments, streams, exit statuses, files.
 
 mod common;
+#[path = "cli/says.rs"]
+mod says;
 #[path = "cli/trace.rs"]
 mod trace;
 

@@ -221,7 +221,7 @@ fn one_site_that_stays_keeps_its_group() {
 #[test]
 fn foreign_pages_keep_a_release_as_it_is() {
     let mut c = custody();
-    c.releases[0].foreign = vec![Origin { what: "alloc_page".into(), at: c.sites[0].at }];
+    c.releases[0].foreign = vec![Origin { what: "alloc_page".into(), at: c.sites[0].at, meets: None }];
     assert_eq!(verdicts(&c, PUT_USER, "equal"), [(Verdict::Assist, Reason::MixedOrigin, 0); 2]);
     c.releases[0].guarded_by = Some("b->user".into());
     assert_eq!(verdicts(&c, PUT_USER, "equal")[0].0, Verdict::Convert);
@@ -296,7 +296,7 @@ fn a_tree_that_counts_pins_asks_for_more() {
     touched.sites[0].api = "get_user_pages".into();
     assert_eq!(tracked(&touched, &format!("{PINS}{SLOW_PINS}")).1, Reason::LosesDirty);
     let foreign = |c: &mut Custody| {
-        c.releases[0].foreign = vec![Origin { what: "alloc_page".into(), at: c.sites[0].at }];
+        c.releases[0].foreign = vec![Origin { what: "alloc_page".into(), at: c.sites[0].at, meets: None }];
         c.releases[0].guarded_by = Some("b->user".into());
     };
     assert_eq!(reason(&foreign), Reason::MixedOrigin);

@@ -28,16 +28,49 @@ pub(super) fn obstacle(
     let wanted = group.iter().filter(|&&i| custody.traces[i].verdict == Verdict::Convert);
     let traces: Vec<(&PinSite, &PinTrace)> =
         wanted.filter_map(|&i| Some((custody.sites.get(i)?, custody.traces.get(i)?))).collect();
-    traces.iter().find_map(|(site, trace)| {
-        half_converted(program, custody, site, trace)
-            .or_else(|| no_case(program, custody, site, trace))
-            .or_else(|| other_mm(program, site, trace))
-            .or_else(|| callers_decide(program, custody, site, trace))
-            .or_else(|| foreign(program, custody, trace))
-            .or_else(|| no_twin(program, site, target))
-            .or_else(|| other_drop(program, custody, site, trace))
-            .or_else(|| loses_dirty(program, custody, site, trace))
-    })
+    traces.iter().find_map(|(site, trace)| of_site(program, custody, site, trace, target))
+}
+
+/// Why one site of it must not be.
+fn of_site(
+    program: &dyn Program,
+    custody: &Custody,
+    site: &PinSite,
+    trace: &PinTrace,
+    target: &Target,
+) -> Option<(Reason, String)> {
+    half_converted(program, custody, site, trace)
+        .or_else(|| no_case(program, custody, site, trace))
+        .or_else(|| other_mm(program, site, trace, target))
+        .or_else(|| callers_decide(program, custody, site, trace))
+        .or_else(|| foreign(program, custody, trace))
+        .or_else(|| no_twin(program, site, target))
+        .or_else(|| other_drop(program, custody, site, trace))
+        .or_else(|| loses_dirty(program, custody, site, trace))
+}
+
+/// What the obstacle of its group is to one site: its own, if that is one of the kind, else that of another pin. `None`
+/// where the words speak of this site, or where the obstacle was not found here.
+pub(super) fn as_told_to(
+    program: &dyn Program,
+    custody: &Custody,
+    (group, me): (&[usize], usize),
+    target: &Target,
+    (reason, text): &(Reason, String),
+) -> Option<String> {
+    let of = |i: usize| {
+        let (site, trace) = (custody.sites.get(i)?, custody.traces.get(i)?);
+        of_site(program, custody, site, trace, target).filter(|_| trace.verdict == Verdict::Convert)
+    };
+    let told = |i: &usize| of(*i).is_some_and(|(r, t)| r == *reason && t == *text);
+    let first = group.iter().copied().find(told)?;
+    match of(me) {
+        Some((own, words)) if own == *reason => Some(words),
+        _ => {
+            let at = place(program, custody.sites.get(first)?.at);
+            Some(format!("Of the pin at {at}, which shares a release with this one: {text}"))
+        }
+    }
 }
 
 /// Begins what is to be decided about pages that stay pinned; what is before it says which those are.
@@ -175,7 +208,8 @@ fn processor_only(trace: &PinTrace) -> bool {
 }
 
 /// A pin in another process marks its whole address space (`mm_set_has_pinned_flag()`, v6.12 mm/gup.c).
-fn other_mm(program: &dyn Program, site: &PinSite, trace: &PinTrace) -> Option<(Reason, String)> {
+fn other_mm(program: &dyn Program, site: &PinSite, trace: &PinTrace, target: &Target) -> Option<(Reason, String)> {
+    let mark = target.marks_mm?;
     if !processor_only(trace) || !site.api.ends_with("_remote") {
         return None;
     }
@@ -186,7 +220,7 @@ fn other_mm(program: &dyn Program, site: &PinSite, trace: &PinTrace) -> Option<(
     let text = mm.span.text(&program.text(site.at.file));
     let why = format!(
         "Only the processor touches the data, and `{text}` is not shown to be current->mm: a pin marks that whole \
-         process (MMF_HAS_PINNED, never cleared) where fork() looks for pins."
+         process ({mark}, never cleared) where fork() looks for pins."
     );
     (!is_own).then_some((Reason::OtherMm, why))
 }
@@ -252,13 +286,14 @@ fn callers_decide(
 pub(super) fn foreign(program: &dyn Program, custody: &Custody, trace: &PinTrace) -> Option<(Reason, String)> {
     let (release, other) = releases(custody, trace).find_map(|r| Some((r, r.foreign.first()?)))?;
     let (callee, at) = (&release.callee, place(program, release.at));
-    let other = format!("{} ({})", other.what, place(program, other.at));
     let text = match &release.guarded_by {
         Some(guard) => format!(
-            "`{guard}` keeps pages of {other} away from {callee}() at {at}. A pin is many references in one count: a guard \
-             that is wrong for one page only would make the count wrong, so this is for a person to judge."
+            "`{guard}` keeps pages of {} ({}) away from {callee}() at {at}. A pin is many references in one count: a guard \
+             that is wrong for one page only would make the count wrong, so this is for a person to judge.",
+            other.what,
+            place(program, other.at)
         ),
-        None => format!("{callee}() at {at} also drops pages of {other}."),
+        None => format!("{callee}() at {at} may also drop pages of {}.", classify::origin(program, other)),
     };
     Some((Reason::MixedOrigin, text))
 }

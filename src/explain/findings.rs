@@ -161,12 +161,13 @@ so: the right count wants a patch of its own.
         title: Cow::Borrowed("a pin that failed passes for a full one"),
         text: Cow::Borrowed(
             "\
-The result of the pin is compared with an unsigned count, and its sign is looked
-at nowhere: `if (ret < nr_pages)`. C makes the negative result of a failure
+The result of the pin is compared with an unsigned count, and nothing looks at
+its sign before: `if (ret < nr_pages)`. C makes the negative result of a failure
 unsigned for that, which is larger than any count. The code goes on as if it had
 all pages, and its release runs over entries that nobody has written.
 
-Compare with `!=`, or test `ret < 0` first and drop what a short pin got.
+A test of the sign behind that comparison comes too late: a failure does not get
+there. Compare with `!=`, or test `ret < 0` first and drop what a short pin got.
 ",
         ),
     },
@@ -177,8 +178,9 @@ Compare with `!=`, or test `ret < 0` first and drop what a short pin got.
         text: Cow::Borrowed(
             "\
 The pages are kept in an object, and an entry point that does not pin them
-drops them: a close, an unmap, the end of a virtual machine. Nothing bounds
-how long that takes. pin_user_pages.rst (case 2) asks for FOLL_LONGTERM then.
+drops them: a close, an unmap, the end of a virtual machine. Nothing was seen
+that bounds how long that takes. pin_user_pages.rst (case 2) asks for
+FOLL_LONGTERM then.
 
 There are two ways, and a maintainer has to choose. Add FOLL_LONGTERM to the
 pin: it then refuses FS-DAX, and file-backed memory on newer kernels, and

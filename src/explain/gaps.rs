@@ -135,8 +135,9 @@ no page.
         "budget",
         "the search grew over its bound",
         "\
-Too many functions, callers or stores lie on the way. The search stopped so
-that a run over the tree ends; it did not guess.
+Too many functions, callers or stores lie on the way, or what is named here is
+too far from the pin. The search stopped so that a run over the tree ends; it
+did not guess.
 
 What you can do: follow the trace from the place that is named here.
 ",

@@ -103,9 +103,12 @@ would have no matching unpin.
         "mixed-origin",
         "pages of another origin reach a release",
         "\
-The release also serves pages that come from alloc_page(), get_page(),
+The release may also serve pages that come from alloc_page(), get_page(),
 vmalloc_to_page(), the page cache or callers that were not seen. They are
-not pinned, so releasing them as pins is wrong.
+not pinned, so releasing them as pins is wrong. Which of the objects of one
+struct hold which pages is mostly not told: the reason names the field in which
+both can be. Where get and put of an object are functions of one table, they
+may never meet; see which ones belong together.
 
 When a flag in the code tells the origins apart, keep both branches and
 convert one of them. Never invert the flag. In a tree that counts pins apart

@@ -8,6 +8,7 @@ use super::facts::Fact;
 use super::graph::{Graph, Node, Reached, Via};
 use super::mentions::FactNodes;
 use super::place::Place;
+use super::steps::field_name;
 use super::unfollowed::{self, Callee};
 use crate::ast::Function;
 use crate::index::FnRef;
@@ -119,7 +120,7 @@ pub(super) fn gaps(
     }
     for d in &e.refused {
         let (place, detail) = match d {
-            Demand::Field(_, t, n, _) => (Place::Field(t.clone(), n.clone()), format!("{t}.{n}")),
+            Demand::Field(_, t, n, _) => (Place::Field(t.clone(), n.clone()), field_name(t, n)),
             Demand::Global(o, _, n) => (Place::Global(*o, n.clone()), n.to_string()),
             Demand::Callers(f, _) => {
                 let Some(id) = e.ids.get(f) else { continue };

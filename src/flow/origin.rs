@@ -8,12 +8,13 @@ use super::damage::Hidden;
 use super::engine::{Demand, Engine};
 use super::facts::Fact;
 use super::graph::{Graph, Node, Reached};
-use super::place::Place;
+use super::place::{Place, UNKNOWN_TAG};
+use super::steps::field_name;
 use crate::kernel::Api;
 use crate::source::{Loc, Name, Span};
 use crate::trace::Origin;
 use rustc_hash::FxHashSet;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Everything that is no pin and that brings a page in.
 pub(super) struct OriginTable<'a> {
@@ -24,6 +25,8 @@ pub(super) struct OriginTable<'a> {
     calls: BTreeMap<Node, CallOf>,
     /// What pins store through.
     pinned: FxHashSet<Node>,
+    /// What the pages of all pins reach.
+    pins: &'a Reached,
 }
 
 /// A call whose result is asked for.
@@ -36,7 +39,7 @@ struct CallOf {
 
 impl<'a> OriginTable<'a> {
     /// `pins` is what the pages of all pins reach.
-    pub(super) fn new(e: &Engine, g: &Graph, pins: &Reached, hidden: &'a Hidden) -> Self {
+    pub(super) fn new(e: &Engine, g: &Graph, pins: &'a Reached, hidden: &'a Hidden) -> Self {
         let mut at: BTreeMap<Node, Vec<Origin>> = BTreeMap::new();
         let mut calls = BTreeMap::new();
         let mut pinned = FxHashSet::default();
@@ -61,13 +64,14 @@ impl<'a> OriginTable<'a> {
                         if let Some(n) = g.stored(into)
                             && (*counted || !again.contains(&n))
                         {
-                            at.entry(n).or_default().push(Origin { what: what.clone(), at: Loc { file, span: *span } });
+                            let at_call = Loc { file, span: *span };
+                            at.entry(n).or_default().push(Origin { what: what.clone(), at: at_call, meets: None });
                         }
                     }
                     // A page with a reference of its own, or one more: dropping it is not the business of the pin.
                     Fact::Extra { of, callee, at: span } => {
                         for n in of.iter().filter_map(|p| g.node(p)) {
-                            let o = Origin { what: callee.clone(), at: Loc { file, span: *span } };
+                            let o = Origin { what: callee.clone(), at: Loc { file, span: *span }, meets: None };
                             at.entry(n).or_default().push(o);
                         }
                     }
@@ -82,7 +86,20 @@ impl<'a> OriginTable<'a> {
                 }
             }
         }
-        Self { hidden, at, calls, pinned }
+        Self { hidden, at, calls, pinned, pins }
+    }
+
+    /// The first field, or variable of a file, that what enters at a node comes by on its way to the release, and that
+    /// pinned pages come to.
+    fn meets(&self, g: &Graph, back: &Reached, n: Node) -> Option<Name> {
+        let way = back.way(n).into_iter().map(|(from, ..)| from);
+        let kept = |n: &Node| match g.place(*n) {
+            Place::Field(t, _) => !t.starts_with(UNKNOWN_TAG),
+            p => matches!(p, Place::Global(..)),
+        };
+        let pinned = |n: &Node| self.pins.has(n & !1) || self.pins.has(n | 1);
+        let found = [n].into_iter().chain(way).find(|n| kept(n) && pinned(n))?;
+        Some(show(g.place(found)).into())
     }
 
     /// A field or global that is read here and that nobody whom we see stores to: where its pages come from is unknown.
@@ -102,21 +119,24 @@ impl<'a> OriginTable<'a> {
 
     /// The origins that are no pins, known and unknown ones, of a release in function `here`.
     pub(super) fn of(&self, back: &Reached, here: FnId, e: &Engine, g: &Graph) -> Vec<Origin> {
-        let mut out = BTreeSet::new();
+        let mut out = BTreeMap::new();
+        let mut add = |at: Loc, what: Name, n: Option<Node>| {
+            out.entry((at, what)).or_insert_with(|| n.and_then(|n| self.meets(g, back, n)));
+        };
         // Who is damaged may take pages from where no fact tells. Of the function of the release that is known.
         let mut damaged = self.hidden.of(e, g, back, false);
         let functions = back.order.iter().filter_map(|n| g.place(*n).function());
         damaged.extend(functions.filter(|f| *f != here && self.hidden.has(*f)));
         for (at, name) in damaged.into_iter().map(|f| Hidden::place(e, f)) {
-            out.insert((at, format!("damaged code in {name}()").into()));
+            add(at, format!("damaged code in {name}()").into(), None);
         }
         for &n in &back.order {
             for o in self.at.get(&n).into_iter().flatten() {
-                out.insert((o.at, o.what.clone()));
+                add(o.at, o.what.clone(), Some(n));
             }
             if let Some(at) = self.never_stored(g, n) {
                 let what = format!("unseen stores to {}", show(g.place(n)));
-                out.insert((Loc { file: e.fns[at.0.0 as usize].file, span: at.1 }, what.into()));
+                add(Loc { file: e.fns[at.0.0 as usize].file, span: at.1 }, what.into(), Some(n));
             }
             if let Some(CallOf { from, callee, member, at }) = self.calls.get(&n) {
                 let file = e.fns[from.0 as usize].file;
@@ -126,7 +146,7 @@ impl<'a> OriginTable<'a> {
                     let what: Name = callee.clone().unwrap_or_else(|| "call through a pointer".into());
                     // An allocator makes an empty array, not pages.
                     if !makes_no_page(&what) {
-                        out.insert((Loc { file, span: *at }, what));
+                        add(Loc { file, span: *at }, what, Some(n));
                     }
                 }
             }
@@ -134,29 +154,27 @@ impl<'a> OriginTable<'a> {
             if back.leaves(n)
                 && let Some(o) = unseen_caller(e, g, n, g.place(n))
             {
-                out.insert((o.at, o.what));
+                add(o.at, o.what, Some(n));
             }
             if let Place::Field(t, f) = g.place(n) {
                 if let Some(v) = Api::get().vessel(t, f)
                     && let Some((at, span)) =
                         back.way(n).first().map(|w| w.2).or_else(|| g.outgoing(n).first().map(|e| e.at))
                 {
-                    out.insert((Loc { file: e.fns[at.0 as usize].file, span }, v.what.as_str().into()));
+                    add(Loc { file: e.fns[at.0 as usize].file, span }, v.what.as_str().into(), Some(n));
                 }
                 for d in &e.refused {
                     if let Demand::Field(file, tag, field, _) = d
                         && tag == t
                         && field == f
                     {
-                        out.insert((
-                            Loc { file: *file, span: Span::default() },
-                            format!("unseen users of {t}.{f}").into(),
-                        ));
+                        let what = format!("unseen users of {}", field_name(t, f));
+                        add(Loc { file: *file, span: Span::default() }, what.into(), Some(n));
                     }
                 }
             }
         }
-        out.into_iter().map(|(at, what)| Origin { what, at }).collect()
+        out.into_iter().map(|((at, what), meets)| Origin { what, at, meets }).collect()
     }
 }
 
@@ -177,13 +195,13 @@ fn unseen_caller(e: &Engine, g: &Graph, n: Node, p: &Place) -> Option<Origin> {
     }
     (none || refused).then(|| {
         let span = e.index.parsed(r).map_or(Span::default(), |f| f.name_span);
-        Origin { what: format!("unseen caller of {name}").into(), at: Loc { file: r.file, span } }
+        Origin { what: format!("unseen caller of {name}").into(), at: Loc { file: r.file, span }, meets: None }
     })
 }
 
 fn show(p: &Place) -> String {
     match p {
-        Place::Field(t, f) => format!("{}.{f}", t.split('@').next().unwrap_or(t)),
+        Place::Field(t, f) => field_name(t, f),
         Place::Global(_, n) => n.to_string(),
         _ => String::new(),
     }

@@ -5,8 +5,9 @@ use super::apart::after;
 use super::engine::Engine;
 use super::facts::Fact;
 use super::graph::{Graph, Node, Reached};
-use super::place::Place;
+use super::place::{OWN, Place};
 use crate::ast::{Expr, ExprKind, Function};
+use crate::kernel::Api;
 use crate::source::{Loc, Span};
 use crate::trace::{Holder, HolderKind, Release, Step};
 use std::sync::Arc;
@@ -32,6 +33,26 @@ pub(super) fn steps(e: &Engine, g: &Graph, r: &Reached, end: Node, (pins, late):
             last = Some((f, span));
         }
         step(e, g, (from, to), (f, span), out);
+    }
+}
+
+/// What the function of a pin does with the pages besides: an acquiring function gives them to its callers, and any one
+/// may store them where nothing drops them.
+pub(super) fn handed_out(e: &Engine, g: &Graph, r: &Reached, from: (FnId, &[Span]), out: &mut Vec<Step>) {
+    let gives = Api::get().acquire(&e.index.name(e.fns[from.0.0 as usize])).is_some();
+    // What a call gives back may be another thing than the pages: an error.
+    let of_call = |n: Node| matches!(g.place(n), Place::Call(..));
+    let here = |n: Node| r.way(n).iter().all(|(a, _, at)| at.0 == from.0 && !of_call(*a));
+    for &n in &r.order {
+        let told = match g.place(n) {
+            Place::Ret(f) => gives && *f == from.0,
+            Place::Field(tag, _) => !tag.starts_with('?') && here(n),
+            Place::Global(..) => here(n),
+            _ => false,
+        };
+        if told {
+            steps(e, g, r, n, from, out);
+        }
     }
 }
 
@@ -66,7 +87,10 @@ pub(super) fn dropped(rel: &Release, what: &str, out: &mut Vec<Step>) {
 
 fn because(g: &Graph, n: Node) -> String {
     match g.place(n) {
-        Place::Field(t, f) if !t.starts_with('?') => format!("struct {t}, field {f}"),
+        Place::Field(t, f) if !t.starts_with('?') => {
+            let folder = t.split_once(OWN).map_or(String::new(), |(_, folder)| format!(", in {folder}"));
+            format!("struct {}, field {f}{folder}", bare(t))
+        }
         _ => String::new(),
     }
 }
@@ -84,8 +108,13 @@ fn show(e: &Engine, g: &Graph, n: Node) -> String {
 }
 
 /// A field as a reader would write it; a struct without a tag is written as the field that it is the type of.
-fn field_name(tag: &str, field: &str) -> String {
-    format!("{}.{field}", tag.split('@').next().unwrap_or(tag))
+pub(super) fn field_name(tag: &str, field: &str) -> String {
+    format!("{}.{field}", bare(tag))
+}
+
+/// A tag without what keeps it apart from others of the name.
+fn bare(tag: &str) -> &str {
+    tag.split('@').next().unwrap_or(tag)
 }
 
 pub(super) fn holder(e: &Engine, funcs: &[Option<Arc<Function>>], p: &Place) -> Option<Holder> {

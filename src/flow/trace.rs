@@ -8,7 +8,7 @@ use super::graph::{Edge, Graph, Node, Reached};
 use super::mentions::FactNodes;
 use super::origin::OriginTable;
 use super::place::Place;
-use super::steps::{dropped, holder, steps};
+use super::steps::{dropped, handed_out, holder, steps};
 use super::{
     FnId, apart, beyond, choice, closed, context, emptied, guard, iterator, passage, ranges, relayed, release, undone,
 };
@@ -458,6 +458,7 @@ fn trace(
             }
         }
     }
+    handed_out(e, g, r, (s.fn_id, &late), &mut t.steps);
     for &n in &r.order {
         if let Some(h) = holder(e, funcs, g.place(n))
             && !t.holders.contains(&h)

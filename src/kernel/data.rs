@@ -25,6 +25,8 @@ pub(super) fn context(raw: &RawContext) -> FxHashMap<String, ContextFn> {
         (&raw.atomic_enter, ContextFn::Enter),
         (&raw.atomic_leave, ContextFn::Leave),
         (&raw.atomic_asked, ContextFn::Asked),
+        (&raw.waits, ContextFn::Transfer(true)),
+        (&raw.tells, ContextFn::Transfer(false)),
     ] {
         out.extend(names.iter().map(|n| (n.clone(), role)));
     }

@@ -99,6 +99,8 @@ pub struct Dialect {
     pub null_skip: BTreeSet<String>,
     /// `set_page_dirty_lock()` is declared.
     pub has_page_lock: bool,
+    /// What a pin leaves in the address space for good: a flag (v6.1), before that a field (v5.10), nothing in v5.7.
+    pub marks_mm: Option<&'static str>,
     /// What the acquiring functions return, as declared: `int`, `long`.
     pub returns: BTreeMap<String, String>,
     /// What a reader of the report should know: declared without a body, both families, and the like.
@@ -232,6 +234,7 @@ impl Dialect {
             available,
             guarded,
             null_skip,
+            marks_mm: ["MMF_HAS_PINNED", "has_pinned"].into_iter().find(|mark| bodies.any_body_has(mark)),
             has_page_lock: headers.declares("set_page_dirty_lock"),
             returns: Api::get()
                 .acquire_names()

@@ -186,6 +186,8 @@ pub enum ContextFn {
     Asked,
     /// Registers its n-th argument as a callback that runs in atomic context.
     Callback(usize),
+    /// Waits for the end of a transfer (true), or tells it.
+    Transfer(bool),
 }
 
 /// The table.

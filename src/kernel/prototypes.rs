@@ -107,6 +107,11 @@ impl Prototypes {
     pub fn body_has(&self, name: &str, word: &str) -> bool {
         self.body(name).is_some_and(|b| b.iter().any(|t| t == word))
     }
+    /// Whether the body of any function has the word.
+    pub fn any_body_has(&self, word: &str) -> bool {
+        let bodies = self.functions.values().flatten().filter_map(|p| p.body.as_ref());
+        bodies.flatten().any(|t| t == word)
+    }
     /// The value of a macro, as tokens separated by one blank, the parameters of a function-like one included.
     pub fn macro_value(&self, name: &str) -> Option<&str> {
         self.macros.get(name).map(String::as_str)

@@ -140,6 +140,8 @@ pub(super) struct RawContext {
     pub atomic_enter: Vec<String>,
     pub atomic_leave: Vec<String>,
     pub atomic_asked: Vec<String>,
+    pub waits: Vec<String>,
+    pub tells: Vec<String>,
     pub lock: Vec<String>,
     pub lock_or_fail: Vec<String>,
     pub lock_if_free: Vec<String>,

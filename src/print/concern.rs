@@ -17,10 +17,17 @@ pub fn print(all: &[Concerns], style: &Style, out: &mut dyn Write) -> io::Result
         fact("held", &c.held, style, out)?;
         fact("written", &c.written, style, out)?;
         fact("dirtied", &c.dirtied, style, out)?;
-        let case = if c.case == 0 { "none was found".into() } else { format!("{} of pin_user_pages.rst", c.case) };
+        let near = if c.case_near { "nearest to " } else { "" };
+        let case = match c.case {
+            0 => "none was found".into(),
+            case => format!("{near}{case} of pin_user_pages.rst"),
+        };
         fact("case", &case, style, out)?;
         if c.concerns.is_empty() {
-            writeln!(out, "\nNo scenario applies.")?;
+            writeln!(out)?;
+            for line in wrap(&c.none, style.width) {
+                writeln!(out, "{line}")?;
+            }
         } else {
             writeln!(
                 out,

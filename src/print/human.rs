@@ -174,7 +174,8 @@ fn pinned(s: &SiteRecord) -> String {
 fn released(r: &ReleaseRecord) -> String {
     let mut text = r.shape.to_string();
     if r.dirty != "none" {
-        text.push_str(&format!(", {}", r.dirty));
+        let locked = if r.page_locked && r.dirty == "set_page_dirty" { " under the page lock" } else { "" };
+        text.push_str(&format!(", {}{locked}", r.dirty));
         if !r.dirty_when.is_empty() {
             text.push_str(&format!(" if {}", one_line(&r.dirty_when)));
         }

@@ -32,6 +32,7 @@ pub(crate) fn site(path: &str, line: u32, verdict: &'static str, code: &'static 
         proof: None,
         fixes: vec![],
         findings: Vec::new(),
+        dirtied: Vec::new(),
     }
 }
 
@@ -44,6 +45,7 @@ pub(crate) fn release(path: &str, line: u32) -> ReleaseRecord {
         call: "put_page".into(),
         dirty: "set_page_dirty_lock",
         dirty_when: "buf->write".into(),
+        page_locked: false,
         shape: "for-loop",
         when: "normal",
         own: None,

@@ -17,7 +17,9 @@ pub fn print(run: &Run, chosen: &[usize], style: &Style, out: &mut dyn Write) ->
         writeln!(out, "{}", style.paint(Paint::Bold, &site.path))?;
         human::site(site, style, out)?;
         if site.case > 0 {
-            human::note("case", &format!("{} of pin_user_pages.rst: {}", site.case, site.case_why), style, out)?;
+            let near = if site.case_near() { "nearest to " } else { "" };
+            let case = format!("{near}{} of pin_user_pages.rst: {}", site.case, site.case_why);
+            human::note("case", &case, style, out)?;
         }
         let steps = run.steps.get(i).map(Vec::as_slice).unwrap_or_default();
         if steps.is_empty() {

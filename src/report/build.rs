@@ -1,8 +1,8 @@
 //! From what the hops found to a [`Run`]: places become lines, enums become their stable codes.
 
 use super::{
-    Coverage, EditRecord, FixRecord, GapRecord, OwnRecord, ProofRecord, ReleaseRecord, Run, RunRecord, SCHEMA,
-    SiteRecord,
+    Coverage, DirtiedRecord, EditRecord, FixRecord, GapRecord, OwnRecord, ProofRecord, ReleaseRecord, Run, RunRecord,
+    SCHEMA, SiteRecord,
 };
 use super::{StepRecord, lines};
 use crate::edit::Edit;
@@ -11,7 +11,7 @@ use crate::plan::Plan;
 use crate::program::Program;
 use crate::prove::Defect;
 use crate::source::{FileId, LineMap, Loc, Span};
-use crate::trace::{Custody, Dirty, PinSite, PinTrace, Reason, Release, Shape, Verdict, When, Writes};
+use crate::trace::{Custody, Dirty, Dirtying, PinSite, PinTrace, Reason, Release, Shape, Verdict, When, Writes};
 use std::collections::BTreeMap;
 
 /// What was decided about a site in the end: by its trace, then by planning and proof.
@@ -241,6 +241,19 @@ fn site_record(
             detail: g.detail.clone(),
         })
         .collect();
+    let at_release = |d: &&Dirtying| {
+        let mut all = trace.releases.iter().filter_map(|r| custody.releases.get(r.0 as usize));
+        all.any(|r| r.at.file == d.at.file && r.dirtied_at == Some(d.at.span))
+    };
+    // Objects of one struct are one place: in another file it is often one with other pages in it.
+    let here = trace.dirtied.iter().filter(|d| d.at.file == site.at.file && !at_release(d));
+    let apart = here.map(|d| DirtiedRecord {
+        path: places.path(d.at.file),
+        line: places.line(d.at),
+        function: d.function.to_string(),
+        call: d.callee.to_string(),
+    });
+    let apart: Vec<DirtiedRecord> = apart.collect();
     // A short read is no case, also where the dialect decides that it is one, nor is what nothing shows.
     let shown = !matches!(outcome.reason, Reason::ShortRead | Reason::CaseUnknown);
     SiteRecord {
@@ -277,6 +290,7 @@ fn site_record(
         edits: edit_records(places.program, &outcome.edits),
         proof: outcome.proof.clone(),
         findings: outcome.findings.clone(),
+        dirtied: apart,
         fixes: outcome.fixes.iter().filter_map(|f| fix_record(places, f)).collect(),
     }
 }
@@ -311,6 +325,7 @@ fn release_record(places: &mut Places<'_>, r: &Release) -> ReleaseRecord {
             Dirty::FlagOnly => "SetPageDirty",
         },
         dirty_when: r.dirty_when.clone(),
+        page_locked: r.context.page_locked,
         shape: match r.shape {
             Shape::Single => "single",
             Shape::ForLoop => "for-loop",
