@@ -15,10 +15,11 @@ use super::code::{Code, Op, Way};
 use super::compare::Diff;
 use super::exec::{Machine, Region, local_types};
 use super::live::live_in;
+use super::signs;
 use super::state::{At, Fill};
 use super::task::{ChangedFunction, HeldBy, Stopped};
 use super::trail::Stop;
-use super::value::{Obj, Ptr};
+use super::value::{Obj, Ptr, V};
 use crate::ast::Function;
 use crate::source::{FileId, Name};
 use rustc_hash::FxHashSet;
@@ -416,6 +417,11 @@ fn locally(
 ) -> Found {
     m.regions = compile_regions(m, c, pairs);
     m.with_regions.clear();
+    let mut counts = signs::never_negative(&c.before, m.task.api);
+    if !counts.is_empty() {
+        let after = signs::never_negative(&c.after, m.task.api);
+        counts.retain(|n| after.contains(n));
+    }
     for k in 0..pairs.len() {
         // What takes pages does nothing else with them.
         m.plain = own && !m.regions[k].releases;
@@ -431,6 +437,14 @@ fn locally(
             for n in fresh {
                 let obj = m.w.obj(Obj::Local(0, n));
                 m.st.refill(&m.w, Ptr { obj, path: 0, idx: 0 }, true, Fill::Poison);
+            }
+            for n in &counts {
+                let (p, ty) = m.variable(n);
+                if let V::Term(t) = m.st.read(&mut m.w, p, &ty)
+                    && !m.trail.assume_not_negative(&m.w, t)
+                {
+                    return Err(Stop::Prune);
+                }
             }
             set_context(m, known);
             m.run_region(k).map(|_| ())

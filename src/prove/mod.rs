@@ -36,6 +36,7 @@ mod negative;
 mod pages;
 mod region;
 mod save;
+mod signs;
 mod state;
 mod story;
 mod task;

@@ -7,6 +7,8 @@
 //! known (an index, a count) is picked from a small set, SEMANTICS 4: 0 to 3, and a negative errno for signed types.
 //! Picked numbers are checked against every condition remembered. Knows nothing of statements and pages.
 
+mod assume;
+
 use super::value::{ITy, Term, TermId, V, World, compute};
 use crate::ast::BinOp;
 use crate::source::{FileId, Span};
@@ -308,10 +310,7 @@ impl Trail {
     }
 
     fn dom(&self, w: &World, t: TermId) -> Dom {
-        self.doms.get(&t).cloned().unwrap_or_else(|| {
-            let ty = w.ty(t).unwrap_or(ITy::LONG);
-            Dom { lo: ty.min(), hi: ty.max(), not: Vec::new() }
-        })
+        self.doms.get(&t).cloned().unwrap_or_else(|| self.widest(w, t))
     }
 
     /// `t op c` for `<`, `>` and `==`: narrows the interval of `t`.
