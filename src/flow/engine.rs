@@ -474,7 +474,8 @@ impl Engine<'_> {
         self.edge_file(g, n)
     }
 
-    fn edge_file(&self, g: &Graph, n: u32) -> Option<FileId> {
+    /// A file with a function that has to do with the node.
+    pub fn edge_file(&self, g: &Graph, n: u32) -> Option<FileId> {
         let at = [n & !1, n | 1]
             .into_iter()
             .flat_map(|n| g.incoming(n).iter().chain(g.outgoing(n)))

@@ -15,6 +15,7 @@ mod takers;
 mod types;
 
 pub use extract::extract;
+pub use types::Types;
 
 use super::place::Place;
 use crate::kernel::Borrow;

@@ -85,10 +85,12 @@ struct Extent<'a> {
     empty: Option<&'a BTreeSet<(FnId, Span)>>,
     /// Pages are followed to where they have a reference of their own.
     own: bool,
-    /// Whether pages that came to a place by a statement do not leave it by an edge.
+    /// Whether pages that came to a place by a statement do not leave it by an edge into a callee.
     passage: Option<&'a Closed<'a>>,
     /// The way to each node is kept. Thousands of walks are only asked for what they reach.
     ways: bool,
+    /// The same of any edge of a field, and the statement at which the walk starts.
+    objects: Option<(&'a Closed<'a>, (FnId, Span))>,
 }
 
 /// Of a node, the statement by which pages came to it, and an edge out of it: whether no run does both.
@@ -148,6 +150,7 @@ const EVERYWHERE: Extent = Extent {
     own: true,
     passage: None,
     ways: true,
+    objects: None,
 };
 
 /// The graph.
@@ -375,26 +378,34 @@ impl Graph {
         closed: &Closed,
         without: Option<&BTreeSet<(FnId, Span)>>,
         empty: Option<&BTreeSet<(FnId, Span)>>,
+        objects: Option<(&Closed, (FnId, Span))>,
     ) -> Reached {
-        let extent =
-            Extent { early: Some((f, early)), passage: Some(closed), own: false, without, empty, ..EVERYWHERE };
+        let extent = Extent {
+            early: Some((f, early)),
+            passage: Some(closed),
+            own: false,
+            without,
+            empty,
+            objects,
+            ..EVERYWHERE
+        };
         self.walk(vec![0; self.out.nodes()], &[from], true, extent)
     }
-    /// Where pages in these nodes can come from.
-    pub fn backward(&self, from: &[Node]) -> Reached {
-        self.walk(vec![0; self.out.nodes()], from, false, EVERYWHERE)
-    }
-    /// The same, when these calls bring no page into the function that they call.
-    pub fn backward_without(&self, from: &[Node], calls: &BTreeSet<(FnId, Span)>) -> Reached {
-        let extent = Extent { without: Some(calls), ..EVERYWHERE };
-        self.walk(vec![0; self.out.nodes()], from, false, extent)
+    /// Where pages in these nodes can come from, when these calls bring no page into the function that they call.
+    /// `objects` tells which ways through a field no page takes, and the statement that has the pages.
+    pub fn backward(
+        &self,
+        from: &[Node],
+        without: Option<&BTreeSet<(FnId, Span)>>,
+        objects: Option<(&Closed, (FnId, Span))>,
+    ) -> Reached {
+        self.walk(vec![0; self.out.nodes()], from, false, Extent { without, objects, ..EVERYWHERE })
     }
     /// The union of walks from each of the groups, none of which looks at more than `most` nodes. The pages of a
     /// `closed` function are not followed to its callers.
     pub fn near(&self, groups: &[Vec<Node>], forward: bool, most: usize, closed: &FxHashSet<FnId>) -> Reached {
         let nodes = self.out.nodes();
-        let mut all =
-            Reached { phase: vec![0; nodes], from: FxHashMap::default(), order: Vec::new(), numbers: Vec::new() };
+        let mut all = Reached { phase: vec![0; nodes], ..Reached::default() };
         // A table a thread, cleaned after each walk.
         let walk = |phase: &mut Vec<u8>, from: &Vec<Node>| {
             let extent = Extent { most, closed: Some(closed), ways: false, ..EVERYWHERE };
@@ -433,7 +444,7 @@ impl Graph {
     /// its own. Forward, a walk that went into a callee (`In`) may not go `Out` to a caller any more, until it passes
     /// through the heap; backward it is the other way round. `phase` has a zero for each node.
     fn walk(&self, phase: Vec<u8>, from: &[Node], forward: bool, extent: Extent) -> Reached {
-        let mut r = Reached { phase, from: FxHashMap::default(), order: Vec::new(), numbers: Vec::new() };
+        let mut r = Reached { phase, ..Reached::default() };
         let mut queue = VecDeque::new();
         for &n in from {
             let phase = if self.is_heap(n) && !extent.inside { FREE } else { extent.start };
@@ -448,8 +459,10 @@ impl Graph {
         let (enter, leave) = if forward { (Via::In, Via::Out) } else { (Via::Out, Via::In) };
         let mut steps = 0;
         let mut arrivals = Arrivals::default();
-        if extent.passage.is_some() {
-            arrivals.by.extend(from.iter().map(|n| (self.whole(*n), vec![None])));
+        let arriving = extent.passage.is_some() || extent.objects.is_some();
+        if arriving {
+            let start = |n: Node| extent.objects.filter(|_| self.is_heap(n)).map(|(_, at)| at);
+            arrivals.by.extend(from.iter().map(|n| (self.whole(*n), vec![start(*n)])));
         }
         while let Some((n, phase, number, behind)) = queue.pop_front() {
             steps += 1;
@@ -481,11 +494,11 @@ impl Graph {
                 {
                     continue;
                 }
-                if let Some(closed) = extent.passage
-                    && !number
-                    && e.via == Via::In
-                    && arrivals.closed((n, phase, number, came_behind), self.whole(n), e, closed)
-                {
+                let passage = extent.passage.filter(|_| e.via == Via::In);
+                let of_objects = extent.objects.map(|o| o.0).filter(|_| self.is_heap(n));
+                let at = (n, phase, number, came_behind);
+                let mut closed = [passage, of_objects].into_iter().flatten();
+                if !number && closed.any(|c| arrivals.closed(at, self.whole(n), e, c)) {
                     continue;
                 }
                 let turned = match (e.turn, number == forward) {
@@ -517,7 +530,7 @@ impl Graph {
                 let all = r.phase[e.to as usize];
                 // What was reached without a vessel on the way covers what is reached behind one.
                 let have = (all >> shift | if behind { all >> (shift + 4) } else { 0 }) & (FREE | BOUND);
-                if extent.passage.is_some() {
+                if arriving {
                     queue.extend(arrivals.add(self.whole(n), self.whole(e.to), e, turned || number));
                 }
                 if have & next != 0 || (next == BOUND && have & FREE != 0) {
@@ -535,6 +548,9 @@ impl Graph {
                 r.phase[e.to as usize] |= next << (shift + if behind { 4 } else { 0 });
                 queue.push_back((e.to, next, turned, behind));
             }
+        }
+        if extent.objects.is_some() {
+            r.came = arrivals.by;
         }
         r
     }

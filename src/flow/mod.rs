@@ -22,6 +22,7 @@ mod guard;
 mod iterator;
 mod mentions;
 mod near;
+mod objects;
 mod origin;
 mod passage;
 mod passed;

@@ -8,7 +8,7 @@ use crate::source::Span;
 use rustc_hash::FxHashMap;
 
 /// Nodes reached: per node, in which phase, and by which edge first.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Reached {
     pub(super) phase: Vec<u8>,
     /// First edge by which the node was reached: previous node and place. The start has none; empty where no ways are
@@ -18,12 +18,18 @@ pub struct Reached {
     pub order: Vec<Node>,
     /// Nodes that a number or address of the pages reached, in order.
     pub numbers: Vec<Node>,
+    /// By which statements pages came to places, where that was asked.
+    pub(super) came: FxHashMap<u32, Vec<Option<(FnId, Span)>>>,
 }
 
 impl Reached {
     /// Whether the node was reached.
     pub fn has(&self, n: Node) -> bool {
         self.phase.get(n as usize).is_some_and(|p| *p & PAGE != 0)
+    }
+    /// The statements by which pages came to the place of a node, `None` for any; nothing if that was not asked.
+    pub fn came(&self, n: Node) -> Option<&[Option<(FnId, Span)>]> {
+        self.came.get(&(n / 2)).map(Vec::as_slice)
     }
     /// Whether a number or address of the pages reached the node.
     pub fn has_number(&self, n: Node) -> bool {

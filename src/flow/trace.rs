@@ -4,8 +4,9 @@ use super::damage::{Hidden, hidden_pins};
 use super::engine::{Engine, implements_api};
 use super::facts::Fact;
 use super::gaps::{gaps, numbers_come_back, touches, without_caller};
-use super::graph::{Edge, Graph, Node, Reached};
+use super::graph::{Closed, Edge, Graph, Node, Reached};
 use super::mentions::FactNodes;
+use super::objects::Objects;
 use super::origin::OriginTable;
 use super::place::Place;
 use super::steps::{dropped, handed_out, holder, steps};
@@ -60,7 +61,7 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
         .filter(|s| iterator::not_user_iter(e.index, &s.what).is_some())
         .map(|s| (s.fn_id, s.what.call))
         .collect();
-    let walk = |(s, serves): (&Site, &bool), without: Option<&BTreeSet<(FnId, Span)>>| {
+    let walk = |(s, serves): (&Site, &bool), objects: &Objects, without: Option<&BTreeSet<(FnId, Span)>>| {
         let n = s.node?;
         // The same part of the same array, pinned again: what was there before is gone.
         let again: Vec<Span> = sites
@@ -72,19 +73,20 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
         let late = func.map(|f| apart::after(f, s.what.call, &again)).unwrap_or_default();
         let early = |at: Span| !late.is_empty() && !late.iter().any(|l| l.start < at.end && at.start < l.end);
         let closed = |n: Node, came: (FnId, Span), by: &Edge| passages.closed(e, g.place(n), came, by);
-        Some(g.forward_after(n, (s.fn_id, &early), &closed, without, serves.then_some(&of_no_user)))
+        let apart = |n: Node, came: (FnId, Span), by: &Edge| objects.apart(e, n, came, by);
+        let objects = (!objects.is_empty()).then_some((&apart as &Closed, (s.fn_id, s.what.call)));
+        Some(g.forward_after(n, (s.fn_id, &early), &closed, without, serves.then_some(&of_no_user), objects))
     };
-    let reached: Vec<Option<Reached>> = sites.par_iter().zip(&serves).with_max_len(1).map(|s| walk(s, None)).collect();
     // What gets a page together with a reference that was taken for it drops that one.
     let given = beyond::Given::new(e, g);
-    let strict =
-        |(s, r): ((&Site, &bool), &Option<Reached>)| given.touched(r.as_ref()?).and_then(|calls| walk(s, Some(calls)));
-    let mine: Vec<Option<Reached>> = sites.par_iter().zip(&serves).zip(&reached).with_max_len(1).map(strict).collect();
-    let mine: Vec<Option<&Reached>> =
-        mine.iter().zip(&reached).map(|(mine, all)| mine.as_ref().or(all.as_ref())).collect();
-    // Behind a store with a reference of its own: what is dropped there is not the pin.
-    let beyond: Vec<Option<Reached>> =
-        reached.par_iter().with_max_len(1).map(|r| beyond::reached(g, r.as_ref()?)).collect();
+    // What the pages of the sites reach; and what of it is no page with such a reference, where that is less.
+    let walks = |objects: &Objects| -> (Vec<Option<Reached>>, Vec<Option<Reached>>) {
+        let all = || sites.par_iter().zip(&serves);
+        let reached: Vec<_> = all().with_max_len(1).map(|s| walk(s, objects, None)).collect();
+        let strict = |(s, r): ((&Site, &bool), &Option<Reached>)| walk(s, objects, Some(given.touched(r.as_ref()?)?));
+        let mine = all().zip(&reached).with_max_len(1).map(strict).collect();
+        (reached, mine)
+    };
     let hidden = Hidden::new(e);
     let (origins, (nodes, frees_others)) = rayon::join(
         || OriginTable::new(e, g, &forward, &hidden),
@@ -93,11 +95,13 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
     let dirties = dirty_calls(e, g);
     let here_pinned = |f: FnId| -> Vec<&PinSite> { sites.iter().filter(|s| s.fn_id == f).map(|s| &s.what).collect() };
     let makers = apart::Makers::default();
-    let release_of = |d: &Drop| -> Option<Release> {
+    let release_of = |d: &Drop, objects: &Objects, reached: &[Option<Reached>], mine: &[Option<&Reached>]| {
         let file = e.fns[d.fn_id.0 as usize].file;
         let func = funcs[d.fn_id.0 as usize].as_ref()?;
         let text = e.index.text(file);
-        let back = g.backward(&d.nodes);
+        let apart = |n: Node, came: (FnId, Span), by: &Edge| objects.apart(e, n, came, by);
+        let ways = (!objects.is_empty()).then_some((&apart as &Closed, (d.fn_id, d.call)));
+        let back = g.backward(&d.nodes, None, ways);
         let undone = LazyCell::new(|| undone::undone(func, d.call));
         let relayed = LazyCell::new(|| relayed::needed(e, g, &d.nodes, d.fn_id, d.call));
         let emptied = LazyCell::new(|| emptied::aliases(func, d.call));
@@ -106,7 +110,8 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
             .enumerate()
             .filter(|(i, s)| {
                 let r = mine[*i];
-                let end = r.and_then(|r| d.nodes.iter().find(|n| r.has(**n)).map(|n| (r, *n)));
+                let found = |r| d.nodes.iter().find(|n| objects.meet(e, r, **n, (d.fn_id, d.call)));
+                let end = r.and_then(|r| found(r).map(|n| (r, *n)));
                 end.is_some_and(|(r, n)| {
                     let other = r.only_behind(n) && apart::of_own_vessel(e, g, r, n, file, &makers);
                     !other
@@ -142,7 +147,7 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
         let guarded = || {
             let at = (e.fns[d.fn_id.0 as usize], &**func, d.call);
             let without = |calls: &closed::Calls| {
-                let back = g.backward_without(&d.nodes, calls);
+                let back = g.backward(&d.nodes, Some(calls), ways);
                 let foreign = no_pins(&back);
                 (back, foreign)
             };
@@ -195,7 +200,29 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
     };
     // A drop whose function is gone has no release: positions of the two lists would differ.
     drops.retain(|d| funcs[d.fn_id.0 as usize].is_some());
-    let mut releases: Vec<Release> = drops.par_iter().with_max_len(1).filter_map(release_of).collect();
+    let all_releases = |objects: &Objects, reached: &[Option<Reached>], mine: &[Option<Reached>]| -> Vec<Release> {
+        let mine: Vec<Option<&Reached>> =
+            mine.iter().zip(reached).map(|(m, all)| m.as_ref().or(all.as_ref())).collect();
+        drops.par_iter().with_max_len(1).filter_map(|d| release_of(d, objects, reached, &mine)).collect()
+    };
+    let mut objects = Objects::default();
+    let (mut reached, mut mine) = walks(&objects);
+    let mut releases = all_releases(&objects, &reached, &mine);
+    // Where pages of another kind come to a release as well, the objects are looked at that hold them.
+    let mixed: BTreeSet<SiteId> = releases
+        .iter()
+        .filter(|r| !r.foreign.is_empty() && r.guarded_by.is_none())
+        .flat_map(|r| r.pins.clone())
+        .collect();
+    objects = Objects::among(e, g, mixed.iter().filter_map(|s| reached[s.0 as usize].as_ref()));
+    if !objects.is_empty() {
+        (reached, mine) = walks(&objects);
+        releases = all_releases(&objects, &reached, &mine);
+    }
+    let mine: Vec<Option<&Reached>> = mine.iter().zip(&reached).map(|(m, all)| m.as_ref().or(all.as_ref())).collect();
+    // Behind a store with a reference of its own: what is dropped there is not the pin.
+    let beyond: Vec<Option<Reached>> =
+        reached.par_iter().with_max_len(1).map(|r| beyond::reached(g, r.as_ref()?)).collect();
     // Who calls a function is asked where that may decide something.
     let open = |r: &Release| !r.pins.is_empty() && !r.context.may_be_atomic;
     let mut dropping: Vec<FnId> = drops.iter().zip(&releases).filter(|d| open(d.1)).map(|d| d.0.fn_id).collect();

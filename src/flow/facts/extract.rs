@@ -44,43 +44,7 @@ pub(super) struct Extract<'a> {
 }
 /// Extracts the facts of `func`.
 pub fn extract(f: FnId, file: FileId, func: &Function, scope: &dyn Scope) -> Facts {
-    let mut locals = FxHashMap::default();
-    let mut tracked = Vec::new();
-    for p in &func.params {
-        locals.insert(p.name.clone(), p.ty.clone());
-        if p.ty.page_depth() == Some(1) {
-            tracked.push(p.name.clone());
-        }
-    }
-    func.body.walk(&mut |s: &Stmt| {
-        let StmtKind::Decl(vars) = &s.kind else { return };
-        for v in vars {
-            // Two variables of one name in sibling blocks are taken as one: their definitions stay apart.
-            locals.insert(v.name.clone(), v.ty.clone());
-            if v.ty.page_depth() == Some(1) && v.ty.ptr == 1 && !v.is_static && !tracked.contains(&v.name) {
-                tracked.push(v.name.clone());
-            }
-        }
-    });
-    let kept = kept_addresses(&func.body);
-    tracked.retain(|n| !kept.contains(n));
-    let numbers = scope.makes_pages_of_numbers(file);
-    let mut x = Extract {
-        f,
-        file,
-        func,
-        scope,
-        api: Api::get(),
-        locals,
-        tracked,
-        numbers,
-        emit: false,
-        facts: Vec::new(),
-        extra: Vec::new(),
-        new_array: None,
-        returned: Vec::new(),
-        own: Own::default(),
-    };
+    let mut x = Extract::new(f, file, func, scope);
     x.own = own::find(&x);
     x.find_slots();
     x.find_returned();
@@ -171,6 +135,46 @@ impl Value {
     }
 }
 impl<'a> Extract<'a> {
+    /// An evaluator that has evaluated nothing yet.
+    pub(super) fn new(f: FnId, file: FileId, func: &'a Function, scope: &'a dyn Scope) -> Self {
+        let mut locals = FxHashMap::default();
+        let mut tracked = Vec::new();
+        for p in &func.params {
+            locals.insert(p.name.clone(), p.ty.clone());
+            if p.ty.page_depth() == Some(1) {
+                tracked.push(p.name.clone());
+            }
+        }
+        func.body.walk(&mut |s: &Stmt| {
+            let StmtKind::Decl(vars) = &s.kind else { return };
+            for v in vars {
+                // Two variables of one name in sibling blocks are taken as one: their definitions stay apart.
+                locals.insert(v.name.clone(), v.ty.clone());
+                if v.ty.page_depth() == Some(1) && v.ty.ptr == 1 && !v.is_static && !tracked.contains(&v.name) {
+                    tracked.push(v.name.clone());
+                }
+            }
+        });
+        let kept = kept_addresses(&func.body);
+        tracked.retain(|n| !kept.contains(n));
+        Extract {
+            f,
+            file,
+            func,
+            scope,
+            api: Api::get(),
+            locals,
+            tracked,
+            numbers: scope.makes_pages_of_numbers(file),
+            emit: false,
+            facts: Vec::new(),
+            extra: Vec::new(),
+            new_array: None,
+            returned: Vec::new(),
+            own: Own::default(),
+        }
+    }
+
     /// Evaluates the function with these `#if` conditions decided; facts that are known already are not added again.
     fn run(&mut self, world: &[(Name, bool)]) {
         let func = self.func;

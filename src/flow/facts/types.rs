@@ -1,9 +1,44 @@
 //! Types of expressions, as far as they tell which values can hold pages.
 
+use super::super::FnId;
 use super::super::place::{OWN, Place};
 use super::extract::Extract;
-use crate::ast::{Base, BinOp, CType, Expr, ExprKind, StmtKind, UnOp};
-use crate::source::Name;
+use crate::ast::{Base, BinOp, CType, Expr, ExprKind, Function, StmtKind, UnOp};
+use crate::index::Scope;
+use crate::source::{FileId, Name};
+use crate::words::is_integer_typedef;
+
+/// The types of the expressions of a function.
+pub struct Types<'a>(Extract<'a>);
+
+impl<'a> Types<'a> {
+    /// Of this function.
+    pub fn new(file: FileId, func: &'a Function, scope: &'a dyn Scope) -> Self {
+        Self(Extract::new(FnId(u32::MAX), file, func, scope))
+    }
+    /// The type of an expression.
+    pub fn of(&self, e: &Expr) -> CType {
+        self.0.ty(e)
+    }
+    /// Struct tag of a type, typedefs resolved.
+    pub fn tag(&self, ty: &CType) -> Option<Name> {
+        self.0.tag(ty)
+    }
+    /// Whether the type is known to be no struct.
+    pub fn is_plain(&self, ty: &CType) -> bool {
+        let mut ty = ty.clone();
+        // `__le64` is a `__u64`.
+        for _ in 0..3 {
+            let Base::Named(n) = &ty.base else { break };
+            if is_integer_typedef(n.as_bytes()) {
+                return true;
+            }
+            let Some(behind) = self.0.scope.typedef(self.0.file, n) else { return false };
+            ty = behind;
+        }
+        !matches!(ty.base, Base::Unknown | Base::Named(_) | Base::Struct(_) | Base::Union(_))
+    }
+}
 
 impl Extract<'_> {
     /// The place of a variable that is not tracked per definition.
