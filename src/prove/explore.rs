@@ -417,9 +417,14 @@ fn locally(
 ) -> Found {
     m.regions = compile_regions(m, c, pairs);
     m.with_regions.clear();
-    let mut counts = signs::never_negative(&c.before, m.task.api);
+    let (task, api) = (m.task, m.task.api);
+    let function = |n: &str| {
+        let known = super::names::builtin(n).is_some_and(|b| b != super::names::Builtin::Swap);
+        known || api.acquire(n).is_some() || api.release(n).is_some() || task.program.function(c.file, n).is_some()
+    };
+    let mut counts = signs::never_negative(&c.before, api, &function);
     if !counts.is_empty() {
-        let after = signs::never_negative(&c.after, m.task.api);
+        let after = signs::never_negative(&c.after, api, &function);
         counts.retain(|n| after.contains(n));
     }
     for k in 0..pairs.len() {

@@ -8,8 +8,9 @@ use crate::ast::{Base, BinOp, CType, Expr, ExprKind, Function, Stmt, StmtKind, U
 use crate::kernel::{AcquireKind, Api};
 use crate::source::{Name, Span};
 
-/// The variables, in the order of their declarations.
-pub fn never_negative(f: &Function, api: &Api) -> Vec<Name> {
+/// The variables, in the order of their declarations. `function` tells of the name of a call whether it is a function:
+/// a macro may set what it is given (`get_user(n, p)`).
+pub fn never_negative(f: &Function, api: &Api, function: &dyn Fn(&str) -> bool) -> Vec<Name> {
     let StmtKind::Block(list) = &f.body.kind else { return Vec::new() };
     // Behind a label the declaration may not have been passed.
     let first = list.iter().take_while(|s| !matches!(s.kind, StmtKind::Label(_)));
@@ -18,7 +19,11 @@ pub fn never_negative(f: &Function, api: &Api) -> Vec<Name> {
         let StmtKind::Decl(vars) = &s.kind else { continue };
         for v in vars {
             let from_zero = v.init.as_ref().is_some_and(is_count);
-            if from_zero && !v.is_static && signed(&v.ty).is_some() && once(f, &v.name) && only_counts(f, &v.name, api)
+            if from_zero
+                && !v.is_static
+                && signed(&v.ty).is_some()
+                && once(f, &v.name)
+                && only_counts(f, &v.name, api, function)
             {
                 found.push(v.name.clone());
             }
@@ -58,18 +63,21 @@ fn once(f: &Function, name: &Name) -> bool {
 }
 
 /// All that is done to the variable adds what a pin returned, or sets it to a number.
-fn only_counts(f: &Function, name: &Name, api: &Api) -> bool {
+fn only_counts(f: &Function, name: &Name, api: &Api, function: &dyn Fn(&str) -> bool) -> bool {
     let mut fine = f.whole();
     f.body.walk_exprs(&mut |e| match &e.kind {
         ExprKind::Assign(op, to, from) if to.ident() == Some(name) => {
             fine &= match op {
                 None => is_count(from),
-                Some(BinOp::Add) => from.ident().is_some_and(|r| is_pinned(f, r, name, api) && tested(f, r, e.span)),
+                Some(BinOp::Add) => {
+                    from.ident().is_some_and(|r| is_pinned(f, r, name, api, function) && tested(f, r, e.span))
+                }
                 Some(_) => false,
             };
         }
         ExprKind::IncDec { operand, .. } => fine &= operand.ident() != Some(name),
         ExprKind::Unary(UnOp::AddrOf, a) => fine &= a.ident() != Some(name),
+        ExprKind::Call { args, .. } => fine &= by_value(e, args, name, function),
         ExprKind::Opaque => fine = false,
         _ => {}
     });
@@ -78,7 +86,7 @@ fn only_counts(f: &Function, name: &Name, api: &Api) -> bool {
 }
 
 /// The variable is set to what pins return, and to nothing else. It is not wider than the sum.
-fn is_pinned(f: &Function, result: &Name, sum: &Name, api: &Api) -> bool {
+fn is_pinned(f: &Function, result: &Name, sum: &Name, api: &Api, function: &dyn Fn(&str) -> bool) -> bool {
     let width = |n: &Name| only(f, n).and_then(signed);
     let pin = |e: &Expr| {
         e.call()
@@ -98,9 +106,15 @@ fn is_pinned(f: &Function, result: &Name, sum: &Name, api: &Api) -> bool {
         }
         ExprKind::IncDec { operand, .. } => fine &= operand.ident() != Some(result),
         ExprKind::Unary(UnOp::AddrOf, a) => fine &= a.ident() != Some(result),
+        ExprKind::Call { args, .. } => fine &= by_value(e, args, result, function),
         _ => {}
     });
     fine
+}
+
+/// Whether the call leaves the variable as it is.
+fn by_value(call: &Expr, args: &[Expr], name: &Name, function: &dyn Fn(&str) -> bool) -> bool {
+    !args.iter().any(|a| a.ident() == Some(name)) || call.call().is_some_and(|(n, _)| function(n))
 }
 
 /// Whether every way to the statement has just left a test for a negative result behind: the test stands before it in
