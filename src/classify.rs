@@ -17,7 +17,9 @@ use crate::kernel::{AcquireKind, Api};
 use crate::program::Program;
 use crate::sites;
 use crate::source::{LineMap, Loc, Name, Span};
-use crate::trace::{Custody, GapCode, Origin, PinSite, PinTrace, Reason, ReleaseId, Use, UseKind, Verdict, Writes};
+use crate::trace::{
+    Custody, GapCode, HolderKind, Origin, PinSite, PinTrace, Reason, ReleaseId, Use, UseKind, Verdict, When, Writes,
+};
 use access::{Access, cpu_access, given_away, only_flushes, transfer};
 use notifier::{gives_up, invalidates, kept_mapping, notifier};
 use rayon::prelude::*;
@@ -471,6 +473,27 @@ fn asks_long_term(index: &Index, site: &PinSite) -> bool {
     })
 }
 
+/// Error paths drop what they do not keep. Pages that a field keeps behind them have no release then, and those that
+/// were found are not all.
+fn kept_for_good(c: &Custody, t: &PinTrace, index: &Index) -> Option<String> {
+    let site = c.sites.get(t.site.0 as usize)?;
+    let on_errors = |r: &ReleaseId| {
+        let r = &c.releases[r.0 as usize];
+        r.when != When::Normal && r.at.file == site.at.file && r.function == site.function
+    };
+    let kept = t.holders.iter().find(|h| h.kind == HolderKind::Field)?;
+    if t.local || !t.releases.iter().all(on_errors) {
+        return None;
+    }
+    let last = c.releases[t.releases.last()?.0 as usize].at;
+    Some(format!(
+        "What {}() drops when it fails is all that was found ({}): nothing was seen that drops the pages of {}.",
+        site.function,
+        place(index, last),
+        kept.text
+    ))
+}
+
 /// Whether everything that custody can tell allows a conversion.
 fn convertible(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, String) {
     let api = Api::get();
@@ -528,6 +551,9 @@ fn convertible(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, St
     }
     if t.releases.is_empty() {
         return (Verdict::Assist, Reason::NoRelease, "No release of the pages was found.".into());
+    }
+    if let Some(s) = kept_for_good(c, t, index) {
+        return (Verdict::Assist, Reason::NoRelease, s);
     }
     // Where pins are counted apart, a plain reference beside them is no business of theirs.
     if let Some(u) = t.uses.iter().find(|u| u.kind == UseKind::ExtraReference)

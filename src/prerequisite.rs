@@ -163,17 +163,22 @@ pub fn assume(dialect: &mut Dialect, index: &Index) -> bool {
 pub fn edits(index: &Index) -> Result<Vec<Edit>, UserError> {
     let header = index.tree.lookup(MM_H).ok_or_else(|| cannot("the tree has no include/linux/mm.h"))?;
     let text = index.text(header);
-    let items = split(&text);
-    let put_page = items.iter().find(|i| i.kind == ItemKind::Function && &*i.name == "put_page");
-    let put_page = put_page.ok_or_else(|| cannot("include/linux/mm.h has no inline put_page() to stand beside"))?;
+    let (at, with) =
+        beside_put_page(&text).ok_or_else(|| cannot("include/linux/mm.h has no put_page() to stand beside"))?;
     let file = body_file(index).ok_or_else(|| cannot("neither mm/swap.c nor mm/gup.c exports a symbol"))?;
     let bodies = index.text(file);
-    let mut out = vec![
-        insertion(header, line_end(&text, put_page.span.end), DECLARATIONS),
-        insertion(file, behind_release_pages(&bodies), FUNCTIONS),
-    ];
+    let mut out = vec![insertion(header, at, &with), insertion(file, behind_release_pages(&bodies), FUNCTIONS)];
     out.sort();
     Ok(out)
+}
+
+/// What is added to the header, and where: behind `put_page()`, which is an inline there, or declared (v4.4).
+fn beside_put_page(text: &[u8]) -> Option<(u32, String)> {
+    let items = split(text);
+    let kind = |k: ItemKind| items.iter().find(|i| i.kind == k && &*i.name == "put_page");
+    let at = line_end(text, kind(ItemKind::Function).or_else(|| kind(ItemKind::Prototype))?.span.end);
+    let alone = text.get(at as usize).is_none_or(|b| *b == b'\n');
+    Some((at, format!("{DECLARATIONS}{}", if alone { "" } else { "\n" })))
 }
 
 fn insertion(file: crate::source::FileId, at: u32, with: &str) -> Edit {
@@ -202,4 +207,20 @@ fn cannot(why: &str) -> UserError {
         why.to_string(),
         "leave --with-prerequisite out, or add put_user_page() to the tree by hand first",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_stand_behind_an_inline_or_a_declaration() {
+        let inline = b"static inline void put_page(struct page *page)\n{\n\tdrop(page);\n}\n\nint x;\n";
+        let declared = b"void put_page(struct page *page);\nvoid other(void);\n";
+        let (at, with) = beside_put_page(inline).unwrap_or_default();
+        assert!(inline[at as usize..].starts_with(b"\nint x;") && with == DECLARATIONS);
+        let (at, with) = beside_put_page(declared).unwrap_or_default();
+        assert!(declared[at as usize..].starts_with(b"void other") && with == format!("{DECLARATIONS}\n"));
+        assert_eq!(beside_put_page(b"void put_page_testzero(struct page *page);\n"), None);
+    }
 }

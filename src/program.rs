@@ -18,6 +18,11 @@ pub trait Program: Sync {
     fn function(&self, from: FileId, name: &str) -> Option<(FileId, Arc<Function>)>;
     /// The definition of `struct tag` (or union) that file `from` sees.
     fn structure(&self, from: FileId, tag: &str) -> Option<Arc<StructDef>>;
+    /// The names of the parameters of a function of the headers.
+    fn parameters(&self, name: &str) -> Option<Vec<String>> {
+        let _ = name;
+        None
+    }
     /// Files in the folder of `from` that name the function, ascending.
     fn naming_nearby(&self, from: FileId, name: &str) -> Vec<FileId> {
         let _ = (from, name);

@@ -169,6 +169,8 @@ pub(super) fn cpu_access(f: &Function, read_only: bool) -> Access {
                     } else {
                         Access::Read
                     }
+                } else if api.only_reads(name) {
+                    Access::Read
                 } else if api.borrow(name).is_some() || api.same(name).is_some() || api.is_flush(name) {
                     Access::None
                 } else {

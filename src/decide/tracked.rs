@@ -214,7 +214,7 @@ fn other_mm(program: &dyn Program, site: &PinSite, trace: &PinTrace, target: &Ta
         return None;
     }
     let function = program.function_at(site.at)?;
-    let mm = address_space(&function, site)?;
+    let mm = address_space(program, &function, site)?;
     let own = |e: &Expr| matches!(&e.kind, ExprKind::Field { base, name, .. } if &**name == "mm" && base.ident().is_some_and(|n| &**n == "current"));
     let is_own = own(mm) || mm.ident().is_some_and(|n| values(&function, n).is_some_and(|v| v.iter().all(|e| own(e))));
     let text = mm.span.text(&program.text(site.at.file));
@@ -226,7 +226,7 @@ fn other_mm(program: &dyn Program, site: &PinSite, trace: &PinTrace, target: &Ta
 }
 
 /// The argument with the address space: it stands before the start address, which stands before the count.
-fn address_space<'a>(function: &'a Function, site: &PinSite) -> Option<&'a Expr> {
+fn address_space<'a>(program: &dyn Program, function: &'a Function, site: &PinSite) -> Option<&'a Expr> {
     let mut found = None;
     function.body.walk_exprs(&mut |e| {
         if e.span == site.call {
@@ -234,7 +234,8 @@ fn address_space<'a>(function: &'a Function, site: &PinSite) -> Option<&'a Expr>
         }
     });
     let (_, args) = found?;
-    let count = Api::get().acquire(&site.api)?.roles(args.len(), None).count?;
+    let names = program.parameters(&site.api);
+    let count = Api::get().acquire(&site.api)?.roles(args.len(), names.as_deref()).count?;
     args.get(count.checked_sub(2)?)
 }
 
@@ -312,7 +313,27 @@ fn functions(program: &dyn Program, custody: &Custody, site: &PinSite, trace: &P
 fn no_twin(program: &dyn Program, site: &PinSite, target: &Target) -> Option<(Reason, String)> {
     let none = rules::twin(target, &site.api).is_none();
     let text = || format!("{}() has no pin_user_pages*() twin in this tree. ({})", site.api, place(program, site.at));
-    none.then(|| (Reason::NoRule, text()))
+    if none {
+        return Some((Reason::NoRule, text()));
+    }
+    // Behind a `#if` for older kernels, where there is no twin of that form.
+    let takes = program.parameters(&site.api)?.len();
+    let mut given = takes;
+    program.function_at(site.at)?.body.walk_exprs(&mut |e| {
+        if let ExprKind::Call { callee, args } = &e.kind
+            && callee.span == site.at.span
+        {
+            given = args.len();
+        }
+    });
+    (given != takes).then(|| {
+        let s = format!(
+            "{}() is called with {given} arguments and has {takes} parameters in this tree. ({})",
+            site.api,
+            place(program, site.at)
+        );
+        (Reason::NoRule, s)
+    })
 }
 
 /// A call in a function of the trace that drops a reference and is no known release of it. In the placeholder dialects

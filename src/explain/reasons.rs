@@ -143,7 +143,9 @@ page.
         "no release was found",
         "\
 The pages are pinned, and nothing that drops the reference was found on any
-path. This may be a leak, or a release that the tool does not recognise.
+path; or only the failures of the pinning function drop it, and what drops the
+pages that a field keeps otherwise was not found. This may be a leak, or a
+release that the tool does not recognise.
 ",
     ),
     page(

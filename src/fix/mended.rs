@@ -73,6 +73,9 @@ impl Program for Mended<'_> {
     fn structure(&self, from: FileId, tag: &str) -> Option<Arc<StructDef>> {
         self.base.structure(from, tag)
     }
+    fn parameters(&self, name: &str) -> Option<Vec<String>> {
+        self.base.parameters(name)
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::steps::{dropped, handed_out, holder, steps};
 use super::{
     FnId, apart, beyond, choice, closed, context, emptied, guard, iterator, passage, ranges, relayed, release, undone,
 };
-use crate::ast::{Function, StmtKind};
+use crate::ast::{Expr, Function, StmtKind};
 use crate::index::Scope;
 use crate::kernel::{AcquireKind, Api, Borrow, Roles};
 use crate::program::Program;
@@ -314,11 +314,12 @@ fn collect_sites(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>]) -> Vec<
         }
         for fact in &f.facts {
             let Fact::Pin { into, api, call, callee, args } = fact else { continue };
-            let roles = e
-                .index
-                .roles(api, args.len())
-                .or_else(|| Api::get().acquire(api).map(|a| a.roles(args.len(), None)))
-                .unwrap_or_default();
+            let given: Vec<&Expr> = args.iter().filter_map(|a| sites::find(func, *a)).collect();
+            let roles = match Api::get().acquire(api) {
+                Some(a) if given.len() == args.len() => e.index.roles(a, api, &given),
+                Some(a) => a.roles(args.len(), e.index.prototype(api).as_deref()),
+                None => Roles::default(),
+            };
             let text = e.index.text(file);
             let what = sites::describe(&sites::Call {
                 file,

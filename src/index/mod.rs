@@ -370,6 +370,9 @@ impl Program for Index {
     fn structure(&self, from: FileId, tag: &str) -> Option<Arc<StructDef>> {
         self.struct_def(from, tag)
     }
+    fn parameters(&self, name: &str) -> Option<Vec<String>> {
+        self.prototype(name)
+    }
     fn naming_nearby(&self, from: FileId, name: &str) -> Vec<FileId> {
         let files = self.same_folder(self.folder(from));
         self.tree.grep(&[name], Some(&files)).into_iter().map(|h| h.0).collect()

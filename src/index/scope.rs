@@ -1,8 +1,8 @@
 //! Types by name: what the fact extraction asks.
 
 use super::{FnRef, Index, lock};
-use crate::ast::{Base, CType, Function, StructDef};
-use crate::kernel::{Api, Roles};
+use crate::ast::{Base, CType, Expr, Function, StructDef};
+use crate::kernel::{Acquire, Api, Roles};
 use crate::lex::{self, TokKind};
 use crate::parse::Parser;
 use crate::source::{FileId, Name};
@@ -28,7 +28,7 @@ pub trait Scope: Sync {
     /// The functions of the file that call one of these, all or those of that name.
     fn beside(&self, file: FileId, name: Option<&str>, calls: &dyn Fn(&str) -> bool) -> Vec<Arc<Function>>;
     /// Positional roles of an acquiring call (prototype of the tree first).
-    fn roles(&self, api: &str, argc: usize) -> Option<Roles>;
+    fn roles(&self, acquire: &Acquire, api: &str, args: &[&Expr]) -> Roles;
 }
 
 impl Index {
@@ -147,9 +147,8 @@ impl Scope for Index {
         })
     }
 
-    fn roles(&self, api: &str, argc: usize) -> Option<Roles> {
-        let names = self.prototype(api)?;
-        Api::get().acquire(api).map(|a| a.roles(argc, Some(&names)))
+    fn roles(&self, acquire: &Acquire, api: &str, args: &[&Expr]) -> Roles {
+        acquire.roles_of(args, self.prototype(api).as_deref())
     }
 }
 

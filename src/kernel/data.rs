@@ -60,6 +60,10 @@ impl Api {
     pub fn copies_to(&self, name: &str) -> bool {
         self.copies.get(name) == Some(&true)
     }
+    /// The CPU reads through its arguments, and writes nothing.
+    pub fn only_reads(&self, name: &str) -> bool {
+        self.reads.iter().any(|n| n == name)
+    }
     /// The argument that is the name of a member, and no variable of that name.
     pub fn member_name(&self, macro_name: &str) -> Option<usize> {
         self.member_names.iter().find(|(n, _)| n == macro_name).map(|(_, k)| *k)

@@ -8,8 +8,10 @@ mod data;
 pub mod dialect;
 pub mod prototypes;
 mod raw;
+mod roles;
 
 pub use data::Lock;
+pub use roles::Roles;
 
 use crate::trace::{Dirty, GapCode};
 use raw::Raw;
@@ -53,19 +55,6 @@ pub struct Acquire {
     pub int: bool,
     /// Parameter lists that kernels have had.
     pub signatures: Vec<String>,
-}
-
-/// Roles of the arguments of one acquiring call, as 0-based positions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Roles {
-    /// Receives the pages.
-    pub pages: Option<usize>,
-    /// How many.
-    pub count: Option<usize>,
-    /// `gup_flags`, or the int `write` of old trees.
-    pub flags: Option<usize>,
-    /// The flags argument is a boolean `write`.
-    pub write_bool: bool,
 }
 
 /// A function that drops a reference.
@@ -228,6 +217,7 @@ pub struct Api {
     copies: FxHashMap<String, bool>,
     member_names: Vec<(String, usize)>,
     maps_pages: Vec<String>,
+    reads: Vec<String>,
     to_memory: Vec<String>,
     from_memory: Vec<String>,
     tells_private: Vec<String>,
@@ -343,6 +333,7 @@ impl Api {
             copies: raw.case.copies.into_iter().map(|n| (n.clone(), raw.case.fills.contains(&n))).collect(),
             member_names: raw.case.member_names,
             maps_pages: raw.case.maps_pages,
+            reads: raw.case.reads,
             to_memory: raw.case.to_memory,
             from_memory: raw.case.from_memory,
             tells_private: raw.case.tells_private,
@@ -540,38 +531,6 @@ fn unreachable_table(error: &str) -> Api {
     panic!("src/kernel/api.toml: {error}")
 }
 
-impl Acquire {
-    /// Argument roles for a call with `argc` arguments; `prototype` is the parameter list found in the tree, if any.
-    pub fn roles(&self, argc: usize, prototype: Option<&[String]>) -> Roles {
-        let from = |names: &mut dyn Iterator<Item = &str>| {
-            let mut r = Roles::default();
-            for (i, n) in names.enumerate() {
-                match n {
-                    "pages" | "vec" | "folios" | "page" | "pagep" => r.pages = Some(i),
-                    "nr_pages" | "nr_frames" | "maxpages" | "max_folios" => r.count = Some(i),
-                    "gup_flags" | "foll_flags" | "flags" => r.flags = Some(i),
-                    "write" => {
-                        r.flags = Some(i);
-                        r.write_bool = true;
-                    }
-                    _ => {}
-                }
-            }
-            r
-        };
-        if let Some(p) = prototype
-            && p.len() == argc
-        {
-            let r = from(&mut p.iter().map(String::as_str));
-            if r.pages.is_some() || self.returns_page {
-                return r;
-            }
-        }
-        let fit = self.signatures.iter().find(|s| s.split(',').count() == argc).or(self.signatures.first());
-        fit.map(|s| from(&mut s.split(','))).unwrap_or_default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -585,15 +544,5 @@ mod tests {
             assert!(api.search_parts().iter().any(|p| n.contains(p.as_str())), "{n} is not searched for");
             assert!(api.release(n).is_none(), "{n} acquires and releases");
         }
-    }
-
-    #[test]
-    fn positions_follow_the_prototype_then_the_argument_count() {
-        let a = Api::get().acquire("get_user_pages_remote").cloned();
-        let Some(a) = a else { panic!("no entry") };
-        assert_eq!(a.roles(8, None).pages, Some(5));
-        assert_eq!(a.roles(6, None).pages, Some(4));
-        let p: Vec<String> = ["mm", "start", "nr_pages", "gup_flags", "pages", "locked"].map(String::from).into();
-        assert_eq!(a.roles(6, Some(&p)).flags, Some(3));
     }
 }

@@ -128,6 +128,7 @@ pub(super) struct RawCase {
     pub user_iter: Vec<String>,
     pub copies: Vec<String>,
     pub fills: Vec<String>,
+    pub reads: Vec<String>,
     pub member_names: Vec<(String, usize)>,
     pub maps_pages: Vec<String>,
     pub to_memory: Vec<String>,

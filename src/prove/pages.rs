@@ -183,7 +183,8 @@ impl Machine<'_> {
             && matches!(a.kind, AcquireKind::Gup | AcquireKind::Pin)
             && !self.defined_here(name)
         {
-            let roles = a.roles(args.len(), None);
+            let names = self.task.program.parameters(name);
+            let roles = a.roles_of(&args.iter().collect::<Vec<_>>(), names.as_deref());
             let how = if a.kind == AcquireKind::Pin { Grab::Pin } else { Grab::Get };
             return self.acquire(name, roles, how, args, span).map(Some);
         }

@@ -241,7 +241,7 @@ impl<'a> Extract<'a> {
         args: &'a [Expr],
         env: &mut Env,
     ) -> Value {
-        let roles = self.scope.roles(name, args.len()).unwrap_or_else(|| acq.roles(args.len(), None));
+        let roles = self.scope.roles(acq, name, &args.iter().collect::<Vec<_>>());
         if acq.kind == AcquireKind::Follow && roles.flags.and_then(|i| args.get(i)).is_some_and(looks_only) {
             let args = args.iter().map(|a| a.span).collect();
             self.push(Fact::Pin { into: None, api: name.clone(), call: span, callee, args });

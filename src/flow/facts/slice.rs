@@ -90,7 +90,7 @@ impl Extract<'_> {
     fn pinned<'e>(&self, e: &'e Expr, array: &Name) -> Option<&'e Expr> {
         let (name, args) = e.call()?;
         let acquire = self.api.acquire(name)?;
-        let roles = self.scope.roles(name, args.len()).unwrap_or_else(|| acquire.roles(args.len(), None));
+        let roles = self.scope.roles(acquire, name, &args.iter().collect::<Vec<_>>());
         let pages = args.get(roles.pages?)?;
         (bare(pages) == Some(array)).then(|| args.get(roles.count?)).flatten()
     }
