@@ -298,7 +298,8 @@ pub(super) fn numbers_come_back(
     out
 }
 
-/// Macros within macros that are looked at: `page_cache_release(x)` of v4.4 is `put_page(x)`, and drivers name it again.
+/// Macros within macros that are looked at: `page_cache_release(x)` of v4.4 is `put_page(x)`, and drivers name it
+/// again.
 const MAX_MACROS: u32 = 4;
 
 /// A macro of the tree whose text neither stores nor releases anything, and calls nothing in sight that does.
