@@ -213,6 +213,8 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
         .iter()
         .filter(|r| !r.foreign.is_empty() && r.guarded_by.is_none())
         .flat_map(|r| r.pins.clone())
+        // Of what cannot be converted, nobody asks.
+        .filter(|s| kind(&sites[s.0 as usize].what) == Some(AcquireKind::Gup))
         .collect();
     objects = Objects::among(e, g, mixed.iter().filter_map(|s| reached[s.0 as usize].as_ref()));
     if !objects.is_empty() {
