@@ -50,9 +50,6 @@ type Kinds = Option<BTreeSet<Table>>;
 /// A statement of a function.
 type At = (FnId, Span);
 
-/// Macros that set a variable that they are given by its name.
-const SETTERS: &[&str] = &["swap", "get_user", "__get_user"];
-
 /// Functions that hand an object on, one to the other, at most.
 const MAX_GIVEN: usize = 60;
 
@@ -373,7 +370,7 @@ fn runs_over(func: &Function, name: &Name) -> bool {
     let mut found = false;
     func.body.walk(&mut |s| found |= matches!(&s.kind, StmtKind::Iterate { args, .. } if args.iter().any(is)));
     func.body.walk_exprs(&mut |x| {
-        found |= x.call().is_some_and(|(n, args)| SETTERS.contains(&&**n) && args.iter().any(is));
+        found |= x.call().is_some_and(|(n, args)| Api::get().sets_variable(n) && args.iter().any(is));
     });
     found
 }

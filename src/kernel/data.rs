@@ -1,7 +1,7 @@
 //! What the table says of the data of pages: who reads and writes it, and which way a transfer goes;
 //! of names that are no variables; and of contexts.
 
-use super::raw::RawContext;
+use super::raw::{RawContext, RawData};
 use super::{Api, ContextFn};
 use rustc_hash::FxHashMap;
 
@@ -47,6 +47,23 @@ pub(super) fn locks(raw: &RawContext) -> FxHashMap<String, Lock> {
     all.into_iter().flat_map(|(names, what)| names.iter().map(move |n| (n.clone(), what))).collect()
 }
 
+/// The data of pages, and names that are no variables.
+#[derive(Debug)]
+pub(super) struct Data {
+    /// Whether the CPU writes there for sure.
+    copies: FxHashMap<String, bool>,
+    flushes: FxHashMap<String, ()>,
+    raw: RawData,
+}
+
+impl Data {
+    pub(super) fn new(mut raw: RawData) -> Self {
+        let copies = std::mem::take(&mut raw.copies);
+        let copies = copies.into_iter().map(|n| (n.clone(), raw.fills.contains(&n))).collect();
+        Self { copies, flushes: super::set(std::mem::take(&mut raw.flushes)), raw }
+    }
+}
+
 impl Api {
     /// What the call does to a lock under which one may sleep: its first argument.
     pub fn lock(&self, name: &str) -> Option<Lock> {
@@ -54,38 +71,46 @@ impl Api {
     }
     /// The CPU writes through its first argument and reads the others.
     pub fn is_copy(&self, name: &str) -> bool {
-        self.copies.contains_key(name)
+        self.data.copies.contains_key(name)
     }
     /// The CPU writes to the memory that its first argument points to.
     pub fn copies_to(&self, name: &str) -> bool {
-        self.copies.get(name) == Some(&true)
+        self.data.copies.get(name) == Some(&true)
     }
     /// The CPU reads through its arguments, and writes nothing.
     pub fn only_reads(&self, name: &str) -> bool {
-        self.reads.iter().any(|n| n == name)
+        self.data.raw.reads.iter().any(|n| n == name)
     }
     /// The argument that is the name of a member, and no variable of that name.
     pub fn member_name(&self, macro_name: &str) -> Option<usize> {
-        self.member_names.iter().find(|(n, _)| n == macro_name).map(|(_, k)| *k)
+        self.data.raw.member_names.iter().find(|(n, _)| n == macro_name).map(|(_, k)| *k)
+    }
+    /// A macro that sets a variable which it is given by its name: its first argument, `swap()` both.
+    pub fn sets_variable(&self, name: &str) -> bool {
+        self.data.raw.sets_variable.iter().any(|n| n == name)
+    }
+    /// Whether the name is that of a function which copies memory of any kind.
+    pub fn is_copying(&self, name: &str) -> bool {
+        self.data.raw.copying.iter().any(|part| name.contains(&**part))
     }
     /// Maps an array of pages into the kernel.
     pub fn maps_pages(&self, name: &str) -> bool {
-        self.maps_pages.iter().any(|n| n == name)
+        self.data.raw.maps_pages.iter().any(|n| n == name)
     }
     /// The direction of a transfer is one that writes to memory.
     pub fn is_to_memory(&self, name: &str) -> bool {
-        self.to_memory.iter().any(|n| n == name)
+        self.data.raw.to_memory.iter().any(|n| n == name)
     }
     /// The direction of a mapping is the one with which a device only reads.
     pub fn is_from_memory(&self, name: &str) -> bool {
-        self.from_memory.iter().any(|n| n == name)
+        self.data.raw.from_memory.iter().any(|n| n == name)
     }
     /// The code tells private mappings from shared ones.
     pub fn tells_private(&self, word: &[u8]) -> bool {
-        self.tells_private.iter().any(|n| n.as_bytes() == word)
+        self.data.raw.tells_private.iter().any(|n| n.as_bytes() == word)
     }
     /// Cleans the caches of what lies at a kernel address.
     pub fn is_flush(&self, name: &str) -> bool {
-        self.flushes.contains_key(name)
+        self.data.flushes.contains_key(name)
     }
 }

@@ -213,15 +213,7 @@ pub struct Api {
     not_user_iter: FxHashMap<String, ()>,
     /// Of what makes an iterator: whether it is one over memory of the kernel.
     iter_makers: FxHashMap<String, bool>,
-    /// Whether the CPU writes there for sure.
-    copies: FxHashMap<String, bool>,
-    member_names: Vec<(String, usize)>,
-    maps_pages: Vec<String>,
-    reads: Vec<String>,
-    to_memory: Vec<String>,
-    from_memory: Vec<String>,
-    tells_private: Vec<String>,
-    flushes: FxHashMap<String, ()>,
+    data: data::Data,
     context: FxHashMap<String, ContextFn>,
     locks: FxHashMap<String, Lock>,
     atomic_fields: FxHashMap<String, ()>,
@@ -330,14 +322,7 @@ impl Api {
                 .map(|n| (n, true))
                 .chain(raw.case.user_iter.into_iter().map(|n| (n, false)))
                 .collect(),
-            copies: raw.case.copies.into_iter().map(|n| (n.clone(), raw.case.fills.contains(&n))).collect(),
-            member_names: raw.case.member_names,
-            maps_pages: raw.case.maps_pages,
-            reads: raw.case.reads,
-            to_memory: raw.case.to_memory,
-            from_memory: raw.case.from_memory,
-            tells_private: raw.case.tells_private,
-            flushes: set(raw.case.flushes),
+            data: data::Data::new(raw.data),
             context: data::context(&raw.context),
             locks: data::locks(&raw.context),
             atomic_fields: set(raw.context.fields.atomic),

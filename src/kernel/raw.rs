@@ -31,6 +31,7 @@ pub(super) struct Raw {
     pub borrow: RawBorrow,
     pub reference: RawReference,
     pub case: RawCase,
+    pub data: RawData,
     pub context: RawContext,
 }
 #[derive(Deserialize)]
@@ -126,10 +127,15 @@ pub(super) struct RawCase {
     pub not_user_iter: Vec<String>,
     pub kernel_iter: Vec<String>,
     pub user_iter: Vec<String>,
+}
+#[derive(Deserialize, Debug)]
+pub(super) struct RawData {
     pub copies: Vec<String>,
     pub fills: Vec<String>,
     pub reads: Vec<String>,
+    pub copying: Vec<String>,
     pub member_names: Vec<(String, usize)>,
+    pub sets_variable: Vec<String>,
     pub maps_pages: Vec<String>,
     pub to_memory: Vec<String>,
     pub from_memory: Vec<String>,

@@ -143,9 +143,10 @@ impl Machine<'_> {
     /// A call that is not interpreted.
     pub fn opaque(&mut self, name: &str, args: &[Expr], ret: Option<CType>, span: Span) -> Result<Typed, Stop> {
         let mut v: Vec<Typed> = Vec::with_capacity(args.len());
-        for a in args {
+        for (i, a) in args.iter().enumerate() {
             // A macro may take the name of a variable to set it.
             let unset = match &a.kind {
+                _ if i == 0 && self.task.api.sets_variable(name) => Some(self.place(a)?),
                 ExprKind::Ident(n) => {
                     let (p, t) = self.variable(n);
                     let known = self.frame().is_some_and(|f| !f.types.is_empty());

@@ -6,15 +6,13 @@ use super::super::release::plain as written;
 use super::{Family, declared, is_of, seeing};
 use crate::ast::{BinOp, Expr, ExprKind, Function, StmtKind, UnOp};
 use crate::index::FnRef;
+use crate::kernel::Api;
 use crate::lex::{self, TokKind, Token};
 use crate::program::Program;
 use crate::source::{FileId, Name, Span};
 use crate::split::{Item, ItemKind};
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
-
-/// Parts of the names of functions that copy memory.
-const COPIES: &[&str] = &["memcpy", "memmove", "memdup", "realloc", "swap", "copy_"];
 
 /// Functions that touch a member of this name, of the struct as far as tokens tell; `None` if one of them is not known
 /// whole, or if a macro does.
@@ -31,7 +29,9 @@ fn touching(e: &Engine, files: &[FileId], tag: &Name, member: &Name) -> Option<V
         if macros.into_iter().any(|i| in_macro(i, &items.text, member)) {
             return None;
         }
-        for f in e.index.naming(*file, member) {
+        // Where the name stands behind a struct only, no macro is given it.
+        let alone = |f: &FnRef| items.items.get(f.item as usize).is_some_and(|i| stands_alone(i, &items.text, member));
+        for f in e.index.naming(*file, member).into_iter().filter(alone) {
             if e.index.parsed(f).is_none_or(|f| handed_to_macro(&f, member)) {
                 return None;
             }
@@ -48,6 +48,17 @@ fn in_macro(item: &Item, text: &[u8], member: &Name) -> bool {
     let text = Span { start, end: item.span.end }.of(text);
     let toks: Vec<Token> = lex::code(text).filter(|t| t.kind != TokKind::Preproc).collect();
     toks.windows(2).any(|w| (w[0].is(b'.') || w[0].is(b'>')) && w[1].word(text) == member.as_bytes())
+}
+
+/// Whether the name stands in a function other than behind `.` or `->`.
+fn stands_alone(item: &Item, text: &[u8], member: &Name) -> bool {
+    let text = item.span.of(text);
+    let mut behind = false;
+    lex::code(text).any(|t| {
+        let alone = !behind && (t.kind == TokKind::Preproc || t.word(text) == member.as_bytes());
+        behind = t.is(b'.') || t.is(b'>');
+        alone
+    })
 }
 
 /// Whether a call is given a name that is no variable: a macro, to which it may be a member.
@@ -212,7 +223,7 @@ fn uncopied(e: &Engine, family: &Family) -> Option<bool> {
                     fine &= !(through && whole(to) && whole(from));
                 }
                 ExprKind::Call { .. } => {
-                    let Some((name, args)) = x.call().filter(|(n, _)| COPIES.iter().any(|c| n.contains(c))) else {
+                    let Some((name, args)) = x.call().filter(|(n, _)| Api::get().is_copying(n)) else {
                         return;
                     };
                     // What is written to, or copied to new memory; of a swap both.
