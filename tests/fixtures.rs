@@ -275,11 +275,16 @@ fn compiles(roots: &[&Path], include: &Path) -> Result<(), Failed> {
         return Err("no C file".into());
     }
     let compiler = env::var_os("CC").unwrap_or_else(|| "cc".into());
-    let run = Command::new(compiler)
-        .args(["-std=gnu11", "-fsyntax-only", "-nostdinc", "-Wall", "-Werror", "-I"])
-        .arg(include)
-        .args(&files)
-        .output()?;
+    let mut run = Command::new(compiler);
+    run.args(["-std=gnu11", "-fsyntax-only", "-nostdinc", "-Wall", "-Werror", "-I"]).arg(include);
+    // `ccflags-y += -I$(srctree)/…` of the Makefile beside a file.
+    let makefiles: BTreeSet<PathBuf> = files.iter().map(|f| f.with_file_name("Makefile")).collect();
+    for text in makefiles.iter().filter_map(|m| fs::read_to_string(m).ok()) {
+        for folder in text.split_whitespace().filter_map(|w| w.strip_prefix("-I$(srctree)/")) {
+            run.arg("-I").args(roots.iter().filter_map(|r| r.parent()).map(|tree| tree.join(folder)));
+        }
+    }
+    let run = run.args(&files).output()?;
     if run.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&run.stderr).into_owned().into()) }
 }
 

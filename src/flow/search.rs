@@ -97,7 +97,8 @@ impl Engine<'_> {
                 Demand::Field(file, tag, field, wide) => {
                     let (home, reach) = self.struct_home(*file, tag);
                     if *wide
-                        && reach == Reach::Tree
+                        && reach != Reach::File
+                        && self.index.tree.path(home).ends_with(".h")
                         && let Some(files) = self.index.seen_by(home)
                     {
                         wide_fields.push((d.clone(), field.clone(), files));
@@ -223,6 +224,10 @@ impl Engine<'_> {
             let Demand::Field(file, tag, ..) = d else { continue };
             if found.len() <= MAX_FANOUT {
                 wanted.extend(self.index.touching_of(found, tag, field));
+                continue;
+            }
+            if self.struct_home(*file, tag).1 == Reach::Folder {
+                self.field(*file, tag, field, d, wanted, None);
                 continue;
             }
             // A field of a common name: where its struct is named as well.

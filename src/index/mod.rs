@@ -202,6 +202,8 @@ pub struct Index {
     includes: Vec<OnceLock<Box<[FileId]>>>,
     /// What `<…>` means in any file, by number of the text: a header of `include/`.
     angles: Vec<OnceLock<Option<FileId>>>,
+    /// Headers by their name without folders, when somebody asked.
+    headers: OnceLock<FxHashMap<Box<str>, Vec<FileId>>>,
     /// C files that include C files, when somebody asked.
     units: OnceLock<seen::Units>,
     /// Includes turned round, when somebody asked.
@@ -228,6 +230,7 @@ impl Index {
             structs: Mutex::default(),
             defined_in: Mutex::default(),
             unreadable: Mutex::default(),
+            headers: OnceLock::new(),
             units: OnceLock::new(),
             seen: OnceLock::new(),
             seen_by: Mutex::default(),
