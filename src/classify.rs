@@ -5,9 +5,9 @@
 //! the code does with the pages, never on who wrote it. It does not know how a rewrite looks.
 
 mod access;
+mod case;
 mod notifier;
 
-use crate::ast::{Expr, ExprKind};
 use crate::config::Policy;
 use crate::entries::Entries;
 use crate::flow;
@@ -16,11 +16,13 @@ use crate::kernel::dialect::Dialect;
 use crate::kernel::{AcquireKind, Api};
 use crate::program::Program;
 use crate::sites;
-use crate::source::{LineMap, Loc, Name, Span};
+use crate::source::{LineMap, Loc, Name};
 use crate::trace::{
     Custody, GapCode, HolderKind, Origin, PinSite, PinTrace, Reason, ReleaseId, Use, UseKind, Verdict, When, Writes,
 };
-use access::{Access, cpu_access, given_away, only_flushes, transfer};
+use access::{Access, cpu_access, given_away};
+pub use case::GIVEN_AWAY;
+use case::{asks_long_term, case_of};
 use notifier::{gives_up, invalidates, kept_mapping, notifier};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
@@ -52,6 +54,10 @@ pub fn classify(c: &mut Custody, index: &Index, dialect: &Dialect, policy: Polic
         }
     }
     shared_releases(c);
+    let shown: Vec<_> = c.traces.par_iter().with_max_len(1).map(|t| case::shown(c, t, index, &entries)).collect();
+    for (t, shown) in c.traces.iter_mut().zip(shown) {
+        t.case_shown = shown.unwrap_or_else(|| t.case_why.clone());
+    }
 }
 
 /// Where nothing is taken, or somebody else has it from then on, no release is missing.
@@ -101,9 +107,9 @@ fn first_look(c: &Custody, t: &PinTrace, index: &Index, dialect: &Dialect, entri
     let api = Api::get();
     let kind = api_kind(site);
     let say = |v, r, s: String| (v, r, s, 0, String::new());
-    let direct = |v, r, s: String| match copied_only(c, t, index, site) {
-        Some(name) => (v, r, s, 5, format!("{name}() copies by the CPU")),
-        None => (v, r, s, 1, "an iterator over the memory of one request".into()),
+    let direct = |v, r, s: String| {
+        let (case, why) = case::of_iterator(c, t, index, site, entries);
+        (v, r, s, case, why)
     };
     if site.pages.as_ref().is_some_and(|p| p.0 == "NULL" || p.0 == "0") {
         let s = match dialect.fast_without_array && &*site.api == "get_user_pages_fast" {
@@ -365,114 +371,6 @@ fn calls(index: &Index, at: Loc, helper: &str) -> bool {
     found
 }
 
-/// What decided the case of a trace whose pages are reached by their physical address ([`PinTrace::case_why`]).
-pub const GIVEN_AWAY: &str = "the physical address is given away while the page is held";
-
-/// The same for pages of which a number is kept.
-const NUMBER_KEPT: &str = "the physical address is kept until the page is made of it again";
-
-/// Whether the address of a page is only made into another number of it: `__pa(page_address(page))`.
-fn only_number(index: &Index, u: &Use) -> bool {
-    let Some(f) = index.function_at(u.at) else { return false };
-    let mut found = false;
-    f.body.walk_exprs(&mut |e| {
-        let Some((name, [arg])) = e.call() else { return };
-        found |= Api::get().converts_address(name) && plain_call(arg).is_some_and(|s| s.contains(u.at.span));
-    });
-    found
-}
-
-/// The call that an expression is, casts aside.
-fn plain_call(e: &Expr) -> Option<Span> {
-    match &e.kind {
-        ExprKind::Cast(_, a) => plain_call(a),
-        ExprKind::Call { .. } => Some(e.span),
-        _ => None,
-    }
-}
-
-/// CASE 1, 2 or 5, with what decided.
-fn case_of(c: &Custody, t: &PinTrace, site: &PinSite, index: &Index, entries: &Entries) -> (u8, String) {
-    if asks_long_term(index, site) {
-        return (2, "FOLL_LONGTERM".into());
-    }
-    // Dropped within the call that pins, or when a transfer is done: CASE 1, wherever they were kept meanwhile.
-    let long = || !t.local && (t.releases.is_empty() || entries.outlives(c, t).is_some());
-    if let Some(u) = t.uses.iter().find(|u| u.kind == UseKind::Io) {
-        let long = long();
-        return (if long { 2 } else { 1 }, format!("{}()", u.callee));
-    }
-    let cpu = |u: &&Use| match u.kind {
-        UseKind::Write | UseKind::Read => true,
-        UseKind::Map => !only_number(index, u) && !index.function_at(u.at).is_some_and(|f| only_flushes(&f)),
-        _ => false,
-    };
-    let here = index.function_at(site.at);
-    if t.local
-        && let Some(name) = here.as_deref().and_then(transfer)
-    {
-        return (1, format!("{name}()"));
-    }
-    // CASE 5 is for data that is written.
-    if site.writes == Writes::Never
-        && t.local
-        && let Some(u) = t.uses.iter().find(cpu)
-        && t.uses.iter().all(|u| u.kind != UseKind::Write)
-    {
-        return (0, format!("{}() reads", u.callee));
-    }
-    if let Some(u) = t.uses.iter().find(cpu) {
-        return (5, format!("{}()", u.callee));
-    }
-    if t.local && given_away(c, t, index, site) {
-        return (1, GIVEN_AWAY.into());
-    }
-    // Whoever keeps the number has the page for as long; it comes back to be dropped where nothing is pinned.
-    let apart = |r: &ReleaseId| c.releases.get(r.0 as usize).is_some_and(|r| r.function != site.function);
-    let number = t.uses.iter().any(|u| matches!(u.kind, UseKind::Address | UseKind::Map));
-    let by_number = || !t.by_number.is_empty() || t.gaps.iter().any(|g| g.code == GapCode::AddressOnly);
-    if number && by_number() && t.releases.iter().all(apart) {
-        return (2, NUMBER_KEPT.into());
-    }
-    if long() { (2, "pages are kept in an object".into()) } else { (1, "pages stay with the call".into()) }
-}
-
-/// The function that copies between the pages of an iterator and other memory, where that is all that becomes of them.
-fn copied_only(c: &Custody, t: &PinTrace, index: &Index, site: &PinSite) -> Option<Name> {
-    let beside = |r: &ReleaseId| c.releases[r.0 as usize].at.file == site.at.file;
-    if t.gaps.iter().any(|g| g.code != GapCode::IterOrigin) || t.releases.is_empty() || !t.releases.iter().all(beside) {
-        return None;
-    }
-    if t.uses.iter().any(|u| u.kind == UseKind::Io) {
-        return None;
-    }
-    let functions = t.functions.iter().filter(|l| l.file == site.at.file).filter_map(|l| index.function_at(*l));
-    functions.into_iter().find(|f| cpu_access(f, false) == Access::Write).map(|f| f.name.clone())
-}
-
-/// Whether the flags of a pin name `FOLL_LONGTERM`, or a variable or a field that is set from it.
-fn asks_long_term(index: &Index, site: &PinSite) -> bool {
-    const LONG: &str = "FOLL_LONGTERM";
-    let (Some(func), Some(flags)) = (index.function_at(site.at), site.flags) else { return false };
-    let Some(flags) = sites::find(&func, flags) else { return false };
-    if sites::asks(&func, flags, LONG) == Some(true) {
-        return true;
-    }
-    // `user->gup_flags`, which another function of the file fills.
-    let ExprKind::Field { name, .. } = &flags.kind else { return false };
-    index.naming(site.at.file, name).into_iter().filter_map(|f| index.parsed(f)).any(|f| {
-        let mut found = false;
-        f.body.walk_exprs(&mut |e| {
-            if let ExprKind::Assign(_, to, from) = &e.kind
-                && matches!(&to.kind, ExprKind::Field { name: n, .. } if n == name)
-            {
-                found |= sites::asks(&f, from, LONG) == Some(true);
-            }
-        });
-        found
-    })
-}
-
 /// Error paths drop what they do not keep. Pages that a field keeps behind them have no release then, and those that
 /// were found are not all.
 fn kept_for_good(c: &Custody, t: &PinTrace, index: &Index) -> Option<String> {
@@ -504,8 +402,12 @@ fn convertible(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, St
     let pinned = c.sites.get(t.site.0 as usize).is_some_and(|s| is_pin(&s.api));
     let some_converted = t.releases.iter().any(|r| converted(&c.releases[r.0 as usize].callee));
     if pinned && some_converted && !t.gaps.is_empty() {
-        let which = if all_converted { "every release that was found is" } else { "some releases are" };
-        let s = format!("A pin, and {which} the one for pins. Where the trace ends in a gap, nothing is known.");
+        let which = if all_converted {
+            "every release that was found is an unpin call"
+        } else {
+            "some releases are unpin calls"
+        };
+        let s = format!("The pages are pinned, and {which}. What happens behind a gap of the trace is not known.");
         return (Verdict::Leave, Reason::AlreadyConverted, s);
     }
     // One helper for pins and plain references, which something tells apart, pages of another origin, or a
@@ -516,12 +418,17 @@ fn convertible(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, St
         converted(&r.callee) || beside || !r.foreign.is_empty() || r.pins.iter().any(plain)
     };
     if pinned && some_converted && t.releases.iter().all(|r| of_others(&c.releases[r.0 as usize])) && !all_converted {
-        let s = "A pin with releases for pins; the others drop the plain references that come the same way.";
+        let s = "The pages are pinned, and unpin calls release them; the other releases drop plain references that come the \
+                 same way.";
         return (Verdict::Leave, Reason::AlreadyConverted, s.into());
     }
     // Whoever pins releases as a pin: other pages that come by are no matter of a conversion.
     if pinned && all_converted {
-        return (Verdict::Leave, Reason::AlreadyConverted, "A pin, and every release is the one for pins.".into());
+        return (
+            Verdict::Leave,
+            Reason::AlreadyConverted,
+            "The pages are pinned, and every release is an unpin call.".into(),
+        );
     }
     if let Some(r) = t.by_number.first().map(|r| &c.releases[r.0 as usize]) {
         let s = format!(

@@ -11,6 +11,7 @@ mod tests;
 use crate::classify::TAKEN_WITHOUT_ARRAY;
 use crate::hazard::{Role, SCENARIOS, Scenario};
 use crate::kernel::Api;
+use crate::kernel::document::Document;
 use crate::report::{DirtiedRecord, SiteRecord};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -34,6 +35,8 @@ pub struct Kernel {
     pub refuses_files: bool,
     /// Truncation of a DAX file waits until nobody holds its pages (v5.2 fs/dax.c).
     pub dax_waits: bool,
+    /// What the tree's `pin_user_pages.rst` has.
+    pub document: Document,
 }
 
 impl Kernel {
@@ -54,6 +57,7 @@ impl Kernel {
             ext4_stops: !tolerates && count(ext4, "page_buffers(") > 0,
             refuses_files: count("mm/gup.c", "vma_needs_dirty_tracking") > 0,
             dax_waits: count("fs/dax.c", "dax_layout_busy_page") > 0,
+            document: Document::of(&mut |path| read(path)),
         }
     }
 }
@@ -92,6 +96,9 @@ pub struct Concerns {
     pub dirtied: String,
     /// Case of `pin_user_pages.rst`, 0 when none was found.
     pub case: u8,
+    /// The document that has it: that of the tree, or a newer one.
+    #[serde(skip)]
+    pub document: &'static str,
     /// It is the nearest one, and does not speak of such code.
     pub case_near: bool,
     /// Scenarios, in the order of the document.
@@ -303,6 +310,7 @@ pub fn of(site: &SiteRecord, dialect: &str, kernel: &Kernel, around: Around) -> 
         dirtied,
         case: site.case,
         case_near: site.case_near(),
+        document: kernel.document.with(site.case),
         none: match taken {
             Taken::None => "No scenario applies: there is no reference.".to_string(),
             Taken::ByCallers => {

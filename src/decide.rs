@@ -262,10 +262,10 @@ fn decide_group(
         return Decision { verdict, ..Decision::assist(reason, text) };
     }
     if counted && !completes && dialect.capabilities().pin_leaves_holes {
-        let text = "pin_user_pages*() of this tree counts memory without struct page as pinned and leaves its entry of \
-                    the array unwritten, where get_user_pages*() fails. Whoever maps such memory makes code that does \
-                    not clear and test each entry use and release a page that is not there; whether this code \
-                    does is not looked at.";
+        let text = "Where a page table entry of a VM_MIXEDMAP mapping has no struct page, pin_user_pages*() of this tree \
+                    counts it as pinned and leaves its entry of the array unwritten; get_user_pages*() fails there. \
+                    Code that does not clear the array before and test each entry after would use, and release, what \
+                    was in the array by chance. Whether this code clears and tests was not checked.";
         return Decision::assist(Reason::PinHoles, text);
     }
     let skipped = |i: usize| match custody.traces[i].reason {

@@ -64,7 +64,7 @@ impl<'a> Entries<'a> {
         files.extend(releases.iter().map(|r| r.at.file).chain(pins.iter().map(|s| s.at.file)));
         let awaited = self.awaited(site, &releases);
         let late: Vec<&Release> = releases.iter().filter(|r| !awaited.contains(&r.at)).copied().collect();
-        let first = |files: &BTreeSet<FileId>| self.first(custody, &holder.text, site, &late, files);
+        let first = |files: &BTreeSet<FileId>| self.first(custody, (trace, &holder.text), site, &late, files);
         let found = first(&files)?;
         // Others call it: where they do, they may pin as well.
         if found.library {
@@ -74,6 +74,25 @@ impl<'a> Entries<'a> {
             return first(&files).map(|f| f.outlives);
         }
         Some(found.outlives)
+    }
+
+    /// The same for pages that stay until the last user of an object is gone: its entry point is one that is called
+    /// then, such as the release of a file. No end of a transfer is taken for it, however it is told.
+    pub fn until_closed(&self, custody: &Custody, trace: &PinTrace) -> Option<Outlives> {
+        let holder = trace.holders.iter().find(|h| h.kind == HolderKind::Field).filter(|_| !trace.local)?;
+        let site = custody.sites.get(trace.site.0 as usize)?;
+        let releases: Vec<_> = trace.releases.iter().filter_map(|r| custody.releases.get(r.0 as usize)).collect();
+        let files: BTreeSet<FileId> = releases.iter().map(|r| r.at.file).chain([site.at.file]).collect();
+        let files: Vec<Arc<Named>> = files.iter().map(|f| self.named(*f)).collect();
+        let callers = Callers::of(&files);
+        let own = callers.entries(&site.function);
+        releases.iter().filter(|r| r.when == When::Normal && !r.context.may_be_atomic).find_map(|r| {
+            let entries = callers.entries(&r.function);
+            let entry = entries.into_iter().find(|e| callers.closing.contains(e) && !own.contains(e))?;
+            let holder = nearest(trace, &files, entry).unwrap_or(&holder.text).to_string();
+            let (release, entry) = (r.function.clone(), entry.to_string());
+            Some(Outlives { holder, release, at: r.at, entry })
+        })
     }
 
     /// Releases behind which the end of a transfer is told, where the function that pins waits for one. Who is
@@ -101,7 +120,7 @@ impl<'a> Entries<'a> {
     fn first(
         &self,
         custody: &Custody,
-        holder: &str,
+        (trace, holder): (&PinTrace, &str),
         site: &PinSite,
         releases: &[&Release],
         files: &BTreeSet<FileId>,
@@ -119,7 +138,8 @@ impl<'a> Entries<'a> {
             let entry = callers.reaching(&r.function, false).into_iter().find(|e| !pins(e)).unwrap_or(found);
             let (release, entry) = (r.function.clone(), entry.to_string());
             let library = callers.library(&entry);
-            Some(First { outlives: Outlives { holder: holder.into(), release, at: r.at, entry }, library })
+            let holder = nearest(trace, &files, &entry).unwrap_or(holder).to_string();
+            Some(First { outlives: Outlives { holder, release, at: r.at, entry }, library })
         })
     }
 
@@ -132,6 +152,16 @@ impl<'a> Entries<'a> {
     }
 }
 
+/// The first field of the trace whose struct is named beside the entry point: pages of several users come to the
+/// release of a library, and each has a field of its own.
+fn nearest<'t>(trace: &'t PinTrace, files: &[Arc<Named>], entry: &str) -> Option<&'t str> {
+    let defines = |f: &&Arc<Named>| f.items.iter().any(|i| i.kind == ItemKind::Function && &*i.name == entry);
+    let text = &files.iter().find(defines)?.text;
+    let fields = trace.holders.iter().filter(|h| h.kind == HolderKind::Field);
+    let named = |tag: &str| lex::code(text).any(|t| t.kind == TokKind::Ident && t.span.of(text) == tag.as_bytes());
+    fields.map(|h| h.text.as_str()).find(|field| field.split_once('.').is_some_and(|(tag, _)| named(tag)))
+}
+
 /// A word of a file.
 struct Word {
     span: Span,
@@ -141,6 +171,8 @@ struct Word {
     called: bool,
     /// Behind a label: mostly the way out after an error.
     labelled: bool,
+    /// Stored as what is called when the last user of an object is gone.
+    closes: bool,
 }
 
 /// What a file names, and where.
@@ -174,9 +206,14 @@ impl Named {
                     continue;
                 }
                 let called = item.kind == ItemKind::Function && after == b"(";
+                let member = || word(i.checked_sub(2)).iter().map(|b| *b as char).collect::<String>();
+                let table = Span { start: item.span.start, end: item.name_span.start };
+                let closes = before == b"="
+                    && word(i.checked_sub(3)) == b"."
+                    && Api::get().closes(&String::from_utf8_lossy(table.of(&text)), &member());
                 if seen.insert((token.span.of(own), number, called)) {
                     let span = Span { start: at, end: item.span.start + token.span.end };
-                    words.push(Word { span, item: number, called, labelled });
+                    words.push(Word { span, item: number, called, labelled, closes });
                 }
             }
         }
@@ -191,6 +228,8 @@ struct Callers<'f> {
     by: FxHashMap<&'f str, BTreeMap<&'f str, bool>>,
     /// Functions whose address is taken.
     taken: FxHashSet<&'f str>,
+    /// Those among them that are called when the last user of an object is gone.
+    closing: FxHashSet<&'f str>,
     /// Functions that other files can call by name.
     seen: FxHashSet<&'f str>,
 }
@@ -200,7 +239,8 @@ impl<'f> Callers<'f> {
         let functions = files.iter().flat_map(|f| &f.items).filter(|i| i.kind == ItemKind::Function);
         let seen = functions.clone().filter(|i| !i.is_static).map(|i| &*i.name).collect();
         let known: FxHashMap<&[u8], &str> = functions.map(|i| (i.name.as_bytes(), &*i.name)).collect();
-        let mut out = Self { by: FxHashMap::default(), taken: FxHashSet::default(), seen };
+        let mut out =
+            Self { by: FxHashMap::default(), taken: FxHashSet::default(), closing: FxHashSet::default(), seen };
         for file in files {
             for w in &file.words {
                 let Some(&name) = known.get(w.span.of(&file.text)) else { continue };
@@ -209,6 +249,9 @@ impl<'f> Callers<'f> {
                     *out.by.entry(name).or_default().entry(caller).or_insert(true) &= w.labelled;
                 } else {
                     out.taken.insert(name);
+                    if w.closes {
+                        out.closing.insert(name);
+                    }
                 }
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! Field names and order are a contract (DESIGN: scripts depend on them). Printers read a [`Run`] and nothing else.
 
+use crate::kernel::document::Document;
 use crate::prove::Defect;
 use serde::Serialize;
 use std::sync::Arc;
@@ -54,6 +55,9 @@ pub struct SiteRecord {
     pub reason: String,
     /// Holders.
     pub holders: Vec<String>,
+    /// Those that keep the pages or hand them on, in the order of what matters; for people only.
+    #[serde(skip)]
+    pub held: Vec<String>,
     /// Releases.
     pub releases: Vec<ReleaseRecord>,
     /// Gaps.
@@ -127,6 +131,12 @@ pub struct OwnRecord {
     pub line: u32,
     /// The function that took it.
     pub call: String,
+    /// Line of that call in the file, 0 if it is not known; for people only.
+    #[serde(skip)]
+    pub taken: u32,
+    /// What keeps the page with it; for people only.
+    #[serde(skip)]
+    pub holder: String,
 }
 
 /// A gap of a trace.
@@ -292,6 +302,8 @@ pub struct StepRecord {
     pub what: String,
     /// The fact that makes the step valid; may be empty.
     pub because: String,
+    /// The step that it continues, by its number in the list, from 0.
+    pub after: usize,
 }
 
 /// A whole run.
@@ -303,6 +315,8 @@ pub struct Run {
     pub steps: Vec<Vec<StepRecord>>,
     /// What a build check compiled, by path.
     pub builds: Vec<BuildRecord>,
+    /// What the tree's `pin_user_pages.rst` has; no part of the records.
+    pub document: Document,
     /// Summary.
     pub run: RunRecord,
 }

@@ -195,7 +195,8 @@ pub fn finish(config: &Config, detected: &Detected, found: Found) -> Analysis {
     let Found { program, remains, custody, outcomes, coverage, prerequisite, nommu } = found;
     let kept = program;
     let program = &*kept;
-    let frame = Frame { tree: config.tree_name.clone(), dialect: detected.dialect.kind.code().to_string(), coverage };
+    let (dialect, document) = (detected.dialect.kind.code().to_string(), detected.document);
+    let frame = Frame { tree: config.tree_name.clone(), dialect, document, coverage };
     let (run, handed) = rayon::join(
         || build::build(program, &custody, &outcomes, frame, &|path| config.reports(path)),
         || handed::hand_out(config, program, &custody, &outcomes),

@@ -186,6 +186,8 @@ pub struct Holder {
     pub text: String,
     /// Kind.
     pub kind: HolderKind,
+    /// A parameter from which the pages go to no field, no variable of a file and no release: somebody looks at them.
+    pub passes: bool,
 }
 
 /// The kinds of holder.
@@ -214,8 +216,10 @@ pub struct Step {
     pub at: Loc,
     /// What happens to the pages.
     pub what: String,
-    /// The fact that makes the step valid (why this field is that field, why this callback is reached); may be empty.
+    /// The fact that makes the step valid (which field that is, who has a reference of its own); may be empty.
     pub because: String,
+    /// The step that it continues, by its number in the list; the pin for the pin.
+    pub after: usize,
 }
 
 /// A place where a trace is lost.
@@ -541,6 +545,8 @@ pub struct PinTrace {
     pub case: u8,
     /// What decided the case.
     pub case_why: String,
+    /// What shows it to a reader.
+    pub case_shown: String,
     /// Verdict before planning and proof.
     pub verdict: Verdict,
     /// Its reason.
@@ -558,6 +564,10 @@ pub struct OwnDrop {
     pub api: Name,
     /// The store that it was taken for.
     pub stored: Loc,
+    /// The call that took it, if it is the only one.
+    pub taken: Option<Loc>,
+    /// What has it, as a reader would write it.
+    pub holder: String,
 }
 
 /// Everything that custody analysis hands on.

@@ -148,7 +148,12 @@ fn nothing_becomes_a_pin_where_that_leaves_holes() {
     let out = tree.run(&["convert"]).succeeds().out;
     assert!(!out.lines().any(|l| l.starts_with('+') && l.contains("= pin_user_pages")), "{out}");
     assert!(out.contains("+\t\tunpin_user_page(page);"), "{out}");
-    assert!(tree.run(&["scan"]).succeeds().out.contains("pin-holes"));
+    let said = tree.run(&["scan"]).succeeds().out.split_whitespace().collect::<Vec<_>>().join(" ");
+    let why = "pin-holes: Where a page table entry of a VM_MIXEDMAP mapping has no struct page, pin_user_pages*() of \
+               this tree counts it as pinned";
+    assert!(said.contains(why) && said.contains("Whether this code clears and tests was not checked."), "{said}");
+    let page = tree.run(&["explain", "pin-holes"]).succeeds().out;
+    assert!(page.contains("refuses mappings\nwith VM_IO or VM_PFNMAP for both"), "{page}");
 }
 
 #[test]

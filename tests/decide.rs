@@ -129,6 +129,7 @@ fn custody() -> Custody {
         local: false,
         case: 1,
         case_why: String::new(),
+        case_shown: String::new(),
         verdict: Verdict::Convert,
         reason: Reason::Complete,
         reason_text: "whole".into(),
@@ -253,7 +254,7 @@ fn device_pages() -> Custody {
     }
     for t in &mut c.traces {
         t.uses = vec![Use { at: c.sites[0].at, kind: UseKind::Io, callee: "dma_map_page".into() }];
-        t.holders = vec![Holder { text: "buf.pages".into(), kind: HolderKind::Field }];
+        t.holders = vec![Holder { text: "buf.pages".into(), kind: HolderKind::Field, passes: false }];
     }
     c
 }
@@ -267,9 +268,9 @@ fn pins_and_releases_change_together_or_not_at_all() {
     assert!(said.iter().any(|s| s.contains("nothing was seen that marks them dirty")), "{said:?}");
     // The twin is missing, or takes other arguments.
     let one = PINS.replace("pin_user_pages_fast", "pin_user_pages");
-    assert_eq!(tracked(&c, &one).1, Reason::NoRule);
+    assert_eq!(tracked(&c, &one).1, Reason::NoApi);
     let other = PINS.replace("int pin_user_pages_fast(unsigned long a, int n", "int pin_user_pages_fast(long a, int n");
-    assert_eq!(tracked(&c, &other).1, Reason::NoRule);
+    assert_eq!(tracked(&c, &other).1, Reason::NoApi);
 }
 
 #[test]
@@ -291,7 +292,7 @@ fn a_tree_that_counts_pins_asks_for_more() {
     // The release is right for one of the two, and nothing tells them apart.
     assert_eq!(reason(&|c| c.sites[1].api = "pin_user_pages_fast".into()), Reason::SharedRelease);
     // Without a twin nothing else is asked; with one, what the old call dirties by itself.
-    assert_eq!(reason(&|c| c.sites[0].api = "get_user_pages".into()), Reason::NoRule);
+    assert_eq!(reason(&|c| c.sites[0].api = "get_user_pages".into()), Reason::NoApi);
     let mut touched = device_pages();
     touched.sites[0].api = "get_user_pages".into();
     assert_eq!(tracked(&touched, &format!("{PINS}{SLOW_PINS}")).1, Reason::LosesDirty);

@@ -102,7 +102,8 @@ pub(super) fn kept_mapping<'t>(t: &'t PinTrace, index: &Index, site: &PinSite) -
     if chooses {
         return None;
     }
-    let mapped = |u: &&Use| u.kind == UseKind::Map && !(u.at.file == site.at.file && here.contains(u.at.span));
+    let lasts = |u: &&Use| u.kind == UseKind::Map && !Api::get().maps_briefly(&u.callee);
+    let mapped = |u: &&Use| lasts(u) && !(u.at.file == site.at.file && here.contains(u.at.span));
     t.uses.iter().filter(mapped).find_map(|u| {
         let f = index.function_at(u.at)?;
         let made = |e: &Expr| e.call().is_some_and(|(n, _)| *n == u.callee) && e.span.contains(u.at.span);

@@ -276,7 +276,7 @@ fn callers_decide(
     let given = function.params.iter().find(|p| site.write_expr.split(word).any(|w| *w == *p.name))?;
     let text = format!(
         "Only the processor touches the data, and the callers of {}() say by `{}` whether it is written: a caller that \
-         reads needs no pin (pin_user_pages.rst, CASE 5 is about writing), so each of them has to be judged.",
+         reads needs no pin (CASE 5 of pin_user_pages.rst since v5.8 is about writing), so each of them has to be judged.",
         site.function, given.name
     );
     Some((Reason::CallersDecide, text))
@@ -314,7 +314,7 @@ fn no_twin(program: &dyn Program, site: &PinSite, target: &Target) -> Option<(Re
     let none = rules::twin(target, &site.api).is_none();
     let text = || format!("{}() has no pin_user_pages*() twin in this tree. ({})", site.api, place(program, site.at));
     if none {
-        return Some((Reason::NoRule, text()));
+        return Some((Reason::NoApi, text()));
     }
     // Behind a `#if` for older kernels, where there is no twin of that form.
     let takes = program.parameters(&site.api)?.len();
@@ -332,7 +332,7 @@ fn no_twin(program: &dyn Program, site: &PinSite, target: &Target) -> Option<(Re
             site.api,
             place(program, site.at)
         );
-        (Reason::NoRule, s)
+        (Reason::NoApi, s)
     })
 }
 

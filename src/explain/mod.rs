@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(codes(Kind::Reason), Reason::ALL.iter().map(|c| c.code()).collect());
         assert_eq!(codes(Kind::Dialect), DialectKind::ALL.iter().map(|c| c.code()).collect());
         assert_eq!(codes(Kind::Finding), crate::findings::CODES.iter().copied().collect());
-        assert_eq!(codes(Kind::Word), BTreeSet::from(["own"]));
+        assert_eq!(codes(Kind::Word), BTreeSet::from(["held", "own"]));
         assert_eq!(codes(Kind::Verdict), BTreeSet::from(["assist", "convert", "leave"]));
         assert_eq!(codes(Kind::Refinement), BTreeSet::from(["R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9"]));
     }

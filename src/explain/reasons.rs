@@ -208,8 +208,9 @@ handed out. `convert --unproved` prints such rewrites: read each of them.
         "the tree has no function to convert to",
         "\
 The dialect of the tree is `none`: neither put_user_page() nor
-unpin_user_page() is declared. Or the function that fits this release is
-missing in this tree.
+unpin_user_page() is declared. Or the function that this place needs is missing:
+one that fits the release, or a pin_user_pages*() twin of the call that takes
+the same arguments.
 ",
     ),
     page(
@@ -335,11 +336,13 @@ helper, or judge every caller by hand.
 follow_pfn_pte() of v5.7 and v5.10 (mm/gup.c) refuses memory without struct
 page for FOLL_GET only. With FOLL_PIN it answers -EEXIST, and
 __get_user_pages() goes on to the next page: the entry counts as pinned and is
-never written. get_user_pages*() fails there. Who maps such memory (VM_MIXEDMAP
-of a file system without struct page) would make the caller use what was in the
-array before, and unpin it. Trees in which -EEXIST ends the loop (v6.1) are not
-concerned. Before a conversion here, clear the array and test each entry, or
-take over the fix of mm/gup.c.
+never written. get_user_pages*() fails there. check_vma_flags() refuses mappings
+with VM_IO or VM_PFNMAP for both, so this is about VM_MIXEDMAP alone: a driver
+or file system can map memory without struct page in one, and a process that
+passes such a mapping makes the caller use what was in the array before, and
+unpin it. Trees in which -EEXIST ends the loop (v6.1) are not concerned. Before
+a conversion here, clear the array and test each entry, or take over the fix of
+mm/gup.c.
 ",
     ),
 ];

@@ -113,19 +113,38 @@ pages, and never added: it changes what can be pinned.
     },
 ];
 
-pub(super) const WORDS: &[Page] = &[Page {
-    code: "own",
-    kind: Kind::Word,
-    title: Cow::Borrowed("the reference of a holder is dropped, not that of the pin"),
-    text: Cow::Borrowed(
-        "\
+pub(super) const WORDS: &[Page] = &[
+    Page {
+        code: "held",
+        kind: Kind::Word,
+        title: Cow::Borrowed("what has the pages on the way from the pin to a release"),
+        text: Cow::Borrowed(
+            "\
+A field is written with the tag of its struct (`buf.pages`), whatever the
+object; a variable or a parameter with its function. Fields and variables of
+files come first, since they keep pages. Parameters of functions that only look
+at the pages are left out. A place stands for every object of its kind, so one
+of the list may hold pages of other pins only.
+
+`--format jsonl` has all of them, in the order in which the pages get there; a
+variable is function:variable there.
+",
+        ),
+    },
+    Page {
+        code: "own",
+        kind: Kind::Word,
+        title: Cow::Borrowed("the reference of a holder is dropped, not that of the pin"),
+        text: Cow::Borrowed(
+            "\
 Somebody who keeps the page takes a reference for himself, by get_page() say,
 beside the place where he stores it. What he drops later is that reference; the
 pin is dropped elsewhere. Such a drop is listed, since a reader who looks for
-all drops of the page comes to it, and says which function takes the reference,
-and the place of the store that it is taken for.
+all drops of the page comes to it, and says what takes the reference, where, and
+what it is taken for.
 
 It is no release of the pin: a conversion leaves it as it is.
 ",
-    ),
-}];
+        ),
+    },
+];

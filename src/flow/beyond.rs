@@ -6,8 +6,9 @@ use super::engine::Engine;
 use super::facts::Fact;
 use super::graph::{Graph, Node, Reached, Turn};
 use super::place::Place;
-use super::steps::{dropped, step, steps};
-use crate::source::{Loc, Span};
+use super::steps::{dropped, holder, same, step, steps};
+use crate::ast::ExprKind;
+use crate::source::{Loc, Name, Span};
 use crate::trace::{OwnDrop, PinTrace, Release, ReleaseId};
 use rustc_hash::FxHashSet;
 use std::collections::BTreeSet;
@@ -74,13 +75,30 @@ pub(super) fn drops<'n>(
         });
         let file = e.fns[f.0 as usize].file;
         if let Some(api) = api.filter(|_| matches!(g.place(to), Place::Field(..)) && file == rel.at.file) {
-            t.own.push(OwnDrop { release: id, api, stored: Loc { file, span } });
-            steps(e, g, r, from, pin, &mut t.steps);
-            step(e, g, (from, start), at, &mut t.steps);
-            steps(e, g, all, n, pin, &mut t.steps);
-            dropped(rel, "that reference, not the pin", &mut t.steps);
+            let holder = holder(e, &[], g.place(to)).map_or_else(String::new, |h| h.text);
+            let taken = taken(e, f, span, &api).map(|span| Loc { file, span });
+            t.own.push(OwnDrop { release: id, api, stored: Loc { file, span }, taken, holder });
+            let mut after = steps(e, g, r, from, pin, 0, &mut t.steps);
+            after = step(e, g, (from, start), &[], at, after, &mut t.steps);
+            after = steps(e, g, all, n, pin, after, &mut t.steps);
+            dropped(rel, "that reference, not the pin,", after, &mut t.steps);
         }
     }
+}
+
+/// Where a function takes the reference for a page that it stores: the one call by that name which gets what is stored,
+/// or where it is stored.
+fn taken(e: &Engine, f: FnId, stored: Span, api: &Name) -> Option<Span> {
+    let func = e.index.parsed(e.fns[f.0 as usize])?;
+    let (mut page, mut calls) = (Vec::new(), Vec::new());
+    func.body.walk_exprs(&mut |x| match &x.kind {
+        ExprKind::Assign(None, to, from) if x.span == stored => page.extend([&**to, &**from]),
+        ExprKind::Call { callee, args } if callee.ident() == Some(api) => calls.push((callee.span, args)),
+        _ => {}
+    });
+    let mut of_page = calls.iter().filter(|(_, args)| args.iter().any(|a| page.iter().any(|p| same(a, p))));
+    let found = of_page.next().map(|(at, _)| *at);
+    found.filter(|_| of_page.next().is_none())
 }
 
 /// The store with a reference of its own by which the pages of the pin came to a node.

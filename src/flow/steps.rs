@@ -1,27 +1,39 @@
 //! How a trace is told: the steps from a pin to a release, and the holders on the way.
 
 use super::FnId;
-use super::apart::after;
+use super::apart;
 use super::engine::Engine;
 use super::facts::Fact;
 use super::graph::{Graph, Node, Reached};
 use super::place::{OWN, Place};
 use crate::ast::{Expr, ExprKind, Function};
 use crate::kernel::Api;
-use crate::source::{Loc, Span};
+use crate::source::{Loc, Name, Span};
 use crate::trace::{Holder, HolderKind, Release, Step};
+use rustc_hash::FxHashSet;
 use std::sync::Arc;
 
-/// The way from the pin to a node.
-pub(super) fn steps(e: &Engine, g: &Graph, r: &Reached, end: Node, (pins, late): (FnId, &[Span]), out: &mut Vec<Step>) {
+/// The way from the pin to a node, behind the step `after`; the last step of it.
+pub(super) fn steps(
+    e: &Engine,
+    g: &Graph,
+    r: &Reached,
+    end: Node,
+    (pins, late): (FnId, &[Span]),
+    mut after: usize,
+    out: &mut Vec<Step>,
+) -> usize {
     let mut last: Option<(FnId, Span)> = None;
+    // Where the pages were before a call that gives something of them back, and what such calls there are.
+    let mut source: Option<Node> = None;
+    let mut by = Vec::new();
     for (from, to, (f, span)) in r.way(end).into_iter().rev() {
         // Of several statements of a function that do the same, one that comes after the pin, or after the statement by
         // which the pages came into the function.
         let same: Vec<Span> = g.outgoing(from).iter().filter(|e| e.to == to && e.at.0 == f).map(|e| e.at.1).collect();
         let behind = match last.filter(|(g, _)| *g == f && f != pins) {
             Some((_, at)) if same.len() > 1 => {
-                e.index.parsed(e.fns[f.0 as usize]).map(|f| after(&f, at, &[])).unwrap_or_default()
+                e.index.parsed(e.fns[f.0 as usize]).map(|f| apart::after(&f, at, &[])).unwrap_or_default()
             }
             _ => Vec::new(),
         };
@@ -32,13 +44,29 @@ pub(super) fn steps(e: &Engine, g: &Graph, r: &Reached, end: Node, (pins, late):
         if span != Span::default() {
             last = Some((f, span));
         }
-        step(e, g, (from, to), (f, span), out);
+        let source_of = *source.get_or_insert(from);
+        // A call is no place of its own to a reader: the step ends where its value goes.
+        if matches!(g.place(to), Place::Call(..)) && to != end {
+            let returned = matches!(g.place(from), Place::Ret(_));
+            by.extend(called(e, g, to).filter(|_| !returned));
+            continue;
+        }
+        by.dedup();
+        for end in [source_of, to].into_iter().filter_map(|n| called(e, g, n)) {
+            by.retain(|name| *name != end);
+        }
+        // A call without a place of its own in the text stands where its value comes from.
+        let at = if span == Span::default() && source_of != from { last.unwrap_or((f, span)) } else { (f, span) };
+        after = step(e, g, (source_of, to), &by, at, after, out);
+        source = None;
+        by.clear();
     }
+    after
 }
 
 /// What the function of a pin does with the pages besides: an acquiring function gives them to its callers, and any one
-/// may store them where nothing drops them.
-pub(super) fn handed_out(e: &Engine, g: &Graph, r: &Reached, from: (FnId, &[Span]), out: &mut Vec<Step>) {
+/// may store them where nothing drops them. With `stored` those stores are told.
+pub(super) fn handed_out(e: &Engine, g: &Graph, r: &Reached, from: (FnId, &[Span]), stored: bool, out: &mut Vec<Step>) {
     let gives = Api::get().acquire(&e.index.name(e.fns[from.0.0 as usize])).is_some();
     // What a call gives back may be another thing than the pages: an error.
     let of_call = |n: Node| matches!(g.place(n), Place::Call(..));
@@ -46,50 +74,99 @@ pub(super) fn handed_out(e: &Engine, g: &Graph, r: &Reached, from: (FnId, &[Span
     for &n in &r.order {
         let told = match g.place(n) {
             Place::Ret(f) => gives && *f == from.0,
-            Place::Field(tag, _) => !tag.starts_with('?') && here(n),
-            Place::Global(..) => here(n),
-            _ => false,
+            _ => stored && keeps(g, n) && here(n),
         };
         if told {
-            steps(e, g, r, n, from, out);
+            steps(e, g, r, n, from, 0, out);
         }
     }
 }
 
-/// From one node to the next.
-pub(super) fn step(e: &Engine, g: &Graph, (from, to): (Node, Node), (f, span): (FnId, Span), out: &mut Vec<Step>) {
-    if span != Span::default() {
-        let file = e.fns[f.0 as usize].file;
-        let what = format!("{} -> {}", show(e, g, from), show(e, g, to));
-        let mut because = because(g, to);
-        let own = e.facts[f.0 as usize].facts.iter().find_map(|x| match x {
-            Fact::Own { api, at, .. } if *at == span => Some(api),
-            _ => None,
-        });
-        if let Some(api) = own {
-            because = format!("{because}, which has a reference of its own by {api}()");
-        }
-        let step = Step { at: Loc { file, span }, what, because };
-        if !out.iter().any(|s| s.at == step.at && s.what == step.what) {
-            out.push(step);
-        }
+/// Whether a place may outlive the function: a known field, or a variable of the file.
+pub(super) fn keeps(g: &Graph, n: Node) -> bool {
+    match g.place(n) {
+        Place::Field(tag, _) => !tag.starts_with('?'),
+        Place::Global(..) => true,
+        _ => false,
     }
+}
+
+/// From one node to the next, by calls whose value it is, behind the step `after`; the number of the step.
+pub(super) fn step(
+    e: &Engine,
+    g: &Graph,
+    (from, to): (Node, Node),
+    by: &[String],
+    (f, span): (FnId, Span),
+    after: usize,
+    out: &mut Vec<Step>,
+) -> usize {
+    if span == Span::default() {
+        return after;
+    }
+    let file = e.fns[f.0 as usize].file;
+    let by = if by.is_empty() { String::new() } else { format!(", by {}", by.join(" and ")) };
+    let (from, into) = (show(e, g, from), show(e, g, to));
+    let by = match from == into && by.is_empty() {
+        true => first_call(e, f, span).map_or(by, |name| format!(", by {name}()")),
+        false => by,
+    };
+    let what = format!("{from} -> {into}{by}");
+    let mut because = because(g, to);
+    let own = e.facts[f.0 as usize].facts.iter().find_map(|x| match x {
+        Fact::Own { api, at, .. } if *at == span => Some(api),
+        _ => None,
+    });
+    if let Some(api) = own {
+        because = format!("{because}, which has a reference of its own by {api}()");
+    }
+    let at = Loc { file, span };
+    if let Some(known) = out.iter().position(|s| s.at == at && s.what == what) {
+        return known;
+    }
+    out.push(Step { at, what, because, after });
+    out.len() - 1
 }
 
 /// The last step.
-pub(super) fn dropped(rel: &Release, what: &str, out: &mut Vec<Step>) {
-    out.push(Step {
-        at: rel.at,
-        what: format!("{} drops {what}", rel.callee),
-        because: format!("in {}", rel.function),
+pub(super) fn dropped(rel: &Release, what: &str, after: usize, out: &mut Vec<Step>) {
+    let what = format!("{}() drops {what} in {}()", rel.callee, rel.function);
+    out.push(Step { at: rel.at, what, because: String::new(), after });
+}
+
+/// What is called first in an expression: a variable that gets what is made of itself (`page = compound_head(page)`).
+fn first_call(e: &Engine, f: FnId, span: Span) -> Option<Name> {
+    let mut name = None;
+    e.index.parsed(e.fns[f.0 as usize])?.body.walk_exprs(&mut |x| {
+        if name.is_none() && span.contains(x.span) {
+            name = x.call().map(|(n, _)| n.clone());
+        }
     });
+    name
+}
+
+/// The call that a place is the value of, as `name()`.
+fn called(e: &Engine, g: &Graph, n: Node) -> Option<String> {
+    let Place::Call(f, start) = g.place(n) else { return None };
+    let mut name = None;
+    e.index.parsed(e.fns[f.0 as usize])?.body.walk_exprs(&mut |x| {
+        if let ExprKind::Call { callee, .. } = &x.kind
+            && x.span.start == *start
+        {
+            name = match &callee.kind {
+                ExprKind::Ident(n) | ExprKind::Field { name: n, .. } => Some(format!("{n}()")),
+                _ => None,
+            };
+        }
+    });
+    name
 }
 
 fn because(g: &Graph, n: Node) -> String {
     match g.place(n) {
         Place::Field(t, f) if !t.starts_with('?') => {
             let folder = t.split_once(OWN).map_or(String::new(), |(_, folder)| format!(", in {folder}"));
-            format!("struct {}, field {f}{folder}", bare(t))
+            format!("field {f} of struct {}{folder}", bare(t))
         }
         _ => String::new(),
     }
@@ -103,7 +180,7 @@ fn show(e: &Engine, g: &Graph, n: Node) -> String {
         Place::Var(f, n) | Place::Def(f, n, _) => format!("{n} of {}()", name(f)),
         Place::Global(_, n) => n.to_string(),
         Place::Ret(f) => format!("result of {}()", name(f)),
-        Place::Call(..) => "value of the call".into(),
+        Place::Call(..) => called(e, g, n).map_or_else(|| "value of a call".into(), |name| format!("value of {name}")),
     }
 }
 
@@ -117,22 +194,54 @@ fn bare(tag: &str) -> &str {
     tag.split('@').next().unwrap_or(tag)
 }
 
+/// Everything that has the pages on the way, in the order in which they get there; `ends` are dropped.
+pub(super) fn holders(
+    e: &Engine,
+    g: &Graph,
+    funcs: &[Option<Arc<Function>>],
+    r: &Reached,
+    ends: Vec<Node>,
+) -> Vec<Holder> {
+    let onward = onward(g, r, ends);
+    let mut all: Vec<Holder> = Vec::new();
+    for &n in &r.order {
+        let Some(mut h) = holder(e, funcs, g.place(n)) else { continue };
+        h.passes = h.kind == HolderKind::Caller && !onward.contains(&n);
+        match all.iter_mut().find(|k| k.text == h.text && k.kind == h.kind) {
+            Some(known) => known.passes &= h.passes,
+            None => all.push(h),
+        }
+    }
+    all
+}
+
+/// What leads to something that keeps the pages, or to a release of them (`ends`).
+fn onward(g: &Graph, r: &Reached, ends: Vec<Node>) -> FxHashSet<Node> {
+    let mut open = ends;
+    open.extend(r.order.iter().copied().filter(|n| keeps(g, *n)));
+    let mut seen: FxHashSet<Node> = open.iter().copied().collect();
+    while let Some(n) = open.pop() {
+        open.extend(g.incoming(n).iter().map(|e| e.to).filter(|from| r.has(*from) && seen.insert(*from)));
+    }
+    seen
+}
+
 pub(super) fn holder(e: &Engine, funcs: &[Option<Arc<Function>>], p: &Place) -> Option<Holder> {
     Some(match p {
         Place::Field(t, f) => {
             if t.starts_with('?') {
                 return None;
             }
-            Holder { text: field_name(t, f), kind: HolderKind::Field }
+            Holder { text: field_name(t, f), kind: HolderKind::Field, passes: false }
         }
-        Place::Global(_, n) => Holder { text: n.to_string(), kind: HolderKind::Global },
+        Place::Global(_, n) => Holder { text: n.to_string(), kind: HolderKind::Global, passes: false },
         Place::Var(f, n) => {
             let func = funcs[f.0 as usize].as_ref()?;
             let kind = match func.params.iter().any(|q| q.name == *n) {
                 true => HolderKind::Caller,
                 false => HolderKind::Local,
             };
-            Holder { text: format!("{}:{n}", e.index.name(e.fns[f.0 as usize])), kind }
+            Holder { text: format!("{}:{n}", e.index.name(e.fns[f.0 as usize])), kind, passes: false }
         }
         _ => return None,
     })

@@ -9,7 +9,7 @@ use super::mentions::FactNodes;
 use super::objects::Objects;
 use super::origin::OriginTable;
 use super::place::Place;
-use super::steps::{dropped, handed_out, holder, steps};
+use super::steps::{dropped, handed_out, holders, keeps, steps};
 use super::{
     FnId, apart, beyond, choice, closed, context, emptied, guard, iterator, passage, ranges, relayed, release, undone,
 };
@@ -434,8 +434,11 @@ fn trace(
     let takes = match kind(&s.what) {
         Some(AcquireKind::Iter) => "stores the pages of an iterator in",
         _ if no_array => "gets no array to put pages into:",
-        _ if s.node.is_none() && s.what.pages.is_none() && unused() => "takes no reference and nothing looks at",
-        _ if s.node.is_none() && s.what.pages.is_none() => "takes no reference and looks at",
+        _ if s.node.is_none() && s.what.pages.is_none() && unused() => {
+            "takes no reference and nothing looks at its result"
+        }
+        _ if s.node.is_none() && s.what.pages.is_none() => "takes no reference and looks at its result",
+        _ if s.what.pages.is_none() => "returns a page with a reference",
         _ => "pins pages into",
     };
     let mut t = PinTrace {
@@ -451,11 +454,13 @@ fn trace(
         local: true,
         steps: vec![Step {
             at: s.what.at,
-            what: format!("{} {} {}", s.what.api, takes, s.what.pages.as_ref().map_or("its result", |p| &p.0)),
+            what: format!("{}() {takes} {}", s.what.api, s.what.pages.as_ref().map_or("", |p| &p.0)).trim_end().into(),
             because: String::new(),
+            after: 0,
         }],
         case: 0,
         case_why: String::new(),
+        case_shown: String::new(),
         verdict: Verdict::Assist,
         reason: Reason::Gap,
         reason_text: String::new(),
@@ -474,28 +479,24 @@ fn trace(
         return t;
     };
     let late = funcs[s.fn_id.0 as usize].as_ref().map(|f| apart::after(f, s.what.call, &[])).unwrap_or_default();
+    let (mut kept, mut ends) = (false, Vec::new());
     for (i, rel) in releases.iter().enumerate() {
         if rel.pins.contains(&id) {
             t.releases.push(ReleaseId(i as u32));
             let from = drops.iter().find(|d| e.fns[d.fn_id.0 as usize].file == rel.at.file && d.call == rel.call);
             let r = mine.unwrap_or(r);
             if let Some(n) = from.and_then(|d| d.nodes.iter().find(|n| r.has(**n))) {
-                steps(e, g, r, *n, (s.fn_id, &late), &mut t.steps);
-                dropped(rel, "the reference", &mut t.steps);
+                let last = steps(e, g, r, *n, (s.fn_id, &late), 0, &mut t.steps);
+                kept |= r.way(*n).iter().any(|(_, to, _)| keeps(g, *to));
+                ends.push(*n);
+                dropped(rel, "the reference", last, &mut t.steps);
                 if r.by_number(*n) {
                     t.by_number.push(ReleaseId(i as u32));
                 }
             }
         }
     }
-    handed_out(e, g, r, (s.fn_id, &late), &mut t.steps);
-    for &n in &r.order {
-        if let Some(h) = holder(e, funcs, g.place(n))
-            && !t.holders.contains(&h)
-        {
-            t.holders.push(h);
-        }
-    }
+    t.holders = holders(e, g, funcs, r, ends);
     let here = nodes.functions(r);
     t.gaps = gaps(e, g, funcs, nodes, &here, r);
     t.gaps.extend(hidden.of(e, g, r, true).into_iter().map(|f| {
@@ -518,6 +519,8 @@ fn trace(
         });
     }
     t.gaps.extend(damaged);
+    // A store that leads to no release: all that shows who keeps the pages, or a gap may be behind it.
+    handed_out(e, g, r, (s.fn_id, &late), !kept || !t.gaps.is_empty(), &mut t.steps);
     t.gaps.sort_by(|a, b| (a.at, a.code, &a.detail).cmp(&(b.at, b.code, &b.detail)));
     t.gaps.dedup();
     t

@@ -3,6 +3,7 @@
 //! Distributions carry functions back: v6.1.192 leaves the zero page unpinned, v6.1 did not. So every property is
 //! looked up where it is decided (SEMANTICS 1.4). This module decides what may be emitted; it knows nothing of sites.
 
+use super::document::Document;
 use super::prototypes::Prototypes;
 use super::{Api, capabilities};
 use crate::config::DialectKind;
@@ -115,6 +116,8 @@ pub struct Detected {
     pub dialect: Dialect,
     /// Everything that the headers declare.
     pub prototypes: Prototypes,
+    /// What the tree's `pin_user_pages.rst` has.
+    pub document: Document,
 }
 
 /// Reads the dialect of the tree at `root`.
@@ -164,7 +167,7 @@ pub fn of_files(read: &mut dyn FnMut(&str) -> Option<Vec<u8>>) -> Detected {
     }
     let makefile = read(MM_MAKEFILE).unwrap_or_default();
     let dialect = Dialect::of(&headers, &bodies, &String::from_utf8_lossy(&makefile));
-    Detected { dialect, prototypes: headers }
+    Detected { dialect, prototypes: headers, document: Document::of(read) }
 }
 
 impl Dialect {

@@ -6,6 +6,7 @@
 mod capabilities;
 mod data;
 pub mod dialect;
+pub mod document;
 pub mod prototypes;
 mod raw;
 mod roles;
@@ -208,8 +209,10 @@ pub struct Api {
     handover: FxHashMap<String, Option<GapCode>>,
     borrow: FxHashMap<String, Borrow>,
     extra: FxHashMap<String, ()>,
+    brief: FxHashMap<String, ()>,
     unmaps: FxHashMap<String, ()>,
     notifier: FxHashMap<String, ()>,
+    closes: Vec<String>,
     not_user_iter: FxHashMap<String, ()>,
     /// Of what makes an iterator: whether it is one over memory of the kernel.
     iter_makers: FxHashMap<String, bool>,
@@ -312,8 +315,10 @@ impl Api {
                 .collect(),
             borrow,
             extra: set(raw.reference.extra),
+            brief: set(raw.reference.brief),
             unmaps: set(raw.reference.unmaps),
             notifier: set(raw.case.notifier),
+            closes: raw.case.closes,
             not_user_iter: set(raw.case.not_user_iter),
             iter_makers: raw
                 .case
@@ -485,9 +490,19 @@ impl Api {
     pub fn is_extra_reference(&self, name: &str) -> bool {
         self.extra.contains_key(name)
     }
+    /// Maps a page for the processor that is running, which nobody keeps.
+    pub fn maps_briefly(&self, name: &str) -> bool {
+        self.brief.contains_key(name)
+    }
     /// Takes a page out of a page table and leaves that one's reference to the caller, who drops it.
     pub fn unmaps(&self, name: &str) -> bool {
         self.unmaps.contains_key(name)
+    }
+    /// The member of a table of operations that is called when the last user of an object is gone, in the text of the
+    /// table up to its name (`static const struct file_operations`).
+    pub fn closes(&self, table: &str, member: &str) -> bool {
+        let mut words = table.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        words.any(|w| self.closes.iter().any(|c| c.strip_prefix(w).and_then(|m| m.strip_prefix('.')) == Some(member)))
     }
     /// Evidence of an MMU notifier (CASE 3).
     pub fn is_notifier(&self, name: &str) -> bool {

@@ -119,11 +119,13 @@ pub(super) struct RawBorrow {
 #[derive(Deserialize)]
 pub(super) struct RawReference {
     pub extra: Vec<String>,
+    pub brief: Vec<String>,
     pub unmaps: Vec<String>,
 }
 #[derive(Deserialize)]
 pub(super) struct RawCase {
     pub notifier: Vec<String>,
+    pub closes: Vec<String>,
     pub not_user_iter: Vec<String>,
     pub kernel_iter: Vec<String>,
     pub user_iter: Vec<String>,

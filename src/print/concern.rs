@@ -20,7 +20,7 @@ pub fn print(all: &[Concerns], style: &Style, out: &mut dyn Write) -> io::Result
         let near = if c.case_near { "nearest to " } else { "" };
         let case = match c.case {
             0 => "none was found".into(),
-            case => format!("{near}{case} of pin_user_pages.rst"),
+            case => format!("{near}{case} of {}", c.document),
         };
         fact("case", &case, style, out)?;
         if c.concerns.is_empty() {

@@ -15,6 +15,8 @@ use std::io::{self, Write};
 
 /// Widest name that keeps its column; a longer one pushes the rest of its line.
 const NAME_MAX: usize = 30;
+/// So many holders are listed, if nobody asks for more.
+const HELD_MAX: usize = 12;
 /// Columns in front of the names: line number and role.
 const LEAD: usize = 17;
 
@@ -91,8 +93,8 @@ fn print_site(s: &SiteRecord, columns: &Columns, style: &Style, out: &mut dyn Wr
         return row(s.line, &role, &s.api, &s.function, s.reason_code, columns, style, out);
     }
     row(s.line, &role, &s.api, &s.function, &pinned(s), columns, style, out)?;
-    if !s.holders.is_empty() {
-        note("held", &s.holders.join(", "), style, out)?;
+    if !s.held.is_empty() {
+        note("held", &held(s, style.detail == Detail::Verbose), style, out)?;
     }
     // Line numbers are those of the site's own file until another one is named.
     let mut file = s.path.as_str();
@@ -141,6 +143,16 @@ fn print_site(s: &SiteRecord, columns: &Columns, style: &Style, out: &mut dyn Wr
     Ok(())
 }
 
+/// Who has the pages; the rest of a long list is counted.
+fn held(s: &SiteRecord, all: bool) -> String {
+    // Two more need no more room than to say so.
+    if all || s.held.len() <= HELD_MAX + 2 {
+        return s.held.join(", ");
+    }
+    let (told, more) = s.held.split_at(HELD_MAX);
+    format!("{}, and {} more (--format jsonl has all)", told.join(", "), more.len())
+}
+
 /// `an int`, `a long`
 fn article(noun: &str) -> &'static str {
     if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
@@ -184,10 +196,13 @@ fn released(r: &ReleaseRecord) -> String {
         text.push_str(&format!(", on {} path", r.when));
     }
     if let Some(own) = &r.own {
-        text.push_str(&format!(
-            "; not the pin: the holder's own reference, {}() for {}:{}",
-            own.call, own.path, own.line
-        ));
+        let (call, path) = (&own.call, &own.path);
+        let whose = if own.holder.is_empty() { "the holder" } else { &own.holder };
+        let taken = match own.taken {
+            0 => format!("{call}() for the store at {path}:{}", own.line),
+            line => format!("{call}() at {path}:{line}"),
+        };
+        text.push_str(&format!("; not the pin, but the reference that was taken for {whose} ({taken})"));
     }
     text
 }

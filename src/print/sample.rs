@@ -1,5 +1,6 @@
 //! A made-up run for the tests of the renderers: one site of each verdict.
 
+use crate::kernel::document::Document;
 use crate::report::{
     Coverage, EditRecord, GapRecord, ProofRecord, ReleaseRecord, Run, RunRecord, SCHEMA, SiteRecord, StepRecord,
 };
@@ -26,6 +27,7 @@ pub(crate) fn site(path: &str, line: u32, verdict: &'static str, code: &'static 
         reason_code: code,
         reason: "one sentence".into(),
         holders: vec!["buf->pages".into()],
+        held: vec!["buf->pages".into()],
         releases: Vec::new(),
         gaps: Vec::new(),
         edits: Vec::new(),
@@ -80,6 +82,7 @@ pub(crate) fn run() -> Run {
     assist.findings = vec!["GUP006".into()];
     let mut leave = site("mm/foo.c", 5, "leave", "struct-page-only");
     leave.holders.clear();
+    leave.held.clear();
     let steps = vec![
         vec![
             StepRecord {
@@ -87,12 +90,14 @@ pub(crate) fn run() -> Run {
                 line: 40,
                 what: "pinned into buf->pages".into(),
                 because: String::new(),
+                after: 0,
             },
             StepRecord {
                 path: "drivers/foo/a.c".into(),
                 line: 72,
                 what: "released by put_page".into(),
                 because: "buf is the parameter of foo_unpin".into(),
+                after: 0,
             },
         ],
         Vec::new(),
@@ -102,6 +107,7 @@ pub(crate) fn run() -> Run {
         sites: vec![convert, assist, leave],
         steps,
         builds: Vec::new(),
+        document: Document { cases: 5 },
         run: RunRecord {
             schema: SCHEMA,
             kind: "run",

@@ -18,7 +18,8 @@ pub fn print(run: &Run, chosen: &[usize], style: &Style, out: &mut dyn Write) ->
         human::site(site, style, out)?;
         if site.case > 0 {
             let near = if site.case_near() { "nearest to " } else { "" };
-            let case = format!("{near}{} of pin_user_pages.rst: {}", site.case, site.case_why);
+            let document = run.document.with(site.case);
+            let case = format!("{near}{} of {document}: {}", site.case, site.case_why);
             human::note("case", &case, style, out)?;
         }
         let steps = run.steps.get(i).map(Vec::as_slice).unwrap_or_default();
@@ -28,9 +29,11 @@ pub fn print(run: &Run, chosen: &[usize], style: &Style, out: &mut dyn Write) ->
         writeln!(out, "\n{}", style.paint(Paint::Bold, "step by step"))?;
         for (k, step) in steps.iter().enumerate() {
             writeln!(out, "{:>4}. {}", k + 1, style.paint(Paint::Cyan, &format!("{}:{}", step.path, step.line)))?;
-            indented(&one_line(&step.what), style.width, out)?;
+            let follows = k == 0 || step.after + 1 == k;
+            let from = if follows { String::new() } else { format!("from step {}: ", step.after + 1) };
+            indented(&format!("{from}{}", one_line(&step.what)), style.width, out)?;
             if !step.because.is_empty() {
-                indented(&format!("because {}", one_line(&step.because)), style.width, out)?;
+                indented(&format!("({})", one_line(&step.because)), style.width, out)?;
             }
         }
     }
@@ -55,7 +58,7 @@ mod tests {
         let text = String::from_utf8(out).expect("UTF-8");
         assert!(text.ends_with(
             "step by step\n   1. drivers/foo/a.c:40\n      pinned into buf->pages\n   2. drivers/foo/a.c:72\n      \
-             released by put_page\n      because buf is the parameter of foo_unpin\n"
+             released by put_page\n      (buf is the parameter of foo_unpin)\n"
         ));
     }
 }

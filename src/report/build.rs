@@ -7,11 +7,14 @@ use super::{
 use super::{StepRecord, lines};
 use crate::edit::Edit;
 use crate::fix::{Bug, Fix, Unsigned};
+use crate::kernel::document::Document;
 use crate::plan::Plan;
 use crate::program::Program;
 use crate::prove::Defect;
 use crate::source::{FileId, LineMap, Loc, Span};
-use crate::trace::{Custody, Dirty, Dirtying, PinSite, PinTrace, Reason, Release, Shape, Verdict, When, Writes};
+use crate::trace::{
+    Custody, Dirty, Dirtying, Holder, HolderKind, PinSite, PinTrace, Reason, Release, Shape, Verdict, When, Writes,
+};
 use std::collections::BTreeMap;
 
 /// What was decided about a site in the end: by its trace, then by planning and proof.
@@ -115,6 +118,8 @@ pub struct Frame {
     pub tree: String,
     /// Code of the dialect.
     pub dialect: String,
+    /// What the tree's `pin_user_pages.rst` has.
+    pub document: Document,
     /// Files, candidates, functions, unreadable and skipped; damage and gaps are counted here.
     pub coverage: Coverage,
 }
@@ -138,6 +143,7 @@ pub fn build(
         sites: Vec::new(),
         steps: Vec::new(),
         builds: Vec::new(),
+        document: frame.document,
         run: RunRecord {
             schema: SCHEMA,
             kind: "run",
@@ -183,11 +189,25 @@ pub fn build(
                     line: places.line(s.at),
                     what: s.what.clone(),
                     because: s.because.clone(),
+                    after: s.after,
                 })
                 .collect(),
         );
     }
     run
+}
+
+/// Who has the pages, for people: fields and variables of files first, as they keep them; no parameters of functions
+/// that only look at them.
+fn held(holders: &[Holder]) -> Vec<String> {
+    let of = |keeps: bool| {
+        holders.iter().filter(move |h| matches!(h.kind, HolderKind::Local | HolderKind::Caller) != keeps && !h.passes)
+    };
+    let named = |h: &Holder| match h.text.split_once(':') {
+        Some((function, variable)) => format!("{variable} of {function}()"),
+        None => h.text.clone(),
+    };
+    of(true).chain(of(false)).map(named).collect()
 }
 
 /// Line maps of the files that were needed.
@@ -227,7 +247,8 @@ fn site_record(
     let own = trace.own.iter().filter_map(|o| {
         let mut record = release_record(places, custody.releases.get(o.release.0 as usize)?);
         let (path, line) = (places.path(o.stored.file), places.line(o.stored));
-        record.own = Some(OwnRecord { path, line, call: o.api.to_string() });
+        let taken = o.taken.map_or(0, |at| places.line(at));
+        record.own = Some(OwnRecord { path, line, call: o.api.to_string(), taken, holder: o.holder.clone() });
         Some(record)
     });
     let releases = releases.into_iter().chain(own.collect::<Vec<_>>()).collect();
@@ -276,7 +297,7 @@ fn site_record(
         },
         write_expr: site.write_expr.clone(),
         case: if shown { trace.case } else { 0 },
-        case_why: if shown { trace.case_why.clone() } else { String::new() },
+        case_why: if shown { trace.case_shown.clone() } else { String::new() },
         verdict: match outcome.verdict {
             Verdict::Convert => "convert",
             Verdict::Assist => "assist",
@@ -285,6 +306,7 @@ fn site_record(
         reason_code: outcome.reason.code(),
         reason: outcome.text.clone(),
         holders: trace.holders.iter().map(|h| h.text.clone()).collect(),
+        held: held(&trace.holders),
         releases,
         gaps,
         edits: edit_records(places.program, &outcome.edits),
@@ -425,18 +447,19 @@ mod tests {
     fn trace(site: u32) -> PinTrace {
         PinTrace {
             site: SiteId(site),
-            holders: vec![Holder { text: "p".into(), kind: HolderKind::Local }],
+            holders: vec![Holder { text: "p".into(), kind: HolderKind::Local, passes: false }],
             releases: vec![ReleaseId(0)],
             by_number: Vec::new(),
             own: Vec::new(),
             gaps: vec![Gap { at: loc(1, 14), code: GapCode::Cast, detail: "(long)p".into() }],
-            steps: vec![Step { at: loc(0, 6), what: "pinned".into(), because: String::new() }],
+            steps: vec![Step { at: loc(0, 6), what: "pinned".into(), because: String::new(), after: 0 }],
             uses: Vec::new(),
             dirtied: vec![],
             functions: Vec::new(),
             local: false,
             case: 1,
             case_why: String::new(),
+            case_shown: String::new(),
             verdict: Verdict::Assist,
             reason: Reason::Gap,
             reason_text: "lost".into(),

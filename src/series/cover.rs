@@ -341,7 +341,7 @@ fn why(facts: &Facts<'_>, frame: &Frame) -> Vec<String> {
             ));
         }
         means.push_str(" Both ends have to change together.");
-        if frame.has_pin_document {
+        if frame.document.cases > 0 {
             means.push_str(" Documentation/core-api/pin_user_pages.rst says which callers should pin.");
         }
         means

@@ -10,6 +10,7 @@ use super::facts::Facts;
 use super::known::Known;
 use super::text::{self, SUBJECT, list, named, short_list};
 use crate::kernel::Api;
+use crate::kernel::document::Document;
 use crate::run::{Evidence, FunctionChange, Leading};
 use std::collections::BTreeSet;
 
@@ -26,8 +27,8 @@ pub struct Frame {
     pub brings_functions: bool,
     /// Subject of the patch that brings the array functions where there is no MMU.
     pub nommu: Option<String>,
-    /// The tree has Documentation/core-api/pin_user_pages.rst.
-    pub has_pin_document: bool,
+    /// What the tree's Documentation/core-api/pin_user_pages.rst has.
+    pub document: Document,
     /// What the header says of put_user_page().
     pub header: Header,
     /// What the tree says of its functions.
@@ -304,7 +305,7 @@ fn case(facts: &Facts<'_>, frame: &Frame, one: bool) -> String {
         };
         format!("{case} ({about})")
     };
-    let as_in = match frame.has_pin_document {
+    let as_in = match facts.sites.iter().all(|s| s.case <= frame.document.cases) {
         true => {
             let named: Vec<String> = cases.iter().map(|c| of(c)).collect();
             format!(", as in {} of Documentation/core-api/pin_user_pages.rst", list(&named))

@@ -278,7 +278,7 @@ pub fn make(config: &Config, options: &Options, prepared: Prepared, analysis: &A
         introduced: repo.as_ref().and_then(|r| r.cite(INTRODUCED)),
         brings_functions: analysis.leading.iter().any(|l| l.needed == Needed::ByAll),
         nommu: analysis.leading.iter().find(|l| l.needed == Needed::ByUnlinked).map(|l| l.subject.clone()),
-        has_pin_document: config.root.join("Documentation/core-api/pin_user_pages.rst").is_file(),
+        document: analysis.run.document,
         header: std::fs::read(config.root.join(HEADER)).map(|text| Header::read(&text)).unwrap_or_default(),
         in_git: repo.is_some(),
         base: repo.as_ref().and_then(Repo::base_in_words).into_iter().chain(release(config)).collect(),
