@@ -218,6 +218,28 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// By.
+    pub fn at(&self) -> Span {
+        match self {
+            Fact::Pin { call, .. }
+            | Fact::Release { call, .. }
+            | Fact::Call { call, .. }
+            | Fact::Given { call, .. } => *call,
+            Fact::Copy { at, .. }
+            | Fact::Shown { at, .. }
+            | Fact::Stored { at, .. }
+            | Fact::Own { at, .. }
+            | Fact::Alias { at, .. }
+            | Fact::Number { at, .. }
+            | Fact::Origin { at, .. }
+            | Fact::Use { at, .. }
+            | Fact::Address { at, .. }
+            | Fact::Handover { at, .. }
+            | Fact::UnknownStore { at, .. }
+            | Fact::Dirty { at, .. }
+            | Fact::Extra { at, .. } => *at,
+        }
+    }
     /// Calls `f` on each place that the fact mentions.
     pub fn places<'a>(&'a self, f: &mut dyn FnMut(&'a Place)) {
         match self {

@@ -7,6 +7,7 @@ use super::engine::{Demand, Engine};
 use super::facts::Fact;
 use super::graph::{Graph, Node, Reached, Via};
 use super::mentions::FactNodes;
+use super::objects::Objects;
 use super::place::Place;
 use super::steps::field_name;
 use super::unfollowed::{self, Callee};
@@ -30,13 +31,13 @@ pub(super) fn gaps(
     nodes: &FactNodes,
     reached: &[usize],
     r: &Reached,
+    objects: &Objects,
 ) -> Vec<Gap> {
     let mut out = Vec::new();
     for &i in reached {
         let f = &e.facts[i];
         let id = FnId(i as u32);
         let file = e.fns[i].file;
-        let here = |of: &[Place]| of.iter().any(|p| g.node(p).is_some_and(|n| r.has(n)));
         let text = || e.index.text(file);
         let mut add = |at: Span, code: GapCode, detail: String| {
             out.push(Gap { at: Loc { file, span: at }, code, detail });
@@ -45,6 +46,8 @@ pub(super) fn gaps(
             if !nodes.iter().any(|n| r.has(*n) || r.has_number(*n)) {
                 continue;
             }
+            let there = |n: Node| objects.meet(e, r, n, (id, fact.at()));
+            let here = |of: &[Place]| of.iter().any(|p| g.node(p).is_some_and(there));
             match fact {
                 // What came out of one such object and goes into another has its gap where it went in first.
                 Fact::Handover { of, gap: Some(code), callee, at } if here(of) && !out_of_vessel(g, r, of) => {

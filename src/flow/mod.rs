@@ -12,6 +12,7 @@ mod choice;
 mod closed;
 mod context;
 mod damage;
+mod embedded;
 mod emptied;
 mod ends;
 mod engine;
@@ -36,6 +37,7 @@ mod steps;
 mod trace;
 mod undone;
 mod unfollowed;
+mod uses;
 mod ways;
 mod wiring;
 

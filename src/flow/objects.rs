@@ -17,6 +17,8 @@
 //! * No statement touches the field of two objects: from one to the other, pages go by a place of their own, or this is
 //!   not asked ([`uses`]).
 //!
+//! Objects that are parts of several structs are told apart as well, for all sites ([`Embedded`]).
+//!
 //! Which object is meant is not followed otherwise: a statement of a function whose objects are not known lets pages of
 //! all tables pass.
 
@@ -25,6 +27,7 @@ mod uses;
 
 use super::FnId;
 use super::closed::argument;
+use super::embedded::{Chains, Embedded, Told};
 use super::engine::Engine;
 use super::facts::Types;
 use super::graph::{Edge, Graph, Node, Reached};
@@ -36,10 +39,13 @@ use crate::kernel::Api;
 use crate::lex::{self, TokKind, Token};
 use crate::source::{FileId, Name, Span};
 use crate::split::{Item, ItemKind};
+use crate::trace::SiteId;
 use made::Maker;
+pub(super) use made::{callers, is_null};
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A table: its file and name.
 type Table = (FileId, Name);
@@ -48,7 +54,7 @@ type Table = (FileId, Name);
 type Kinds = Option<BTreeSet<Table>>;
 
 /// A statement of a function.
-type At = (FnId, Span);
+pub(super) type At = (FnId, Span);
 
 /// Functions that hand an object on, one to the other, at most.
 const MAX_GIVEN: usize = 60;
@@ -60,21 +66,53 @@ pub(super) struct Objects {
     families: BTreeMap<u32, Family>,
     /// Of statements, the tables of the objects whose field they touch.
     known: Mutex<FxHashMap<(u32, At), Kinds>>,
+    /// By the number of the place, fields of objects that lie in several structs.
+    embedded: BTreeMap<u32, Embedded>,
+    /// Of statements, where the objects lie whose field they touch.
+    lying: Mutex<FxHashMap<(u32, At), Arc<Chains>>>,
+    /// Of their structs, whether they are copied.
+    told: Told,
 }
 
 impl Objects {
-    /// Those among the places that these pages reach.
-    pub(super) fn among<'r>(e: &Engine, g: &Graph, reached: impl Iterator<Item = &'r Reached>) -> Self {
-        let mut asked: BTreeMap<u32, Node> = BTreeMap::new();
-        for r in reached {
-            asked.extend(r.order.iter().filter(|n| matches!(g.place(**n), Place::Field(..))).map(|n| (n / 2, *n)));
-        }
+    /// Those among the places that these pages reach; of objects with tables, that those reach which are `mixed`.
+    pub(super) fn among(
+        e: &Engine,
+        g: &Graph,
+        reached: &[(At, Option<&Reached>)],
+        mixed: impl Iterator<Item = SiteId>,
+    ) -> Self {
+        let fields = |r: &Reached| -> Vec<(u32, Node)> {
+            r.order.iter().filter(|n| matches!(g.place(**n), Place::Field(..))).map(|n| (n / 2, *n)).collect()
+        };
+        let mixed: BTreeMap<u32, Node> = mixed.filter_map(|s| reached[s.0 as usize].1).flat_map(fields).collect();
         let family = |(place, n): (u32, Node)| Some((place, Family::of(e, g, n)?));
-        Self { families: asked.into_iter().filter_map(family).collect(), known: Mutex::default() }
+        // By which statement the pages came there first.
+        let mut came: BTreeMap<u32, (Node, BTreeSet<At>)> = BTreeMap::new();
+        for (pin, r) in reached.iter().filter_map(|(pin, r)| Some((pin, (*r)?))) {
+            for (place, n) in fields(r) {
+                let at = r.from.get(&n).map_or(*pin, |(_, at)| *at);
+                if at.1 != Span::default() {
+                    came.entry(place).or_insert((n, BTreeSet::new())).1.insert(at);
+                }
+            }
+        }
+        let came: Vec<(u32, (Node, BTreeSet<At>))> = came.into_iter().collect();
+        let embedded = |(place, (n, came)): &(u32, (Node, BTreeSet<At>))| Some((*place, Embedded::of(e, g, *n, came)?));
+        Self {
+            families: mixed.into_iter().filter_map(family).collect(),
+            embedded: came.par_iter().filter_map(embedded).collect(),
+            ..Self::default()
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.families.is_empty()
+        self.families.is_empty() && self.embedded.is_empty()
+    }
+
+    /// Whether pages came by a field of these objects.
+    pub(super) fn concern(&self, r: &Reached) -> bool {
+        self.families.keys().chain(self.embedded.keys()).any(|p| r.has(2 * p) || r.has(2 * p + 1))
     }
 
     /// Whether no page that came to the node by the statement leaves it by this edge; or the other way round.
@@ -82,11 +120,27 @@ impl Objects {
         edge.to / 2 != n / 2 && self.differ(e, n, came, edge.at)
     }
 
-    /// Whether the two statements touch the field of objects that have other tables.
+    /// Whether the two statements touch the field of objects that have other tables, or lie in other structs.
     fn differ(&self, e: &Engine, n: Node, a: At, b: At) -> bool {
-        let Some(family) = self.families.get(&(n / 2)) else { return false };
-        let kinds = |at: At| self.kinds(e, n / 2, family, at);
-        kinds(a).zip(kinds(b)).is_some_and(|(a, b)| a.is_disjoint(&b))
+        let by_table = self.families.get(&(n / 2)).is_some_and(|family| {
+            let kinds = |at: At| self.kinds(e, n / 2, family, at);
+            kinds(a).zip(kinds(b)).is_some_and(|(a, b)| a.is_disjoint(&b))
+        });
+        let by_struct = || {
+            let embedded = self.embedded.get(&(n / 2)).filter(|_| a.1 != Span::default() && b.1 != Span::default());
+            embedded
+                .is_some_and(|of| of.differ(e, &self.lying(e, n / 2, of, a), &self.lying(e, n / 2, of, b), &self.told))
+        };
+        by_table || by_struct()
+    }
+
+    fn lying(&self, e: &Engine, place: u32, of: &Embedded, at: At) -> Arc<Chains> {
+        if let Some(known) = self.lying.lock().unwrap_or_else(PoisonError::into_inner).get(&(place, at)) {
+            return known.clone();
+        }
+        let found = Arc::new(of.touched(e, &at, false));
+        self.lying.lock().unwrap_or_else(PoisonError::into_inner).insert((place, at), found.clone());
+        found
     }
 
     /// Whether pages that the walk brought to the node can be among those that a statement finds there.
@@ -343,7 +397,7 @@ fn seeing(e: &Engine, file: FileId, tag: &Name) -> Option<Vec<FileId>> {
 }
 
 /// Whether the expression is a struct of this tag, or a pointer to one; `None` if its type is not known.
-fn is_of(types: &Types, x: &Expr, tag: &Name) -> Option<bool> {
+pub(super) fn is_of(types: &Types, x: &Expr, tag: &Name) -> Option<bool> {
     let ty = types.of(x);
     match types.tag(&ty) {
         Some(t) => Some(t == *tag),
@@ -352,7 +406,7 @@ fn is_of(types: &Types, x: &Expr, tag: &Name) -> Option<bool> {
 }
 
 /// Whether a parameter keeps its value.
-fn fixed(func: &Function, name: &Name) -> bool {
+pub(super) fn fixed(func: &Function, name: &Name) -> bool {
     let is = |x: &Expr| x.ident() == Some(name);
     let mut kept = !runs_over(func, name) && declared(func, name) == 0;
     func.body.walk_exprs(&mut |x| match &x.kind {
@@ -365,7 +419,7 @@ fn fixed(func: &Function, name: &Name) -> bool {
 }
 
 /// Whether a macro may set the variable: an iterator, or one that takes its arguments by name.
-fn runs_over(func: &Function, name: &Name) -> bool {
+pub(super) fn runs_over(func: &Function, name: &Name) -> bool {
     let is = |x: &Expr| x.ident() == Some(name);
     let mut found = false;
     func.body.walk(&mut |s| found |= matches!(&s.kind, StmtKind::Iterate { args, .. } if args.iter().any(is)));
@@ -376,7 +430,7 @@ fn runs_over(func: &Function, name: &Name) -> bool {
 }
 
 /// How often a name is declared in a function, parameters left out.
-fn declared(func: &Function, name: &Name) -> usize {
+pub(super) fn declared(func: &Function, name: &Name) -> usize {
     let mut times = 0;
     func.body.walk(&mut |s| {
         if let StmtKind::Decl(vars) = &s.kind {

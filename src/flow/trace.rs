@@ -3,26 +3,26 @@
 use super::damage::{Hidden, hidden_pins};
 use super::engine::{Engine, implements_api};
 use super::facts::Fact;
-use super::gaps::{gaps, numbers_come_back, touches, without_caller};
+use super::gaps::{gaps, numbers_come_back, without_caller};
 use super::graph::{Closed, Edge, Graph, Node, Reached};
 use super::mentions::FactNodes;
 use super::objects::Objects;
 use super::origin::OriginTable;
-use super::place::Place;
 use super::steps::{dropped, handed_out, holders, keeps, steps};
+use super::uses::uses;
 use super::{
     FnId, apart, beyond, choice, closed, context, emptied, guard, iterator, passage, ranges, relayed, release, undone,
 };
 use crate::ast::{Expr, Function, StmtKind};
 use crate::index::Scope;
-use crate::kernel::{AcquireKind, Api, Borrow, Roles};
+use crate::kernel::{AcquireKind, Api, Roles};
 use crate::program::Program;
 use crate::sites;
 use crate::source::{Loc, Name, Span};
 use crate::split::ItemKind;
 use crate::trace::{
-    Atomic, Context, Custody, Dirty, Dirtying, Gap, GapCode, PinSite, PinTrace, Reason, Release, ReleaseId, SiteId,
-    Step, Use, UseKind, Verdict,
+    Atomic, Context, Custody, Dirty, Gap, GapCode, PinSite, PinTrace, Reason, Release, ReleaseId, SiteId, Step,
+    UseKind, Verdict,
 };
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -80,11 +80,13 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
     // What gets a page together with a reference that was taken for it drops that one.
     let given = beyond::Given::new(e, g);
     // What the pages of the sites reach; and what of it is no page with such a reference, where that is less.
+    let strict = |s: (&Site, &bool), r: &Option<Reached>, objects: &Objects| -> Option<Reached> {
+        walk(s, objects, Some(given.touched(r.as_ref()?)?))
+    };
     let walks = |objects: &Objects| -> (Vec<Option<Reached>>, Vec<Option<Reached>>) {
         let all = || sites.par_iter().zip(&serves);
         let reached: Vec<_> = all().with_max_len(1).map(|s| walk(s, objects, None)).collect();
-        let strict = |(s, r): ((&Site, &bool), &Option<Reached>)| walk(s, objects, Some(given.touched(r.as_ref()?)?));
-        let mine = all().zip(&reached).with_max_len(1).map(strict).collect();
+        let mine = all().zip(&reached).with_max_len(1).map(|(s, r)| strict(s, r, objects)).collect();
         (reached, mine)
     };
     let hidden = Hidden::new(e);
@@ -200,14 +202,16 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
     };
     // A drop whose function is gone has no release: positions of the two lists would differ.
     drops.retain(|d| funcs[d.fn_id.0 as usize].is_some());
-    let all_releases = |objects: &Objects, reached: &[Option<Reached>], mine: &[Option<Reached>]| -> Vec<Release> {
-        let mine: Vec<Option<&Reached>> =
-            mine.iter().zip(reached).map(|(m, all)| m.as_ref().or(all.as_ref())).collect();
-        drops.par_iter().with_max_len(1).filter_map(|d| release_of(d, objects, reached, &mine)).collect()
-    };
+    fn own<'r>(mine: &'r [Option<Reached>], reached: &'r [Option<Reached>]) -> Vec<Option<&'r Reached>> {
+        mine.iter().zip(reached).map(|(m, all)| m.as_ref().or(all.as_ref())).collect()
+    }
     let mut objects = Objects::default();
     let (mut reached, mut mine) = walks(&objects);
-    let mut releases = all_releases(&objects, &reached, &mine);
+    let mut releases: Vec<Release> = {
+        let mine = own(&mine, &reached);
+        let first = |d: &Drop| release_of(d, &objects, &reached, &mine);
+        drops.par_iter().with_max_len(1).filter_map(first).collect()
+    };
     // Where pages of another kind come to a release as well, the objects are looked at that hold them.
     let mixed: BTreeSet<SiteId> = releases
         .iter()
@@ -216,12 +220,31 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
         // Of what cannot be converted, nobody asks.
         .filter(|s| kind(&sites[s.0 as usize].what) == Some(AcquireKind::Gup))
         .collect();
-    objects = Objects::among(e, g, mixed.iter().filter_map(|s| reached[s.0 as usize].as_ref()));
-    if !objects.is_empty() {
-        (reached, mine) = walks(&objects);
-        releases = all_releases(&objects, &reached, &mine);
+    let by_pin = sites.iter().zip(&reached).map(|(s, r)| ((s.fn_id, s.what.call), r.as_ref()));
+    objects = Objects::among(e, g, &by_pin.collect::<Vec<_>>(), mixed.into_iter());
+    // The pages of other sites pass as they did.
+    let concerned: BTreeSet<SiteId> = (0..sites.len() as u32)
+        .map(SiteId)
+        .filter(|s| reached[s.0 as usize].as_ref().is_some_and(|r| objects.concern(r)))
+        .collect();
+    let again = |s: &SiteId| {
+        let site = (&sites[s.0 as usize], &serves[s.0 as usize]);
+        let reached = walk(site, &objects, None);
+        let mine = strict(site, &reached, &objects);
+        (s.0 as usize, reached, mine)
+    };
+    let found: Vec<_> = concerned.iter().collect::<Vec<_>>().into_par_iter().with_max_len(1).map(again).collect();
+    for (i, r, m) in found {
+        (reached[i], mine[i]) = (r, m);
     }
-    let mine: Vec<Option<&Reached>> = mine.iter().zip(&reached).map(|(m, all)| m.as_ref().or(all.as_ref())).collect();
+    let mine = own(&mine, &reached);
+    releases.par_iter_mut().zip(&drops).with_max_len(1).for_each(|(r, d)| {
+        if r.pins.iter().any(|s| concerned.contains(s))
+            && let Some(now) = release_of(d, &objects, &reached, &mine)
+        {
+            *r = now;
+        }
+    });
     // Behind a store with a reference of its own: what is dropped there is not the pin.
     let beyond: Vec<Option<Reached>> =
         reached.par_iter().with_max_len(1).map(|r| beyond::reached(g, r.as_ref()?)).collect();
@@ -265,6 +288,7 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
                 (reached[i].as_ref(), mine[i]),
                 &releases,
                 &drops,
+                &objects,
             );
             if let (Some(all), Some(r)) = (&beyond[i], &reached[i]) {
                 // The object gets at the page as well.
@@ -425,6 +449,7 @@ fn trace(
     (reached, mine): (Option<&Reached>, Option<&Reached>),
     releases: &[Release],
     drops: &[Drop],
+    objects: &Objects,
 ) -> PinTrace {
     let file = s.what.at.file;
     // Only NULL holds nothing.
@@ -485,12 +510,13 @@ fn trace(
             t.releases.push(ReleaseId(i as u32));
             let from = drops.iter().find(|d| e.fns[d.fn_id.0 as usize].file == rel.at.file && d.call == rel.call);
             let r = mine.unwrap_or(r);
-            if let Some(n) = from.and_then(|d| d.nodes.iter().find(|n| r.has(**n))) {
-                let last = steps(e, g, r, *n, (s.fn_id, &late), 0, &mut t.steps);
-                kept |= r.way(*n).iter().any(|(_, to, _)| keeps(g, *to));
-                ends.push(*n);
+            let found = |d: &Drop| d.nodes.iter().copied().find(|n| objects.meet(e, r, *n, (d.fn_id, d.call)));
+            if let Some(n) = from.and_then(found) {
+                let last = steps(e, g, r, n, (s.fn_id, &late), 0, &mut t.steps);
+                kept |= r.way(n).iter().any(|(_, to, _)| keeps(g, *to));
+                ends.push(n);
                 dropped(rel, "the reference", last, &mut t.steps);
-                if r.by_number(*n) {
+                if r.by_number(n) {
                     t.by_number.push(ReleaseId(i as u32));
                 }
             }
@@ -498,7 +524,7 @@ fn trace(
     }
     t.holders = holders(e, g, funcs, r, ends);
     let here = nodes.functions(r);
-    t.gaps = gaps(e, g, funcs, nodes, &here, r);
+    t.gaps = gaps(e, g, funcs, nodes, &here, r, objects);
     t.gaps.extend(hidden.of(e, g, r, true).into_iter().map(|f| {
         let (at, name) = Hidden::place(e, f);
         Gap { at, code: GapCode::Damaged, detail: name.to_string() }
@@ -507,7 +533,7 @@ fn trace(
     t.gaps.extend(without_caller(e, g, r, lost));
     let known: Vec<Loc> = t.releases.iter().map(|r| releases[r.0 as usize].at).collect();
     t.gaps.extend(numbers_come_back(e, g, &here, r, &known, apart::pins(&s.what)));
-    uses(e, g, funcs, nodes, &here, r, &mut t);
+    uses(e, g, funcs, nodes, &here, r, objects, &mut t);
     if t.releases.is_empty() && t.gaps.is_empty() && s.node.is_some() {
         // A number of the page that is taken may be all that is kept of it.
         let number = t.uses.iter().find(|u| u.kind == UseKind::Address);
@@ -524,75 +550,4 @@ fn trace(
     t.gaps.sort_by(|a, b| (a.at, a.code, &a.detail).cmp(&(b.at, b.code, &b.detail)));
     t.gaps.dedup();
     t
-}
-
-/// Collects the uses of the pages.
-fn uses(
-    e: &Engine,
-    g: &Graph,
-    funcs: &[Option<Arc<Function>>],
-    nodes: &FactNodes,
-    reached: &[usize],
-    r: &Reached,
-    t: &mut PinTrace,
-) {
-    let here = |of: &[Place]| of.iter().any(|p| g.node(p).is_some_and(|n| r.has(n)));
-    let number = |of: &[Place]| of.iter().any(|p| g.node(p).is_some_and(|n| r.has_number(n)));
-    for &n in &r.order {
-        t.local &= !matches!(g.place(n), Place::Field(..) | Place::Global(..)) || r.by_number(n);
-    }
-    for &i in reached {
-        let f = &e.facts[i];
-        let file = e.fns[i].file;
-        let mut touched = false;
-        for (fact, nodes) in f.facts.iter().zip(&nodes.of[i]) {
-            if !nodes.iter().any(|n| r.has(*n) || r.has_number(*n)) {
-                continue;
-            }
-            touched |= touches(fact, g, r);
-            let (kind, callee, at) = match fact {
-                Fact::Use { of, kind, callee, at } if here(of) => match kind {
-                    Borrow::Meta => (UseKind::Meta, callee, at),
-                    Borrow::Read => (UseKind::Read, callee, at),
-                    Borrow::Write => (UseKind::Write, callee, at),
-                    Borrow::Map => (UseKind::Map, callee, at),
-                    Borrow::Io => (UseKind::Io, callee, at),
-                    Borrow::None => continue,
-                },
-                Fact::Address { of, callee, at } if here(of) => (UseKind::Address, callee, at),
-                Fact::Handover { of, gap: None, callee, at } if here(of) || number(of) => {
-                    (UseKind::HandedOn, callee, at)
-                }
-                Fact::Extra { of, callee, at } if here(of) => (UseKind::ExtraReference, callee, at),
-                Fact::Call { callee: Some(callee), args, call, .. }
-                    if args.iter().any(|a| a.relevant && here(&a.places)) =>
-                {
-                    (UseKind::Followed, callee, call)
-                }
-                Fact::Dirty { of, callee, at } if here(of) => {
-                    if let Some(func) = &funcs[i] {
-                        t.dirtied.push(Dirtying {
-                            at: Loc { file, span: *at },
-                            kind: Api::get().dirty(callee).unwrap_or(Dirty::None),
-                            callee: callee.clone(),
-                            function: func.name.clone(),
-                            page_locked: context::page_lock_held(func, *at),
-                            atomic: context::of(file, func, *at),
-                        });
-                    }
-                    continue;
-                }
-                _ => continue,
-            };
-            t.uses.push(Use { at: Loc { file, span: *at }, kind, callee: callee.clone() });
-        }
-        if touched && let Some(func) = &funcs[i] {
-            t.functions.push(Loc { file, span: func.name_span });
-        }
-    }
-    t.uses.sort();
-    t.uses.dedup();
-    t.dirtied.sort_by_key(|d| d.at);
-    t.dirtied.dedup();
-    t.functions.sort()
 }

@@ -110,7 +110,7 @@ fn constant(e: &Engine, family: &Family, f: FnRef, value: &Value, depth: u32) ->
 }
 
 /// All calls of a function; `None` if it may be called otherwise, or from anywhere.
-fn callers(e: &Engine, f: FnRef) -> Option<Vec<(FnRef, Arc<Function>, Span)>> {
+pub(in super::super) fn callers(e: &Engine, f: FnRef) -> Option<Vec<(FnRef, Arc<Function>, Span)>> {
     let files = match e.index.reach(f) {
         Reach::File => e.index.unit(f.file),
         Reach::Folder => e.index.folder_files(f.file),
@@ -169,7 +169,7 @@ fn is_new(family: &Family, types: &Types, func: &Function, object: &Name) -> boo
     typed && known && matches!(values[..], [one] if zeroed(one))
 }
 
-fn is_null(x: &Expr) -> bool {
+pub(in super::super) fn is_null(x: &Expr) -> bool {
     matches!(x.kind, ExprKind::Int { value: 0, .. }) || x.ident().is_some_and(|n| &**n == "NULL")
 }
 
