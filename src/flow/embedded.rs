@@ -10,9 +10,8 @@
 //! * what all callers pass, when all are known.
 //!
 //! Whose place is not told by one of these may lie anywhere. Two objects are apart where the structs around them
-//! differ,
-//! or the member, and where neither of these structs is a part of the other. Nothing of this holds for objects in a
-//! union, where one is copied whole over another one, and where a statement touches the fields of two of them
+//! differ, or the member, and where neither of these structs is a part of the other. Nothing of this holds for objects
+//! in a union, where one is copied whole over another one, and where a statement touches the fields of two of them
 //! ([`kept`]).
 
 mod kept;
@@ -51,7 +50,7 @@ pub(super) type Chains = BTreeSet<Chain>;
 /// Variables and callers that hand an object on, one to the other, at most.
 const MAX_DEPTH: u32 = 3;
 
-/// Statements that touch a field, at most. The most that was seen where something was told apart is 47.
+/// Statements that touch a field, at most. In v6.12, 29 touch the one where it matters most.
 const MAX_STATEMENTS: usize = 200;
 
 /// A field of objects that lie in several structs.

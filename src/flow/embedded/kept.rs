@@ -21,7 +21,7 @@ use std::sync::{Mutex, PoisonError};
 /// Structs within structs that are looked at, at most.
 const MAX_PARTS: usize = 200;
 
-/// Files that see a struct, at most. The most that was seen where something was told apart is 700.
+/// Files that see a struct, at most. In v6.12, 523 see the one where it matters most.
 const MAX_FILES: usize = 1500;
 
 /// Of structs, by definition, whether nobody copies an object whole, and none lies in a union.
