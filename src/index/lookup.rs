@@ -103,26 +103,35 @@ impl Index {
     /// only one of this name, or the only one that is nearest. Where the definition of a struct is not seen, its fields
     /// would lose what is stored in them.
     fn header_elsewhere(&self, dir: &str, name: &str) -> Option<FileId> {
-        let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_string();
+        // Each architecture has another one.
+        if name.starts_with("asm/") {
+            return None;
+        }
+        let base = |path: &str| path.rfind('/').map_or(0, |i| i + 1);
         let named = self.headers.get_or_init(|| {
             let mut named: FxHashMap<Box<str>, Vec<FileId>> = FxHashMap::default();
-            for f in self.tree.files().filter(|f| self.tree.path(*f).ends_with(".h")) {
-                named.entry(base(self.tree.path(f)).into()).or_default().push(f);
+            for f in self.tree.files() {
+                let path = self.tree.path(f);
+                if path.ends_with(".h") {
+                    named.entry(path[base(path)..].into()).or_default().push(f);
+                }
             }
             named
         });
-        // An architecture's headers are for its own files, and `asm/` means another one in each.
-        let arch = |path: &str| path.strip_prefix("arch/").and_then(|r| r.split('/').next()).map(str::to_string);
+        // The headers of an architecture are for its own files.
+        fn arch(path: &str) -> Option<&str> {
+            path.strip_prefix("arch/").and_then(|rest| rest.split('/').next())
+        }
         let own = arch(dir);
         let shared = |path: &str| {
             let common = dir.bytes().zip(path.bytes()).take_while(|(a, b)| a == b).count();
             dir.as_bytes()[..common].iter().filter(|b| **b == b'/').count()
         };
         let mut best: Option<(usize, Option<FileId>)> = None;
-        for &f in named.get(&*base(name))? {
+        for &f in named.get(&name[base(name)..])? {
             let path = self.tree.path(f);
             let ends = path.strip_suffix(name).is_some_and(|front| front.is_empty() || front.ends_with('/'));
-            if !ends || arch(path).is_some_and(|a| own.as_ref() != Some(&a)) {
+            if !ends || arch(path).is_some_and(|a| own != Some(a)) {
                 continue;
             }
             let near = shared(path);
