@@ -440,7 +440,9 @@ fn convertible(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, St
     }
     if let Some(g) = t.gaps.iter().find(|g| g.code != GapCode::NoRelease) {
         let s = match g.code {
-            GapCode::UnknownCallee => format!("The pages go to {}(), which was not found.", g.detail),
+            GapCode::UnknownCallee => {
+                format!("The pages go to {}(), a function or macro that could not be followed.", g.detail)
+            }
             GapCode::IndirectCall => format!("The pages go through a function pointer: {}.", g.detail),
             GapCode::Damaged => format!("{}() could not be parsed whole.", g.detail),
             GapCode::Bio | GapCode::Skb | GapCode::Pipe | GapCode::PageTable => {
