@@ -277,11 +277,14 @@ fn compiles(roots: &[&Path], include: &Path) -> Result<(), Failed> {
     let compiler = env::var_os("CC").unwrap_or_else(|| "cc".into());
     let mut run = Command::new(compiler);
     run.args(["-std=gnu11", "-fsyntax-only", "-nostdinc", "-Wall", "-Werror", "-I"]).arg(include);
-    // `ccflags-y += -I$(srctree)/…` of the Makefile beside a file.
+    // `ccflags-y += -I$(srctree)/…` and `-include $(srctree)/…` of the Makefile beside a file.
     let makefiles: BTreeSet<PathBuf> = files.iter().map(|f| f.with_file_name("Makefile")).collect();
     for text in makefiles.iter().filter_map(|m| fs::read_to_string(m).ok()) {
         for folder in text.split_whitespace().filter_map(|w| w.strip_prefix("-I$(srctree)/")) {
             run.arg("-I").args(roots.iter().filter_map(|r| r.parent()).map(|tree| tree.join(folder)));
+        }
+        for file in text.split(" -include $(srctree)/").skip(1).filter_map(|t| t.split_whitespace().next()) {
+            run.arg("-include").args(roots.iter().filter_map(|r| r.parent()).map(|tree| tree.join(file)));
         }
     }
     let run = run.args(&files).output()?;

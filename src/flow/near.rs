@@ -4,12 +4,14 @@
 //! hundreds of files of a folder of drivers. What the searches are for is in `search`.
 
 use super::engine::{Demand, Engine};
+use super::place::{OWN, UNKNOWN_TAG};
 use super::search::MAX_FOLDER;
-use crate::index::Reach;
+use crate::index::{Reach, outer_tag};
 use crate::source::{FileId, Name};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A part of the tree that is searched: first and last file, and the header that those between them see.
 pub(super) type Part = (FileId, FileId, Option<FileId>);
@@ -44,15 +46,17 @@ impl Engine<'_> {
         };
         // Which struct a field is of, and who sees a function, is looked up on all threads; below, the answers are
         // known.
+        let unseen = demands.par_iter().filter_map(|d| match d {
+            Demand::Field(file, tag, ..) if joined(tag) && !self.sees(*file, tag) => Some(outer_tag(tag)),
+            _ => None,
+        });
+        self.index.seek_tags(&unseen.collect::<Vec<_>>());
         demands.par_iter().with_max_len(1).for_each(|d| match d {
             Demand::Callers(f, _) => {
                 self.index.reach(*f);
             }
             Demand::Field(file, tag, ..) => {
-                let (home, reach) = self.struct_home(*file, tag);
-                if reach != Reach::File {
-                    self.index.seen_by(home);
-                }
+                self.told(*file, tag);
             }
             _ => {}
         });
@@ -71,11 +75,14 @@ impl Engine<'_> {
                 Demand::Definition(file, name, _) => definitions.push((*file, name.clone())),
                 Demand::Field(file, tag, field, wide) => match self.struct_home(*file, tag) {
                     (_, Reach::File) => {}
+                    (_, Reach::Tree) if *wide && self.told(*file, tag).is_some() => {}
+                    (home, Reach::Folder) if *wide && self.told(*file, tag).is_some() => {
+                        ask((folder(home), None), &Name::from(outer_tag(tag)));
+                    }
                     (home, Reach::Folder) => {
                         ask(self.seers(home, folder(home)), field);
                         ask(self.seers(home, folder(*file)), field);
                     }
-                    (home, Reach::Tree) if *wide && self.index.seen_by(home).is_some() => {}
                     (_, Reach::Tree) => {
                         let near = folder(*file);
                         if near.len() < MAX_FOLDER {
@@ -111,4 +118,61 @@ impl Engine<'_> {
         folder.retain(|f| seen.binary_search(f).is_ok() || !self.index.hosts(*f).is_empty());
         (folder, Some(home))
     }
+
+    /// Whether a file sees the definition of a struct, and no other one can be meant.
+    fn sees(&self, file: FileId, tag: &Name) -> bool {
+        self.index.struct_item(file, tag).is_some_and(|(home, _)| self.index.sees_surely(file, home))
+    }
+
+    /// The file with the definition of the struct, and from how far its fields can be touched: from anywhere, where
+    /// that is not seen, or by a guess.
+    pub(super) fn struct_home(&self, file: FileId, tag: &Name) -> (FileId, Reach) {
+        if tag.starts_with(UNKNOWN_TAG) {
+            return (file, Reach::File);
+        }
+        if tag.contains(OWN) {
+            return (file, Reach::Folder);
+        }
+        match self.index.struct_item(file, tag) {
+            Some((home, _)) if self.index.sees_surely(file, home) => (home, self.index.struct_reach(home)),
+            Some((home, _)) => (home, Reach::Tree),
+            None => (file, Reach::Tree),
+        }
+    }
+
+    /// All files that see the struct, if its header tells them; of one that is not seen for sure, any of its tag.
+    fn told(&self, file: FileId, tag: &Name) -> Option<Arc<Vec<FileId>>> {
+        if !joined(tag) {
+            return None;
+        }
+        match self.index.struct_item(file, tag) {
+            Some((home, _)) if !self.index.tree.path(home).ends_with(".h") => None,
+            Some((home, _)) if self.index.sees_surely(file, home) => self.index.seen_by(home),
+            _ => self.index.seen_of_tag(outer_tag(tag)),
+        }
+    }
+
+    /// All files that can touch fields of the struct, if its header tells them.
+    pub(super) fn all_seers(&mut self, file: FileId, tag: &Name) -> Option<Arc<Vec<FileId>>> {
+        let seen = self.told(file, tag)?;
+        let (home, reach) = self.struct_home(file, tag);
+        if reach == Reach::Tree {
+            return Some(seen);
+        }
+        // Who names the struct beside its header and does not see one gets it some other way (`-include`).
+        let near = self.naming_files(&self.index.folder_files(home), &Name::from(outer_tag(tag)));
+        let unseen = |f: &FileId| seen.binary_search(f).is_err() && self.index.struct_item(*f, tag).is_none();
+        let others: Vec<FileId> = near.into_iter().filter(unseen).collect();
+        if others.is_empty() {
+            return Some(seen);
+        }
+        let mut all: Vec<FileId> = seen.iter().copied().chain(others).collect();
+        all.sort_unstable();
+        Some(Arc::new(all))
+    }
+}
+
+/// A tag whose fields are joined in all files.
+fn joined(tag: &str) -> bool {
+    !tag.starts_with(UNKNOWN_TAG) && !tag.contains(OWN)
 }

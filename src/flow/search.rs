@@ -5,7 +5,7 @@
 
 use super::engine::{Demand, Engine};
 use super::passed;
-use super::place::{OWN, PASSED, UNKNOWN_TAG};
+use super::place::PASSED;
 use crate::index::{Asked, FnRef, Reach, contains_word, outer_tag};
 use crate::kernel::{Api, Vessel};
 use crate::source::{FileId, Name};
@@ -95,12 +95,7 @@ impl Engine<'_> {
                     }
                 }
                 Demand::Field(file, tag, field, wide) => {
-                    let (home, reach) = self.struct_home(*file, tag);
-                    if *wide
-                        && reach != Reach::File
-                        && self.index.tree.path(home).ends_with(".h")
-                        && let Some(files) = self.index.seen_by(home)
-                    {
+                    if *wide && let Some(files) = self.all_seers(*file, tag) {
                         wide_fields.push((d.clone(), field.clone(), files));
                         continue;
                     }
@@ -226,11 +221,10 @@ impl Engine<'_> {
                 wanted.extend(self.index.touching_of(found, tag, field));
                 continue;
             }
+            // A field of a common name: where its struct is named as well, and in the folder of its own header.
             if self.struct_home(*file, tag).1 == Reach::Folder {
                 self.field(*file, tag, field, d, wanted, None);
-                continue;
             }
-            // A field of a common name: where its struct is named as well.
             let mut few: Vec<FileId> =
                 self.index.tree.grep(&[outer_tag(tag)], Some(&files)).iter().map(|h| h.0).collect();
             few.push(*file);
@@ -370,20 +364,6 @@ impl Engine<'_> {
     fn drops(&self, f: FnRef) -> bool {
         let drops = |c: &str| Api::get().release(c).is_some_and(|r| !r.other && !r.wrapper);
         self.index.items(f.file).is_some_and(|items| items.calls_any(f.item, &drops))
-    }
-
-    /// The file with the definition of the struct, and from how far its fields can be touched.
-    pub(super) fn struct_home(&self, file: FileId, tag: &Name) -> (FileId, Reach) {
-        if tag.starts_with(UNKNOWN_TAG) {
-            return (file, Reach::File);
-        }
-        if tag.contains(OWN) {
-            return (file, Reach::Folder);
-        }
-        match self.index.struct_item(file, tag) {
-            Some((home, _)) => (home, self.index.struct_reach(home)),
-            None => (file, Reach::Folder),
-        }
     }
 
     /// Looks in files for functions that name a function, other than itself, and loads them unless they are many.

@@ -1,7 +1,8 @@
 //! Where is it defined, who calls it, who touches the field: the questions of the custody analysis.
 
 use super::set::FileSet;
-use super::{Closure, FileItems, FnRef, Index, ItemRef, lock, outer_tag};
+use super::{Closure, FileItems, FnRef, Included, Index, ItemRef, lock, outer_tag};
+use crate::discover::SourceTree;
 use crate::lex;
 use crate::source::{FileId, Name};
 use crate::split::{As, ItemKind, ItemKinds};
@@ -41,18 +42,32 @@ impl Index {
 
     /// Headers that `file` includes, directly, in order; those that are not found are left out.
     pub fn includes(&self, file: FileId) -> &[FileId] {
-        let Some(slot) = self.includes.get(file.0 as usize) else { return &[] };
-        slot.get_or_init(|| {
+        self.included(file).map_or(&[], |i| &i.headers)
+    }
+
+    fn included(&self, file: FileId) -> Option<&Included> {
+        let slot = self.includes.get(file.0 as usize)?;
+        Some(slot.get_or_init(|| {
             let dir = self.folder(file);
             let arch = self.arch_of(file);
-            let mut out = Vec::new();
+            let (mut headers, mut guessed) = (Vec::new(), Vec::new());
             self.tree.includes(file, &mut |text, number| {
                 let known = number.filter(|_| text.starts_with('<')).and_then(|n| self.angles.get(n as usize));
                 let common = known.and_then(|slot| *slot.get_or_init(|| self.in_include(text)));
-                out.extend(common.or_else(|| self.resolve_include(dir, arch, text)));
+                match common.or_else(|| self.resolve_include(dir, arch, text)) {
+                    Some(header) => headers.push(header),
+                    None => {
+                        let namesakes = self.namesakes(dir, text);
+                        let Some(header) = nearest(&self.tree, dir, &namesakes) else { return };
+                        headers.push(header);
+                        if namesakes.len() > 1 {
+                            guessed.push(header);
+                        }
+                    }
+                }
             });
-            out.into_boxed_slice()
-        })
+            Included { headers: headers.into(), guessed: guessed.into() }
+        }))
     }
 
     fn arch_of(&self, file: FileId) -> &str {
@@ -96,52 +111,44 @@ impl Index {
                 }
             }
         }
-        self.header_elsewhere(dir, name)
+        None
     }
 
-    /// The header that an include means which a Makefile names the folder for (`ccflags-y += -I$(srctree)/…`): the
-    /// only one of this name, or the only one that is nearest. Where the definition of a struct is not seen, its fields
-    /// would lose what is stored in them.
-    fn header_elsewhere(&self, dir: &str, name: &str) -> Option<FileId> {
+    /// The headers that an include can mean which a Makefile names the folder for (`ccflags-y += -I$(srctree)/…`), by
+    /// their name. Where the definition of a struct is not seen, its fields would lose what is stored in them.
+    fn namesakes(&self, dir: &str, text: &str) -> Vec<FileId> {
+        let name = text.trim_matches(['"', '<', '>']);
         // Each architecture has another one.
         if name.starts_with("asm/") {
-            return None;
+            return Vec::new();
         }
-        let base = |path: &str| path.rfind('/').map_or(0, |i| i + 1);
+        let name = ending(name);
+        // The headers of an architecture are for its own files.
+        let own = arch_folder(dir);
+        let fits = |f: &FileId| {
+            let path = self.tree.path(*f);
+            ends_with(path, &name) && arch_folder(path).is_none_or(|a| own == Some(a))
+        };
+        self.headers_named(base(&name)).iter().copied().filter(fits).collect()
+    }
+
+    /// Headers by their name without folders.
+    pub(super) fn headers_named(&self, name: &str) -> &[FileId] {
         let named = self.headers.get_or_init(|| {
             let mut named: FxHashMap<Box<str>, Vec<FileId>> = FxHashMap::default();
-            for f in self.tree.files() {
-                let path = self.tree.path(f);
-                if path.ends_with(".h") {
-                    named.entry(path[base(path)..].into()).or_default().push(f);
-                }
+            for f in self.tree.files().filter(|f| self.tree.path(*f).ends_with(".h")) {
+                named.entry(base(self.tree.path(f)).into()).or_default().push(f);
             }
             named
         });
-        // The headers of an architecture are for its own files.
-        fn arch(path: &str) -> Option<&str> {
-            path.strip_prefix("arch/").and_then(|rest| rest.split('/').next())
-        }
-        let own = arch(dir);
-        let shared = |path: &str| {
-            let common = dir.bytes().zip(path.bytes()).take_while(|(a, b)| a == b).count();
-            dir.as_bytes()[..common].iter().filter(|b| **b == b'/').count()
-        };
-        let mut best: Option<(usize, Option<FileId>)> = None;
-        for &f in named.get(&name[base(name)..])? {
-            let path = self.tree.path(f);
-            let ends = path.strip_suffix(name).is_some_and(|front| front.is_empty() || front.ends_with('/'));
-            if !ends || arch(path).is_some_and(|a| own != Some(a)) {
-                continue;
-            }
-            let near = shared(path);
-            best = match best {
-                Some((most, _)) if most > near => best,
-                Some((most, _)) if most == near => Some((most, None)),
-                _ => Some((near, Some(f))),
-            };
-        }
-        best.and_then(|b| b.1)
+        named.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether `header` is what `file` includes, whatever a Makefile says: no other header of that name could be meant
+    /// on the way to it.
+    pub fn sees_surely(&self, file: FileId, header: FileId) -> bool {
+        let closures = || std::iter::once(file).chain(self.hosts(file).iter().copied()).map(|f| self.closure(f));
+        closures().any(|c| c.rank(header).is_some() && c.unsure.binary_search(&header).is_err())
     }
 
     /// The first item of this name and one of these kinds that `file` sees: in itself, then breadth-first through its
@@ -206,9 +213,27 @@ impl Index {
         }
         let headers: Vec<FileId> = seen.iter().collect();
         let ranks: Vec<u16> = headers.iter().map(|h| rank_of[h.0 as usize]).collect();
-        let closure = Closure { headers: headers.into(), ranks: ranks.into(), split: OnceLock::new() };
+        let unsure = self.unsure(file, &order);
+        let closure = Closure { headers: headers.into(), ranks: ranks.into(), unsure, split: OnceLock::new() };
         let closure = Arc::new(closure);
         lock(&self.closures).entry(file).or_insert(closure).clone()
+    }
+
+    /// Of what a file includes, directly or not, the headers that are only reached by a guess, ascending.
+    fn unsure(&self, file: FileId, all: &[FileId]) -> Box<[FileId]> {
+        if all.iter().all(|f| self.included(*f).is_none_or(|i| i.guessed.is_empty())) {
+            return Box::default();
+        }
+        let mut sure = FileSet::new(self.tree.len());
+        sure.insert(file);
+        let mut open = vec![file];
+        while let Some(f) = open.pop() {
+            let Some(i) = self.included(f) else { continue };
+            open.extend(i.headers.iter().filter(|h| !i.guessed.contains(h) && sure.insert(**h)));
+        }
+        let mut unsure: Vec<FileId> = all.iter().copied().filter(|h| !sure.contains(*h)).collect();
+        unsure.sort_unstable();
+        unsure.into()
     }
 
     /// Definition of a function as seen from a file, without searching the tree: the file itself, a header it includes,
@@ -470,6 +495,37 @@ pub fn contains_word(text: &[u8], word: &[u8]) -> bool {
         let after = text.get(i + word.len());
         ![before, after].into_iter().flatten().any(|b| b.is_ascii_alphanumeric() || *b == b'_')
     })
+}
+
+/// The only header of these, or the only one that is nearest to the folder.
+fn nearest(tree: &SourceTree, dir: &str, headers: &[FileId]) -> Option<FileId> {
+    let shared = |f: &FileId| {
+        let common = dir.bytes().zip(tree.path(*f).bytes()).take_while(|(a, b)| a == b).count();
+        dir.as_bytes()[..common].iter().filter(|b| **b == b'/').count()
+    };
+    let most = headers.iter().map(shared).max()?;
+    let mut near = headers.iter().filter(|f| shared(f) == most);
+    near.next().copied().filter(|_| near.next().is_none())
+}
+
+/// The architecture of a path.
+fn arch_folder(path: &str) -> Option<&str> {
+    path.strip_prefix("arch/").and_then(|r| r.split('/').next())
+}
+
+/// A path without its folders.
+pub(super) fn base(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, b)| b)
+}
+
+/// What a path must end with to be meant by the name in an include, from whatever folder.
+pub(super) fn ending(name: &str) -> String {
+    join("", name)
+}
+
+/// Whether a path is that, in some folder.
+pub(super) fn ends_with(path: &str, end: &str) -> bool {
+    path.strip_suffix(end).is_some_and(|front| front.is_empty() || front.ends_with('/'))
 }
 
 /// Joins a folder and a relative name, `..` resolved.

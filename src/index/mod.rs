@@ -154,12 +154,22 @@ impl FileItems {
 /// A file, and the position of an item in it.
 type ItemRef = (FileId, u32);
 
+/// What a file includes directly.
+struct Included {
+    /// Headers, in order.
+    headers: Box<[FileId]>,
+    /// Those among them for which another header of that name may be meant.
+    guessed: Box<[FileId]>,
+}
+
 /// What a file includes, directly or not.
 struct Closure {
     /// Headers, ascending. A run has some thousand of these lists with up to 1500 entries.
     headers: Box<[FileId]>,
     /// The place of each in the order of the search.
     ranks: Box<[u16]>,
+    /// Those that it may not include, ascending: another header of that name can be meant.
+    unsure: Box<[FileId]>,
     /// All of them are split.
     split: OnceLock<()>,
 }
@@ -199,7 +209,7 @@ pub struct Index {
     defined_in: Mutex<FxHashMap<(FileId, ItemKinds), FxHashMap<Box<str>, Option<ItemRef>>>>,
     unreadable: Mutex<Vec<(String, String)>>,
     /// Headers that a file includes directly.
-    includes: Vec<OnceLock<Box<[FileId]>>>,
+    includes: Vec<OnceLock<Included>>,
     /// What `<…>` means in any file, by number of the text: a header of `include/`.
     angles: Vec<OnceLock<Option<FileId>>>,
     /// Headers by their name without folders, when somebody asked.
@@ -209,6 +219,7 @@ pub struct Index {
     /// Includes turned round, when somebody asked.
     seen: OnceLock<seen::Seen>,
     seen_by: Mutex<FxHashMap<FileId, Option<Arc<Vec<FileId>>>>>,
+    seen_of_tag: Mutex<FxHashMap<Box<str>, Option<Arc<Vec<FileId>>>>>,
     /// Items of all headers that were split, by name.
     in_headers: Mutex<FxHashMap<Name, Namesakes>>,
     /// What a file includes, directly or not: header and its place in the order of the search.
@@ -234,6 +245,7 @@ impl Index {
             units: OnceLock::new(),
             seen: OnceLock::new(),
             seen_by: Mutex::default(),
+            seen_of_tag: Mutex::default(),
             in_headers: Mutex::default(),
             closures: Mutex::default(),
             in_folder: Mutex::default(),

@@ -5,9 +5,10 @@
 //! not looked at. A declaration that is written out by hand instead of included is not seen.
 
 use super::Index;
-use super::lookup::join;
+use super::lookup::{base, ending, ends_with, join};
 use super::set::FileSet;
 use crate::source::FileId;
+use memchr::memmem;
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, OnceLock};
@@ -16,16 +17,42 @@ use std::sync::{Arc, OnceLock};
 /// (`linux/dma-buf.h` 3094) or nearly all do (`linux/mm.h` 41653).
 const MAX_SEEN: usize = 10_000;
 
-/// Files by the header that they include.
+/// Includes, by file.
 pub(super) struct Seen {
-    /// Ends of the parts of `list`, by header.
+    /// Who includes it.
+    by: Lists,
+    /// What it includes from its own folder.
+    own: Lists,
+}
+
+/// A list for each file, one behind the other.
+struct Lists {
+    /// Ends of the parts of `list`, by file.
     ends: Vec<u32>,
     list: Vec<FileId>,
 }
 
-impl Seen {
-    fn of(&self, header: FileId) -> &[FileId] {
-        let i = header.0 as usize;
+impl Lists {
+    /// From pairs; the second ones keep their order.
+    fn new(files: usize, pairs: impl Iterator<Item = (FileId, FileId)> + Clone) -> Self {
+        let mut ends = vec![0u32; files];
+        for (of, _) in pairs.clone() {
+            ends[of.0 as usize] += 1;
+        }
+        let mut at = 0;
+        for end in &mut ends {
+            (*end, at) = (at, at + *end);
+        }
+        let mut list = vec![FileId(0); at as usize];
+        for (of, other) in pairs {
+            let end = &mut ends[of.0 as usize];
+            list[*end as usize] = other;
+            *end += 1;
+        }
+        Self { ends, list }
+    }
+    fn of(&self, file: FileId) -> &[FileId] {
+        let i = file.0 as usize;
         let start = i.checked_sub(1).and_then(|k| self.ends.get(k)).copied().unwrap_or(0);
         let end = self.ends.get(i).copied().unwrap_or(start);
         self.list.get(start as usize..end as usize).unwrap_or_default()
@@ -55,8 +82,8 @@ impl Units {
 }
 
 impl Index {
-    /// The files that include the header, directly or not, and the header itself, ascending; `None` when they are too
-    /// many, or nothing is known of the includes.
+    /// The files that include the header, directly or not, what they include from their own folders, and the header
+    /// itself, ascending; `None` when they are too many, or nothing is known of the includes.
     pub fn seen_by(&self, header: FileId) -> Option<Arc<Vec<FileId>>> {
         if self.tree.include_texts() == 0 {
             return None;
@@ -71,11 +98,55 @@ impl Index {
         let mut done = 0;
         while let Some(&f) = all.get(done).filter(|_| all.len() <= MAX_SEEN) {
             done += 1;
-            all.extend(seen.of(f).iter().filter(|g| known.insert(**g)));
+            all.extend(seen.by.of(f).iter().filter(|g| known.insert(**g)));
         }
-        let answer = (all.len() <= MAX_SEEN).then(|| Arc::new(known.iter().collect::<Vec<_>>()));
+        let answer = (all.len() <= MAX_SEEN).then(|| {
+            // What stands behind the header in a file that includes it sees it as well, with no include of its own.
+            while let Some(f) = all.pop() {
+                all.extend(seen.own.of(f).iter().filter(|g| known.insert(**g)));
+            }
+            Arc::new(known.iter().collect::<Vec<_>>())
+        });
         super::lock(&self.seen_by).insert(header, answer.clone());
         answer
+    }
+
+    /// The files that see a definition of a struct with this tag, in whatever header, ascending; `None` when they are
+    /// too many, or there is no such header.
+    pub fn seen_of_tag(&self, tag: &str) -> Option<Arc<Vec<FileId>>> {
+        self.seek_tags(&[tag]);
+        super::lock(&self.seen_of_tag).get(tag).cloned().flatten()
+    }
+
+    /// Prepares the answers of [`Index::seen_of_tag`] with one search.
+    pub fn seek_tags(&self, tags: &[&str]) {
+        let mut new = tags.to_vec();
+        new.retain(|tag| !super::lock(&self.seen_of_tag).contains_key(*tag));
+        new.sort_unstable();
+        new.dedup();
+        if new.is_empty() {
+            return;
+        }
+        let headers: Vec<FileId> = self.tree.files().filter(|f| self.tree.path(*f).ends_with(".h")).collect();
+        let mut homes: Vec<Vec<FileId>> = vec![Vec::new(); new.len()];
+        for (f, which) in self.tree.grep(&new, Some(&headers)) {
+            let text = self.tree.read(f);
+            for w in which {
+                if text.as_ref().is_ok_and(|text| defines_struct(text, new[w])) {
+                    homes[w].push(f);
+                }
+            }
+        }
+        for (tag, homes) in new.iter().zip(homes) {
+            let seen: Option<Vec<_>> = homes.iter().map(|h| self.seen_by(*h)).collect();
+            let answer = seen.filter(|s| !s.is_empty()).map(|seen| {
+                let mut all: Vec<FileId> = seen.iter().flat_map(|s| s.iter().copied()).collect();
+                all.sort_unstable();
+                all.dedup();
+                Arc::new(all)
+            });
+            super::lock(&self.seen_of_tag).insert((*tag).into(), answer);
+        }
     }
 
     /// C files that include `file` itself (`#include "part.c"`), ascending.
@@ -101,13 +172,9 @@ impl Index {
     }
 
     fn turn_includes(&self) -> Seen {
-        let mut by_base: FxHashMap<&str, Vec<FileId>> = FxHashMap::default();
         let mut archs: Vec<&str> = Vec::new();
         for f in self.tree.files() {
             let path = self.tree.path(f);
-            if path.ends_with(".h") {
-                by_base.entry(base(path)).or_default().push(f);
-            }
             if let Some((arch, _)) = path.strip_prefix("arch/").and_then(|p| p.split_once('/'))
                 && archs.last() != Some(&arch)
             {
@@ -119,7 +186,7 @@ impl Index {
         let texts = self.tree.include_texts();
         let meanings: Vec<OnceLock<Box<[FileId]>>> = (0..texts * (archs.len() + 1)).map(|_| OnceLock::new()).collect();
         let files: Vec<FileId> = self.tree.files().collect();
-        let edges: Vec<(FileId, FileId)> = files
+        let edges: Vec<(FileId, FileId, bool)> = files
             .par_iter()
             .fold(Vec::new, |mut out, &f| {
                 let of = self.tree.path(f).strip_prefix("arch/").and_then(|p| p.split_once('/')).map(|a| a.0);
@@ -130,17 +197,17 @@ impl Index {
                     if text.starts_with('"')
                         && let Some(h) = self.tree.lookup(&join(folder, name))
                     {
-                        out.push((h, f));
+                        out.push((h, f, true));
                         return;
                     }
                     let mean = || {
                         let archs = arch.map_or(&archs[..], |a| &archs[a..=a]);
-                        self.meanings(archs, name, &by_base).into_boxed_slice()
+                        self.meanings(archs, name).into_boxed_slice()
                     };
                     let row = arch.map_or(0, |a| a + 1);
                     match number.and_then(|n| meanings.get(row * texts + n as usize)) {
-                        Some(slot) => out.extend(slot.get_or_init(mean).iter().map(|h| (*h, f))),
-                        None => out.extend(mean().iter().map(|h| (*h, f))),
+                        Some(slot) => out.extend(slot.get_or_init(mean).iter().map(|h| (*h, f, false))),
+                        None => out.extend(mean().iter().map(|h| (*h, f, false))),
                     }
                 });
                 out
@@ -149,33 +216,20 @@ impl Index {
                 a.append(&mut b);
                 a
             });
-        // The files come in their order, so those of each header need only be put behind each other.
-        let mut ends = vec![0u32; files.len()];
-        for &(header, _) in &edges {
-            ends[header.0 as usize] += 1;
-        }
-        let mut at = 0;
-        for end in &mut ends {
-            (*end, at) = (at, at + *end);
-        }
-        let mut list = vec![FileId(0); edges.len()];
-        for (header, file) in edges {
-            let end = &mut ends[header.0 as usize];
-            list[*end as usize] = file;
-            *end += 1;
-        }
-        Seen { ends, list }
+        let by = Lists::new(files.len(), edges.iter().map(|(header, file, _)| (*header, *file)));
+        let own = edges.iter().filter(|e| e.2).map(|(header, file, _)| (*file, *header));
+        Seen { own: Lists::new(files.len(), own), by }
     }
 
     /// All headers that an include can mean that is none of its folder.
-    fn meanings(&self, archs: &[&str], name: &str, by_base: &FxHashMap<&str, Vec<FileId>>) -> Vec<FileId> {
+    fn meanings(&self, archs: &[&str], name: &str) -> Vec<FileId> {
         for front in ["include/", "include/uapi/"] {
             if let Some(f) = self.tree.lookup(&format!("{front}{name}")) {
                 return vec![f];
             }
         }
         // Few headers have the name of the text's last part; most texts that get here mean none at all.
-        let Some(namesakes) = by_base.get(base(name)) else { return Vec::new() };
+        let namesakes = self.headers_named(base(name));
         let of_arch = |f: &&FileId| {
             let path = self.tree.path(**f).strip_prefix("arch/").and_then(|p| p.split_once('/'));
             let rest = path.filter(|(arch, _)| archs.contains(arch)).and_then(|(_, p)| p.strip_prefix("include/"));
@@ -189,17 +243,22 @@ impl Index {
             return all;
         }
         // A folder named by `-I`: every header with that end.
-        let mut end = name;
-        while let Some(rest) = end.strip_prefix("../").or_else(|| end.strip_prefix("./")) {
-            end = rest;
-        }
-        let ends = |f: &&FileId| {
-            self.tree.path(**f).strip_suffix(end).is_some_and(|front| front.is_empty() || front.ends_with('/'))
-        };
+        let end = ending(name);
+        let ends = |f: &&FileId| ends_with(self.tree.path(**f), &end);
         namesakes.iter().filter(ends).copied().collect()
     }
 }
 
-fn base(path: &str) -> &str {
-    path.rsplit_once('/').map_or(path, |(_, b)| b)
+/// Whether `struct TAG` stands before a brace, in another struct as well.
+fn defines_struct(text: &[u8], tag: &str) -> bool {
+    let word = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
+    memmem::find_iter(text, tag).any(|at| {
+        let (before, after) = (&text[..at], &text[at + tag.len()..]);
+        let keyword = [&b"struct"[..], b"union"].iter().any(|k| {
+            let front = before.trim_ascii_end().strip_suffix(*k);
+            front.is_some_and(|f| !word(f.last()))
+        });
+        let ends = || after.iter().find(|b| matches!(b, b'{' | b';' | b'*' | b',' | b')' | b'=' | b'('));
+        keyword && !word(before.last()) && !word(after.first()) && ends() == Some(&b'{')
+    })
 }

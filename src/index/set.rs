@@ -18,6 +18,10 @@ impl FileSet {
         *word |= bit;
         new
     }
+    /// Whether a file was added.
+    pub fn contains(&self, file: FileId) -> bool {
+        self.0.get(file.0 as usize / 64).is_some_and(|word| word & (1 << (file.0 % 64)) != 0)
+    }
     /// The files, ascending.
     pub fn iter(&self) -> impl Iterator<Item = FileId> {
         self.0.iter().enumerate().flat_map(|(i, &word)| {
@@ -40,5 +44,6 @@ mod tests {
         assert_eq!(new, [true, true, true, true, false, true, false, true]);
         assert_eq!(set.iter().map(|f| f.0).collect::<Vec<_>>(), [0, 1, 63, 64, 130, 199]);
         assert!(!set.insert(FileId(256)));
+        assert!(set.contains(FileId(199)) && !set.contains(FileId(198)) && !set.contains(FileId(256)));
     }
 }
