@@ -10,6 +10,7 @@ use crate::config::{Config, DialectKind, DirtyPolicy, Policy};
 use crate::error::{ExitStatus, UserError};
 use crate::explain::{self, Kind, Page};
 use crate::hazard::{self, ModelArgs};
+use crate::kernel::dialect::text_of;
 use crate::print::{self, Paint};
 use crate::report::{Run, SiteRecord};
 use crate::run::{self, Analysis};
@@ -124,7 +125,7 @@ fn hazards_of(place: &str, format: StoryFormat, common: &Common, screen: &Screen
     }
     let (config, analysis, chosen) = sites_of(std::slice::from_ref(&place.to_owned()), common)?;
     let dialect = &analysis.run.run.dialect;
-    let read = |path: &str| std::fs::read(config.root.join(path)).ok();
+    let read = |path: &str| text_of(&config.root, path).ok();
     let kernel = concern::Kernel::of(&read);
     let of = |s: &SiteRecord| {
         let text = read(&s.path).unwrap_or_default();

@@ -125,7 +125,7 @@ pub struct Detected {
 /// # Errors
 /// `include/linux/mm.h` cannot be read, or `asked` contradicts what the tree has.
 pub fn detect(root: &Path, asked: Option<DialectKind>) -> Result<Detected, UserError> {
-    let mm_h = std::fs::read(root.join(MM_H)).map_err(|e| {
+    let mm_h = text_of(root, MM_H).map_err(|e| {
         UserError::new(
             format!("cannot read {MM_H}"),
             e.to_string(),
@@ -137,7 +137,7 @@ pub fn detect(root: &Path, asked: Option<DialectKind>) -> Result<Detected, UserE
         if path == MM_H {
             return Some(mm_h.clone());
         }
-        match std::fs::read(root.join(path)) {
+        match text_of(root, path) {
             Ok(text) => Some(text),
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             Err(e) => {
@@ -149,6 +149,18 @@ pub fn detect(root: &Path, asked: Option<DialectKind>) -> Result<Detected, UserE
     detected.dialect.notes.extend(unreadable);
     detected.dialect = detected.dialect.chosen(asked)?;
     Ok(detected)
+}
+
+/// The text of a file of the tree at `root`. To open what is no file may wait for ever, or never end.
+///
+/// # Errors
+/// It cannot be read, or is no file.
+pub fn text_of(root: &Path, path: &str) -> io::Result<Vec<u8>> {
+    let path = root.join(path);
+    match std::fs::metadata(&path)?.is_file() {
+        true => std::fs::read(path),
+        false => Err(io::Error::other("no regular file")),
+    }
 }
 
 /// Reads the dialect from the files that `read` gives; a file that is not there is `None`.

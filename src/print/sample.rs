@@ -107,7 +107,7 @@ pub(crate) fn run() -> Run {
         sites: vec![convert, assist, leave],
         steps,
         builds: Vec::new(),
-        document: Document { cases: 5 },
+        document: Document { cases: 5, taken_out: false },
         run: RunRecord {
             schema: SCHEMA,
             kind: "run",

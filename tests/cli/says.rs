@@ -218,13 +218,26 @@ fn a_test_of_the_sign_that_comes_too_late_is_no_contradiction() {
     assert!(page.contains("comes too late") && !page.contains("nowhere"), "{page}");
 }
 
+/// What is no file is not opened: a pipe would be waited for.
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_place_of_the_document_is_not_read() {
+    let tree = Tree::of("mini-6.1");
+    let folder = tree.path().join("Documentation/core-api");
+    std::fs::create_dir_all(&folder).expect("folder");
+    let made = std::process::Command::new("mkfifo").arg(folder.join("pin_user_pages.rst")).status().expect("mkfifo");
+    assert!(made.success());
+    assert!(told(&tree, "drivers/net/dotterel.c:15").contains("which is not in this tree"));
+}
+
 /// A case is one of the tree's document, or of a newer one.
 #[test]
 fn a_case_that_the_tree_does_not_have_is_said_to_be_of_newer_kernels() {
     let tree = Tree::of("mini-6.1");
     let place = "drivers/net/dotterel.c:15";
     let newer = "5 of pin_user_pages.rst of newer kernels";
-    assert!(told(&tree, place).contains(&format!("case {newer}: ")));
+    let none = "5 of pin_user_pages.rst, which is not in this tree";
+    assert!(told(&tree, place).contains(&format!("case {none}: ")) && hazards(&tree, place).contains(none));
     let document = |cases: u8| {
         let all: String = (1..=cases).map(|n| format!("CASE {n}: something\n-----------------\nWords.\n\n")).collect();
         tree.write("Documentation/core-api/pin_user_pages.rst", &all);
