@@ -197,7 +197,8 @@ impl Family {
             _ => None,
         });
         let of_functions = |t: &Name| e.index.struct_def(file, t).is_some_and(|d| functions(&d));
-        let candidates: Vec<(Name, Name)> = tables.filter(|(_, t)| of_functions(t)).collect();
+        let constant = |(ops, table): &(Name, Name)| points_to_const(e, file, tag, table, ops);
+        let candidates: Vec<(Name, Name)> = tables.filter(|(_, t)| of_functions(t)).filter(constant).collect();
         if candidates.is_empty() {
             return None;
         }
@@ -373,6 +374,21 @@ impl Family {
             _ => None,
         }
     }
+}
+
+/// Whether the struct has `const struct TABLE *ops`: a table that may be written to is no constant, and to find that out
+/// from all who touch the member costs a search for a word like `vm`.
+fn points_to_const(e: &Engine, file: FileId, tag: &Name, table: &Name, ops: &Name) -> bool {
+    let Some((home, i)) = e.index.struct_item(file, tag) else { return false };
+    let Some(items) = e.index.items(home) else { return false };
+    let Some(item) = items.items.get(i as usize) else { return false };
+    let text = item.span.of(&items.text);
+    let toks: Vec<Token> = lex::code(text).collect();
+    toks.windows(5).any(|w| {
+        let word = |t: &Token| t.word(text);
+        let head = word(&w[0]) == b"const" && word(&w[1]) == b"struct" && word(&w[2]) == table.as_bytes();
+        head && w[3].is(b'*') && word(&w[4]) == ops.as_bytes()
+    })
 }
 
 /// Members that are pointers to functions.
