@@ -217,7 +217,7 @@ impl Here<'_> {
     /// Where the objects lie that a variable points to.
     fn pointer(&self, name: &Name, depth: u32) -> Chains {
         if let Some(shown) = shown::around(self, name) {
-            return Chains::from([vec![shown]]);
+            return Chains::from([shown]);
         }
         if depth >= MAX_DEPTH {
             return anywhere();

@@ -3,36 +3,37 @@
 //! That the pointer is made tells nothing: many ask afterwards whether the object is one of theirs. That it is read
 //! through does, on every way to the statement: else the function would read what is not there.
 
-use super::{Here, Link, plain, values};
+use super::{Chain, Here, Link, MAX_DEPTH, plain, values};
 use crate::ast::{BinOp, Expr, ExprKind, Function, Stmt, StmtKind, UnOp, VarDecl};
 use crate::flow::objects::{fixed, is_null};
 use crate::index::FnRef;
 use crate::source::{Name, Span};
+use crate::split::ItemKind;
 use std::collections::BTreeSet;
 
-/// The struct around what a variable points to. Nothing where a function shows two of them: which one it is hangs on
+/// The structs around what a variable points to, the nearest first. Nothing where a function shows two of them: which one it is hangs on
 /// something else.
-pub(super) fn around(here: &Here, name: &Name) -> Option<Link> {
+pub(super) fn around(here: &Here, name: &Name) -> Option<Chain> {
     if !fixed(here.func, name) {
         return None;
     }
-    let mut known: BTreeSet<Link> = BTreeSet::new();
+    let mut known: BTreeSet<Chain> = BTreeSet::new();
     let mut certain = false;
     here.func.body.walk(&mut |s| {
         let StmtKind::Decl(vars) = &s.kind else { return };
         for v in vars {
-            let Some((tag, member)) = outer(here, v, name) else { continue };
-            let read = |x: &Expr| through(here, x, &v.name, &member);
+            let Some(chain) = outer(here, v, name) else { continue };
+            let Some(Link::In(_, member, _)) = chain.last() else { continue };
+            let read = |x: &Expr| through(here, x, &v.name, member);
             certain |= before(&here.func.body, here.at, &read, &Jumps::of(here.func));
-            let Some((home, _)) = here.e.index.struct_item(here.f.file, &tag) else { continue };
-            known.insert(Link::In(tag, member, home));
+            known.insert(chain);
         }
     });
     if known.len() == 1 && certain { known.pop_first() } else { None }
 }
 
-/// The struct that a variable points to, and the member of it that the object is, if it is made of the object alone.
-fn outer(here: &Here, v: &VarDecl, name: &Name) -> Option<(Name, Name)> {
+/// From the object to the struct that a variable points to, if it is made of the object alone.
+fn outer(here: &Here, v: &VarDecl, name: &Name) -> Option<Chain> {
     let tag = here.types.tag(&v.ty).filter(|t| plain(t) && v.ty.depth() == 1)?;
     let object = object_tag(here, name)?;
     if tag == object {
@@ -43,26 +44,47 @@ fn outer(here: &Here, v: &VarDecl, name: &Name) -> Option<(Name, Name)> {
         return None;
     }
     let [value] = values(here.func, &v.name)?[..] else { return None };
-    let def = here.e.index.struct_def(here.f.file, &tag).filter(|d| !d.is_union)?;
-    let is_object = |m: &Name| {
-        let mut fields = def.fields.iter().filter(|f| f.name == *m);
-        fields
-            .next()
-            .is_some_and(|f| !f.in_union && f.ty.depth() == 0 && here.types.tag(&f.ty).as_ref() == Some(&object))
-    };
-    let member = match &value.kind {
+    match &value.kind {
         ExprKind::Cast(_, inner) => {
             let mut inner = &**inner;
             while let ExprKind::Cast(_, a) = &inner.kind {
                 inner = a;
             }
-            let first = def.fields.first()?;
-            (inner.ident() == Some(name)).then(|| first.name.clone())?
+            if inner.ident() != Some(name) {
+                return None;
+            }
+            // The first member, or the first one of that.
+            let mut chain = Chain::new();
+            let mut around = tag;
+            while chain.len() < MAX_DEPTH as usize {
+                let (link, inner) = part(here, &around, None)?;
+                chain.insert(0, link);
+                if inner == object {
+                    return Some(chain);
+                }
+                around = inner;
+            }
+            None
         }
-        ExprKind::Call { .. } => made_of(here, value, &tag, name)?,
-        _ => return None,
+        ExprKind::Call { .. } => {
+            let member = made_of(here, value, &tag, name)?;
+            let (link, inner) = part(here, &tag, Some(&member))?;
+            (inner == object).then(|| vec![link])
+        }
+        _ => None,
+    }
+}
+
+/// The member of a struct, or the first one, if that is a struct itself; and which.
+fn part(here: &Here, tag: &Name, member: Option<&Name>) -> Option<(Link, Name)> {
+    let def = here.e.index.struct_def(here.f.file, tag).filter(|d| !d.is_union)?;
+    let field = match member {
+        Some(m) => def.fields.iter().find(|f| f.name == *m)?,
+        None => def.fields.first()?,
     };
-    is_object(&member).then_some((tag, member))
+    let inner = here.types.tag(&field.ty).filter(|t| plain(t) && !field.in_union && field.ty.depth() == 0)?;
+    let (home, _) = here.e.index.struct_item(here.f.file, tag)?;
+    Some((Link::In(tag.clone(), field.name.clone(), home), inner))
 }
 
 fn object_tag(here: &Here, name: &Name) -> Option<Name> {
@@ -140,13 +162,18 @@ fn through(here: &Here, x: &Expr, pointer: &Name, member: &Name) -> bool {
         ExprKind::Binary(_, a, b) | ExprKind::Comma(a, b) | ExprKind::Index(a, b) => inside(a) || inside(b),
         ExprKind::Assign(_, a, b) => inside(a) || inside(b),
         ExprKind::Cond(c, ..) => inside(c),
-        // What is called may be a macro that leaves its arguments alone.
         ExprKind::Call { args, .. } => {
-            let (name, k) = (x.call().map(|c| c.0), args.len());
-            k == 1 && name.is_some_and(|n| matches!(&**n, "likely" | "unlikely")) && inside(&args[0])
+            x.call().is_some_and(|(name, _)| evaluated(here, name)) && args.iter().any(inside)
         }
         _ => false,
     }
+}
+
+/// Whether a call evaluates its arguments: a macro may leave them alone.
+fn evaluated(here: &Here, name: &Name) -> bool {
+    let visible = |kinds: &[ItemKind]| here.e.index.visible_item(here.f.file, name, kinds).is_some();
+    let function = || visible(&[ItemKind::Prototype, ItemKind::Function]) && !visible(&[ItemKind::Define]);
+    matches!(&**name, "likely" | "unlikely") || function()
 }
 
 /// The jumps of a function: where they stand, and where they lead.
