@@ -376,8 +376,8 @@ impl Family {
     }
 }
 
-/// Whether the struct has `const struct TABLE *ops`: a table that may be written to is no constant, and to find that out
-/// from all who touch the member costs a search for a word like `vm`.
+/// Whether the struct has `const struct TABLE *ops`: a table that may be written to is no constant, and to find that
+/// out from all who touch the member costs a search for a word like `vm`.
 fn points_to_const(e: &Engine, file: FileId, tag: &Name, table: &Name, ops: &Name) -> bool {
     let Some((home, i)) = e.index.struct_item(file, tag) else { return false };
     let Some(items) = e.index.items(home) else { return false };

@@ -11,8 +11,8 @@ use crate::source::{Name, Span};
 use crate::split::ItemKind;
 use std::collections::BTreeSet;
 
-/// The structs around what a variable points to, the nearest first. Nothing where a function shows two of them: which one it is hangs on
-/// something else.
+/// The structs around what a variable points to, the nearest first. Nothing where a function shows two of them: which
+/// one it is hangs on something else.
 pub(super) fn around(here: &Here, name: &Name) -> Option<Chain> {
     if !fixed(here.func, name) {
         return None;
