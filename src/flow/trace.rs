@@ -533,7 +533,7 @@ fn trace(
     t.gaps.extend(without_caller(e, g, r, lost));
     let known: Vec<Loc> = t.releases.iter().map(|r| releases[r.0 as usize].at).collect();
     t.gaps.extend(numbers_come_back(e, g, &here, r, &known, apart::pins(&s.what)));
-    uses(e, g, funcs, nodes, &here, r, objects, &mut t);
+    uses(e, g, funcs, nodes, &here, (r, objects), &mut t);
     if t.releases.is_empty() && t.gaps.is_empty() && s.node.is_some() {
         // A number of the page that is taken may be all that is kept of it.
         let number = t.uses.iter().find(|u| u.kind == UseKind::Address);

@@ -22,8 +22,7 @@ pub(super) fn uses(
     funcs: &[Option<Arc<Function>>],
     nodes: &FactNodes,
     reached: &[usize],
-    r: &Reached,
-    objects: &Objects,
+    (r, objects): (&Reached, &Objects),
     t: &mut PinTrace,
 ) {
     let number = |of: &[Place]| of.iter().any(|p| g.node(p).is_some_and(|n| r.has_number(n)));

@@ -181,7 +181,8 @@ struct Jumps(Vec<(Span, Span)>);
 
 impl Jumps {
     fn of(func: &Function) -> Self {
-        let (mut from, mut to): (Vec<(&Name, Span)>, Vec<(&Name, Span)>) = (Vec::new(), Vec::new());
+        let mut from: Vec<(&Name, Span)> = Vec::new();
+        let mut to: Vec<(&Name, Span)> = Vec::new();
         let mut all = Vec::new();
         func.body.walk(&mut |s| match &s.kind {
             StmtKind::Goto(l) => from.push((l, s.span)),
