@@ -121,7 +121,7 @@ impl Engine<'_> {
 
     /// Whether a file sees the definition of a struct, and no other one can be meant.
     fn sees(&self, file: FileId, tag: &Name) -> bool {
-        self.index.struct_item(file, tag).is_some_and(|(home, _)| self.index.sees_surely(file, home))
+        self.index.struct_file(file, tag).is_some_and(|home| self.index.sees_surely(file, home))
     }
 
     /// The file with the definition of the struct, and from how far its fields can be touched: from anywhere, where
@@ -133,9 +133,9 @@ impl Engine<'_> {
         if tag.contains(OWN) {
             return (file, Reach::Folder);
         }
-        match self.index.struct_item(file, tag) {
-            Some((home, _)) if self.index.sees_surely(file, home) => (home, self.index.struct_reach(home)),
-            Some((home, _)) => (home, Reach::Tree),
+        match self.index.struct_file(file, tag) {
+            Some(home) if self.index.sees_surely(file, home) => (home, self.index.struct_reach(home)),
+            Some(home) => (home, Reach::Tree),
             None => (file, Reach::Tree),
         }
     }
@@ -145,9 +145,9 @@ impl Engine<'_> {
         if !joined(tag) {
             return None;
         }
-        match self.index.struct_item(file, tag) {
-            Some((home, _)) if !self.index.tree.path(home).ends_with(".h") => None,
-            Some((home, _)) if self.index.sees_surely(file, home) => self.index.seen_by(home),
+        match self.index.struct_file(file, tag) {
+            Some(home) if !self.index.tree.path(home).ends_with(".h") => None,
+            Some(home) if self.index.sees_surely(file, home) => self.index.seen_by(home),
             _ => self.index.seen_of_tag(outer_tag(tag)),
         }
     }
@@ -161,7 +161,7 @@ impl Engine<'_> {
         }
         // Who names the struct beside its header and does not see one gets it some other way (`-include`).
         let near = self.naming_files(&self.index.folder_files(home), &Name::from(outer_tag(tag)));
-        let unseen = |f: &FileId| seen.binary_search(f).is_err() && self.index.struct_item(*f, tag).is_none();
+        let unseen = |f: &FileId| seen.binary_search(f).is_err() && self.index.struct_file(*f, tag).is_none();
         let others: Vec<FileId> = near.into_iter().filter(unseen).collect();
         if others.is_empty() {
             return Some(seen);

@@ -11,6 +11,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
+/// The architecture whose headers are read for files of none.
+const X86: &str = "x86";
+
 /// How far a name can be seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reach {
@@ -72,7 +75,20 @@ impl Index {
 
     fn arch_of(&self, file: FileId) -> &str {
         let p = self.tree.path(file);
-        p.strip_prefix("arch/").and_then(|r| r.split('/').next()).unwrap_or("x86")
+        p.strip_prefix("arch/").and_then(|r| r.split('/').next()).unwrap_or(X86)
+    }
+
+    /// The header that stands for one of x86 in a file of another architecture; a common header that includes
+    /// `<asm/page.h>` is read as x86 has it.
+    fn of_arch(&self, header: FileId, arch: &str) -> Option<FileId> {
+        let of_x86 = || self.tree.path(header).strip_prefix("arch/x86/include/");
+        match (arch != X86).then(of_x86).flatten() {
+            None => Some(header),
+            Some(rest) => self.tree.lookup(&format!("arch/{arch}/include/{rest}")).or_else(|| {
+                let generic = rest.strip_prefix("asm/").or_else(|| rest.strip_prefix("uapi/asm/"))?;
+                self.tree.lookup(&format!("include/asm-generic/{generic}"))
+            }),
+        }
     }
 
     /// `<linux/mm.h>` as `include/linux/mm.h`.
@@ -118,11 +134,14 @@ impl Index {
     /// their name. Where the definition of a struct is not seen, its fields would lose what is stored in them.
     fn namesakes(&self, dir: &str, text: &str) -> Vec<FileId> {
         let name = text.trim_matches(['"', '<', '>']);
-        // Each architecture has another one.
-        if name.starts_with("asm/") {
-            return Vec::new();
-        }
+        // Each architecture has another one; what only one has is for drivers of its machines.
+        let asm = name.starts_with("asm/");
         let name = ending(name);
+        if asm {
+            let named = self.headers_named(base(&name)).iter().copied();
+            let all: Vec<FileId> = named.filter(|f| ends_with(self.tree.path(*f), &name)).collect();
+            return if all.len() == 1 { all } else { Vec::new() };
+        }
         // The headers of an architecture are for its own files.
         let own = arch_folder(dir);
         let fits = |f: &FileId| {
@@ -201,9 +220,11 @@ impl Index {
         seen.insert(file);
         let mut order = vec![file];
         let mut done = 0;
+        let arch = self.arch_of(file);
         while let Some(&f) = order.get(done).filter(|_| order.len() <= 1500) {
             done += 1;
-            order.extend(self.includes(f).iter().filter(|h| seen.insert(**h)));
+            let headers = self.includes(f).iter().filter_map(|h| self.of_arch(*h, arch));
+            order.extend(headers.filter(|h| seen.insert(*h)));
         }
         let mut rank_of = vec![0u16; self.tree.len()];
         for (rank, f) in order.iter().enumerate() {
@@ -227,9 +248,11 @@ impl Index {
         let mut sure = FileSet::new(self.tree.len());
         sure.insert(file);
         let mut open = vec![file];
+        let arch = self.arch_of(file);
         while let Some(f) = open.pop() {
             let Some(i) = self.included(f) else { continue };
-            open.extend(i.headers.iter().filter(|h| !i.guessed.contains(h) && sure.insert(**h)));
+            let headers = i.headers.iter().filter(|h| !i.guessed.contains(h)).filter_map(|h| self.of_arch(*h, arch));
+            open.extend(headers.filter(|h| sure.insert(*h)));
         }
         let mut unsure: Vec<FileId> = all.iter().copied().filter(|h| !sure.contains(*h)).collect();
         unsure.sort_unstable();

@@ -4,6 +4,7 @@
 //! interest. There is no table of all symbols of the tree. Answers do not depend on the order of the questions, except
 //! for cost. It knows nothing of pages.
 
+mod homes;
 mod lookup;
 mod member;
 mod scope;
@@ -219,6 +220,8 @@ pub struct Index {
     /// Includes turned round, when somebody asked.
     seen: OnceLock<seen::Seen>,
     seen_by: Mutex<FxHashMap<FileId, Option<Arc<Vec<FileId>>>>>,
+    /// Homes of structs that are no items, by file and tag.
+    inner: Mutex<FxHashMap<FileId, FxHashMap<Box<str>, Option<FileId>>>>,
     seen_of_tag: Mutex<FxHashMap<Box<str>, Option<Arc<Vec<FileId>>>>>,
     /// Items of all headers that were split, by name.
     in_headers: Mutex<FxHashMap<Name, Namesakes>>,
@@ -245,6 +248,7 @@ impl Index {
             units: OnceLock::new(),
             seen: OnceLock::new(),
             seen_by: Mutex::default(),
+            inner: Mutex::default(),
             seen_of_tag: Mutex::default(),
             in_headers: Mutex::default(),
             closures: Mutex::default(),

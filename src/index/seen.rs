@@ -5,10 +5,10 @@
 //! not looked at. A declaration that is written out by hand instead of included is not seen.
 
 use super::Index;
+use super::homes::defines_struct;
 use super::lookup::{base, ending, ends_with, join};
 use super::set::FileSet;
 use crate::source::FileId;
-use memchr::memmem;
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, OnceLock};
@@ -247,18 +247,4 @@ impl Index {
         let ends = |f: &&FileId| ends_with(self.tree.path(**f), &end);
         namesakes.iter().filter(ends).copied().collect()
     }
-}
-
-/// Whether `struct TAG` stands before a brace, in another struct as well.
-fn defines_struct(text: &[u8], tag: &str) -> bool {
-    let word = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
-    memmem::find_iter(text, tag).any(|at| {
-        let (before, after) = (&text[..at], &text[at + tag.len()..]);
-        let keyword = [&b"struct"[..], b"union"].iter().any(|k| {
-            let front = before.trim_ascii_end().strip_suffix(*k);
-            front.is_some_and(|f| !word(f.last()))
-        });
-        let ends = || after.iter().find(|b| matches!(b, b'{' | b';' | b'*' | b',' | b')' | b'=' | b'('));
-        keyword && !word(before.last()) && !word(after.first()) && ends() == Some(&b'{')
-    })
 }
