@@ -32,6 +32,7 @@ mod ranges;
 mod reached;
 mod relayed;
 mod release;
+mod runs;
 mod search;
 mod steps;
 mod trace;
