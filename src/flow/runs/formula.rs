@@ -252,10 +252,17 @@ impl<'a> Scope<'a> {
             // A macro that jumps there.
             ExprKind::Ident(n) => s.blind |= labels.contains(n),
             ExprKind::Opaque => s.blind = true,
-            // A block of its own, with names of its own.
+            // A block of its own: with names of its own, and ways out of it that the graph does not have.
             ExprKind::StmtExpr(block) => block.walk(&mut |stmt| {
-                s.blind |=
-                    matches!(stmt.kind, StmtKind::Decl(_) | StmtKind::Label(_) | StmtKind::Asm | StmtKind::Opaque);
+                let plain = matches!(
+                    stmt.kind,
+                    StmtKind::Block(_)
+                        | StmtKind::Expr(_)
+                        | StmtKind::If { .. }
+                        | StmtKind::Return(_)
+                        | StmtKind::Empty
+                );
+                s.blind |= !plain;
             }),
             _ => {}
         });
