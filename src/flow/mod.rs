@@ -11,6 +11,7 @@ pub mod cfg;
 mod choice;
 mod closed;
 mod context;
+mod created;
 mod damage;
 mod embedded;
 mod emptied;
