@@ -13,6 +13,9 @@ pub mod lines;
 /// Version of the record layout.
 pub const SCHEMA: u32 = 1;
 
+/// What a record says of a release that gets pages of an iterator, whichever that is.
+pub const ITERATOR: &str = "iov_iter";
+
 /// One pin site with its trace, plan and proof.
 #[derive(Clone, Debug, Serialize)]
 pub struct SiteRecord {
@@ -104,6 +107,10 @@ pub struct ReleaseRecord {
     pub shape: &'static str,
     /// `normal`, `error`, `partial`.
     pub when: &'static str,
+    /// Perhaps it never drops this pin: the field by which the pages come to it, where others come to that field as well,
+    /// or `iov_iter`, where it does so for iterators over user memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub perhaps: Option<String>,
     /// Of a release that drops no pin, but the reference that a holder of the page took for itself: what took it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub own: Option<OwnRecord>,
@@ -302,6 +309,8 @@ pub struct StepRecord {
     pub what: String,
     /// The fact that makes the step valid; may be empty.
     pub because: String,
+    /// Why the pages of the pin may never take it; may be empty.
+    pub doubt: String,
     /// The step that it continues, by its number in the list, from 0.
     pub after: usize,
 }

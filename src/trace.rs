@@ -220,6 +220,18 @@ pub struct Step {
     pub because: String,
     /// The step that it continues, by its number in the list; the pin for the pin.
     pub after: usize,
+    /// Why the pages of the pin may never take it.
+    pub doubt: Option<Doubt>,
+}
+
+/// Why pages may not take a step, nor those behind it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Doubt {
+    /// It reads a field of all objects of a struct: others come to that field as well, first at this place. Which of
+    /// the objects have the pages of the pin is not known.
+    Field(Name, Loc),
+    /// A pin of an iterator function is only in the pages of iterators over user memory.
+    Iterator,
 }
 
 /// A place where a trace is lost.
@@ -527,6 +539,8 @@ pub struct PinTrace {
     pub releases: Vec<ReleaseId>,
     /// Those among them that get a page by way of a number of it (`put_page(pfn_to_page(n))`).
     pub by_number: Vec<ReleaseId>,
+    /// Those among them that the way which is told comes to by a step in doubt.
+    pub doubted: Vec<(ReleaseId, Doubt)>,
     /// Releases that drop no reference of the pin, but the one that a holder of the page took for itself.
     pub own: Vec<OwnDrop>,
     /// Where it is lost, ascending by place.

@@ -120,6 +120,7 @@ fn custody() -> Custody {
         holders: Vec::new(),
         releases: vec![ReleaseId(0)],
         by_number: Vec::new(),
+        doubted: Vec::new(),
         own: Vec::new(),
         gaps: Vec::new(),
         steps: Vec::new(),

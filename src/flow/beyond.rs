@@ -5,6 +5,7 @@ use super::FnId;
 use super::engine::Engine;
 use super::facts::Fact;
 use super::graph::{Graph, Node, Reached, Turn};
+use super::others::Others;
 use super::place::Place;
 use super::steps::{dropped, holder, same, step, steps};
 use crate::ast::ExprKind;
@@ -51,6 +52,7 @@ pub(super) fn reached(g: &Graph, r: &Reached) -> Option<Reached> {
 pub(super) fn drops<'n>(
     e: &Engine,
     g: &Graph,
+    others: &Others,
     (r, all): (&Reached, &Reached),
     pin: (FnId, &[Span]),
     releases: &[Release],
@@ -78,10 +80,10 @@ pub(super) fn drops<'n>(
             let holder = holder(e, &[], g.place(to)).map_or_else(String::new, |h| h.text);
             let taken = taken(e, f, span, &api).map(|span| Loc { file, span });
             t.own.push(OwnDrop { release: id, api, stored: Loc { file, span }, taken, holder });
-            let mut after = steps(e, g, r, from, pin, 0, &mut t.steps);
-            after = step(e, g, (from, start), &[], at, after, &mut t.steps);
-            after = steps(e, g, all, n, pin, after, &mut t.steps);
-            dropped(rel, "that reference, not the pin,", after, &mut t.steps);
+            let mut after = steps(e, g, others, r, from, pin, 0, &mut t.steps);
+            after = step(e, g, (others, r), (from, start), &[], at, after, &mut t.steps);
+            after = steps(e, g, others, all, n, pin, after, &mut t.steps);
+            dropped(rel, "that reference, not the pin,", after, others.field(e, g, all, n), &mut t.steps);
         }
     }
 }

@@ -26,6 +26,7 @@ mod mentions;
 mod near;
 mod objects;
 mod origin;
+mod others;
 mod passage;
 mod passed;
 pub mod place;

@@ -5,11 +5,12 @@ use super::apart;
 use super::engine::Engine;
 use super::facts::Fact;
 use super::graph::{Graph, Node, Reached};
+use super::others::Others;
 use super::place::{OWN, Place};
 use crate::ast::{Expr, ExprKind, Function};
 use crate::kernel::Api;
 use crate::source::{Loc, Name, Span};
-use crate::trace::{Holder, HolderKind, Release, Step};
+use crate::trace::{Doubt, Holder, HolderKind, Release, Step};
 use rustc_hash::FxHashSet;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use std::sync::Arc;
 pub(super) fn steps(
     e: &Engine,
     g: &Graph,
+    others: &Others,
     r: &Reached,
     end: Node,
     (pins, late): (FnId, &[Span]),
@@ -57,7 +59,7 @@ pub(super) fn steps(
         }
         // A call without a place of its own in the text stands where its value comes from.
         let at = if span == Span::default() && source_of != from { last.unwrap_or((f, span)) } else { (f, span) };
-        after = step(e, g, (source_of, to), &by, at, after, out);
+        after = step(e, g, (others, r), (source_of, to), &by, at, after, out);
         source = None;
         by.clear();
     }
@@ -66,7 +68,15 @@ pub(super) fn steps(
 
 /// What the function of a pin does with the pages besides: an acquiring function gives them to its callers, and any one
 /// may store them where nothing drops them. With `stored` those stores are told.
-pub(super) fn handed_out(e: &Engine, g: &Graph, r: &Reached, from: (FnId, &[Span]), stored: bool, out: &mut Vec<Step>) {
+pub(super) fn handed_out(
+    e: &Engine,
+    g: &Graph,
+    others: &Others,
+    r: &Reached,
+    from: (FnId, &[Span]),
+    stored: bool,
+    out: &mut Vec<Step>,
+) {
     let gives = Api::get().acquire(&e.index.name(e.fns[from.0.0 as usize])).is_some();
     // What a call gives back may be another thing than the pages: an error.
     let of_call = |n: Node| matches!(g.place(n), Place::Call(..));
@@ -77,7 +87,7 @@ pub(super) fn handed_out(e: &Engine, g: &Graph, r: &Reached, from: (FnId, &[Span
             _ => stored && keeps(g, n) && here(n),
         };
         if told {
-            steps(e, g, r, n, from, 0, out);
+            steps(e, g, others, r, n, from, 0, out);
         }
     }
 }
@@ -95,6 +105,7 @@ pub(super) fn keeps(g: &Graph, n: Node) -> bool {
 pub(super) fn step(
     e: &Engine,
     g: &Graph,
+    (others, r): (&Others, &Reached),
     (from, to): (Node, Node),
     by: &[String],
     (f, span): (FnId, Span),
@@ -106,6 +117,7 @@ pub(super) fn step(
     }
     let file = e.fns[f.0 as usize].file;
     let by = if by.is_empty() { String::new() } else { format!(", by {}", by.join(" and ")) };
+    let doubt = others.doubt(e, g, r, from, (f, span));
     let (from, into) = (show(e, g, from), show(e, g, to));
     let by = match from == into && by.is_empty() {
         true => first_call(e, f, span).map_or(by, |name| format!(", by {name}()")),
@@ -124,14 +136,29 @@ pub(super) fn step(
     if let Some(known) = out.iter().position(|s| s.at == at && s.what == what) {
         return known;
     }
-    out.push(Step { at, what, because, after });
+    out.push(Step { at, what, because, after, doubt });
     out.len() - 1
 }
 
 /// The last step.
-pub(super) fn dropped(rel: &Release, what: &str, after: usize, out: &mut Vec<Step>) {
-    let what = format!("{}() drops {what} in {}()", rel.callee, rel.function);
-    out.push(Step { at: rel.at, what, because: String::new(), after });
+pub(super) fn dropped(rel: &Release, what: &str, after: usize, doubt: Option<Doubt>, out: &mut Vec<Step>) {
+    let may = if doubt.is_some() || doubted(out, after).is_some() { "may drop" } else { "drops" };
+    let what = format!("{}() {may} {what} in {}()", rel.callee, rel.function);
+    out.push(Step { at: rel.at, what, because: String::new(), after, doubt });
+}
+
+/// What is in doubt on the way to a step, the last one of it.
+pub(super) fn doubted(steps: &[Step], mut k: usize) -> Option<Doubt> {
+    loop {
+        let step = steps.get(k)?;
+        if step.doubt.is_some() {
+            return step.doubt.clone();
+        }
+        if step.after >= k {
+            return None;
+        }
+        k = step.after;
+    }
 }
 
 /// What is called first in an expression: a variable that gets what is made of itself (`page = compound_head(page)`).

@@ -8,7 +8,8 @@ use super::graph::{Closed, Edge, Graph, Node, Reached};
 use super::mentions::FactNodes;
 use super::objects::Objects;
 use super::origin::OriginTable;
-use super::steps::{dropped, handed_out, holders, keeps, steps};
+use super::others::{Appear, Others};
+use super::steps::{doubted, dropped, handed_out, holders, keeps, steps};
 use super::uses::uses;
 use super::{
     FnId, apart, beyond, choice, closed, context, emptied, guard, iterator, passage, ranges, relayed, release, runs,
@@ -287,11 +288,15 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
     });
     let asleep = asleep.map(|(i, _)| ReleaseId(i as u32)).collect();
     context::share(&mut releases, &drops.iter().map(asks).collect::<Vec<_>>());
+    let of_iterators = sites.iter().filter(|s| kind(&s.what) == Some(AcquireKind::Iter));
+    let serving = sites.iter().zip(&serves).filter(|s| *s.1).map(|(s, _)| (s.fn_id, s.what.call));
+    let appear = Appear::new(e, g, of_iterators.map(|s| (s.fn_id, s.what.call)).collect(), serving.collect());
     let traces = sites
         .par_iter()
         .enumerate()
         .with_max_len(1)
         .map(|(i, s)| {
+            let others = appear.but((s.fn_id, s.what.call));
             let mut t = trace(
                 e,
                 g,
@@ -304,13 +309,14 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
                 &releases,
                 &drops,
                 &objects,
+                &others,
             );
             if let (Some(all), Some(r)) = (&beyond[i], &reached[i]) {
                 // The object gets at the page as well.
                 t.local = false;
                 let late = funcs[s.fn_id.0 as usize].as_ref().map(|f| apart::after(f, s.what.call, &[]));
                 let from = (s.fn_id, &late.unwrap_or_default()[..]);
-                beyond::drops(e, g, (r, all), from, &releases, &|i| &drops[i].nodes, &mut t);
+                beyond::drops(e, g, &others, (r, all), from, &releases, &|i| &drops[i].nodes, &mut t);
             }
             t
         })
@@ -465,6 +471,7 @@ fn trace(
     releases: &[Release],
     drops: &[Drop],
     objects: &Objects,
+    others: &Others,
 ) -> PinTrace {
     let file = s.what.at.file;
     // Only NULL holds nothing.
@@ -486,6 +493,7 @@ fn trace(
         holders: Vec::new(),
         releases: Vec::new(),
         by_number: Vec::new(),
+        doubted: Vec::new(),
         own: Vec::new(),
         gaps: Vec::new(),
         uses: Vec::new(),
@@ -497,6 +505,7 @@ fn trace(
             what: format!("{}() {takes} {}", s.what.api, s.what.pages.as_ref().map_or("", |p| &p.0)).trim_end().into(),
             because: String::new(),
             after: 0,
+            doubt: None,
         }],
         case: 0,
         case_why: String::new(),
@@ -527,10 +536,12 @@ fn trace(
             let r = mine.unwrap_or(r);
             let found = |d: &Drop| d.nodes.iter().copied().find(|n| objects.meet(e, r, *n, (d.fn_id, d.call)));
             if let Some(n) = from.and_then(found) {
-                let last = steps(e, g, r, n, (s.fn_id, &late), 0, &mut t.steps);
+                let last = steps(e, g, others, r, n, (s.fn_id, &late), 0, &mut t.steps);
                 kept |= r.way(n).iter().any(|(_, to, _)| keeps(g, *to));
                 ends.push(n);
-                dropped(rel, "the reference", last, &mut t.steps);
+                dropped(rel, "the reference", last, others.field(e, g, r, n), &mut t.steps);
+                let doubt = doubted(&t.steps, t.steps.len() - 1);
+                t.doubted.extend(doubt.map(|d| (ReleaseId(i as u32), d)));
                 if r.by_number(n) {
                     t.by_number.push(ReleaseId(i as u32));
                 }
@@ -561,7 +572,7 @@ fn trace(
     }
     t.gaps.extend(damaged);
     // A store that leads to no release: all that shows who keeps the pages, or a gap may be behind it.
-    handed_out(e, g, r, (s.fn_id, &late), !kept || !t.gaps.is_empty(), &mut t.steps);
+    handed_out(e, g, others, r, (s.fn_id, &late), !kept || !t.gaps.is_empty(), &mut t.steps);
     t.gaps.sort_by(|a, b| (a.at, a.code, &a.detail).cmp(&(b.at, b.code, &b.detail)));
     t.gaps.dedup();
     t

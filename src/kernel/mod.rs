@@ -187,6 +187,7 @@ pub struct Api {
     release: FxHashMap<String, ReleaseFn>,
     dirty: FxHashMap<String, Dirty>,
     counted: FxHashMap<String, bool>,
+    filling: FxHashMap<String, ()>,
     frees: FxHashMap<String, ()>,
     fresh: FxHashMap<String, ()>,
     same: FxHashMap<String, usize>,
@@ -258,6 +259,7 @@ impl Api {
         }
         let mut counted: FxHashMap<String, bool> = raw.origin.counted.into_iter().map(|n| (n, true)).collect();
         counted.extend(raw.origin.uncounted.into_iter().map(|n| (n, false)));
+        let filling = set(raw.origin.filling);
         let mut acquire_names: Vec<String> = raw.acquire.iter().map(|a| a.name.clone()).collect();
         acquire_names.sort();
         Api {
@@ -265,6 +267,7 @@ impl Api {
             release: raw.release.into_iter().map(|a| (a.name.clone(), a)).collect(),
             dirty: raw.dirty.into_iter().map(|d| (d.name, dirty_kind(&d.kind))).collect(),
             counted,
+            filling,
             frees: set(raw.frees.names),
             fresh: set(raw.fresh.names),
             heads: set(raw.same.iter().filter(|s| s.head).flat_map(|s| s.names.clone()).collect()),
@@ -361,6 +364,10 @@ impl Api {
     /// The function returns a page that is no pin; the value tells whether it brings a reference of its own.
     pub fn origin(&self, name: &str) -> Option<bool> {
         self.counted.get(name).copied()
+    }
+    /// Stores pages that are no pins, each with a reference of its own, in the array that it is given.
+    pub fn is_filling(&self, name: &str) -> bool {
+        self.filling.contains_key(name)
     }
     /// Gives the memory of its first argument back.
     pub fn is_free(&self, name: &str) -> bool {

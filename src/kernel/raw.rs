@@ -44,6 +44,7 @@ pub(super) struct RawDirty {
 pub(super) struct RawOrigin {
     pub counted: Vec<String>,
     pub uncounted: Vec<String>,
+    pub filling: Vec<String>,
 }
 #[derive(Deserialize)]
 pub(super) struct RawFresh {

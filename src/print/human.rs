@@ -10,7 +10,7 @@
 //! ```
 
 use super::{Detail, Paint, Style, one_line, wrap};
-use crate::report::{ReleaseRecord, Run, SiteRecord};
+use crate::report::{ITERATOR, ReleaseRecord, Run, SiteRecord};
 use std::io::{self, Write};
 
 /// Widest name that keeps its column; a longer one pushes the rest of its line.
@@ -194,6 +194,11 @@ fn released(r: &ReleaseRecord) -> String {
     }
     if r.when != "normal" {
         text.push_str(&format!(", on {} path", r.when));
+    }
+    match r.perhaps.as_deref() {
+        None => {}
+        Some(ITERATOR) => text.push_str(", if the iterator is over user memory"),
+        Some(_) => text.push_str(", perhaps only others"),
     }
     if let Some(own) = &r.own {
         let (call, path) = (&own.call, &own.path);

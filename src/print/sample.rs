@@ -50,6 +50,7 @@ pub(crate) fn release(path: &str, line: u32) -> ReleaseRecord {
         page_locked: false,
         shape: "for-loop",
         when: "normal",
+        perhaps: None,
         own: None,
     }
 }
@@ -90,6 +91,7 @@ pub(crate) fn run() -> Run {
                 line: 40,
                 what: "pinned into buf->pages".into(),
                 because: String::new(),
+                doubt: String::new(),
                 after: 0,
             },
             StepRecord {
@@ -97,6 +99,7 @@ pub(crate) fn run() -> Run {
                 line: 72,
                 what: "released by put_page".into(),
                 because: "buf is the parameter of foo_unpin".into(),
+                doubt: String::new(),
                 after: 0,
             },
         ],

@@ -88,7 +88,11 @@ fn site_result(s: &SiteRecord, rules: &BTreeMap<String, usize>) -> Value {
         flow.push(step(&s.path, s.line, Some(s.column), &format!("held in {}", one_line(holder))));
     }
     for r in &s.releases {
-        let what = if r.own.is_some() { "the holder's own reference is dropped" } else { "released" };
+        let what = match (&r.own, &r.perhaps) {
+            (Some(_), _) => "the holder's own reference is dropped",
+            (None, Some(_)) => "perhaps released",
+            (None, None) => "released",
+        };
         flow.push(step(&r.path, r.line, None, &format!("{what} by {}() in {}", r.call, r.function)));
     }
     for g in &s.gaps {

@@ -32,8 +32,8 @@ pub fn print(run: &Run, chosen: &[usize], style: &Style, out: &mut dyn Write) ->
             let follows = k == 0 || step.after + 1 == k;
             let from = if follows { String::new() } else { format!("from step {}: ", step.after + 1) };
             indented(&format!("{from}{}", one_line(&step.what)), style.width, out)?;
-            if !step.because.is_empty() {
-                indented(&format!("({})", one_line(&step.because)), style.width, out)?;
+            for note in [&step.because, &step.doubt].into_iter().filter(|n| !n.is_empty()) {
+                indented(&format!("({})", one_line(note)), style.width, out)?;
             }
         }
     }

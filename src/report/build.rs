@@ -1,8 +1,8 @@
 //! From what the hops found to a [`Run`]: places become lines, enums become their stable codes.
 
 use super::{
-    Coverage, DirtiedRecord, EditRecord, FixRecord, GapRecord, OwnRecord, ProofRecord, ReleaseRecord, Run, RunRecord,
-    SCHEMA, SiteRecord,
+    Coverage, DirtiedRecord, EditRecord, FixRecord, GapRecord, ITERATOR, OwnRecord, ProofRecord, ReleaseRecord, Run,
+    RunRecord, SCHEMA, SiteRecord,
 };
 use super::{StepRecord, lines};
 use crate::edit::Edit;
@@ -13,7 +13,8 @@ use crate::program::Program;
 use crate::prove::Defect;
 use crate::source::{FileId, LineMap, Loc, Span};
 use crate::trace::{
-    Custody, Dirty, Dirtying, Holder, HolderKind, PinSite, PinTrace, Reason, Release, Shape, Verdict, When, Writes,
+    Custody, Dirty, Dirtying, Doubt, Holder, HolderKind, PinSite, PinTrace, Reason, Release, Shape, Verdict, When,
+    Writes,
 };
 use std::collections::BTreeMap;
 
@@ -189,6 +190,14 @@ pub fn build(
                     line: places.line(s.at),
                     what: s.what.clone(),
                     because: s.because.clone(),
+                    doubt: match &s.doubt {
+                        None => String::new(),
+                        Some(Doubt::Iterator) => "if that iterator is over user memory".into(),
+                        Some(Doubt::Field(field, at)) => {
+                            let (path, line) = (program.path(at.file), places.line(*at));
+                            format!("perhaps only others: {field} also gets pages at {path}:{line}")
+                        }
+                    },
                     after: s.after,
                 })
                 .collect(),
@@ -241,8 +250,15 @@ fn site_record(
     let releases = trace
         .releases
         .iter()
-        .filter_map(|r| custody.releases.get(r.0 as usize))
-        .map(|r| release_record(places, r))
+        .filter_map(|id| {
+            let mut record = release_record(places, custody.releases.get(id.0 as usize)?);
+            let doubt = trace.doubted.iter().find(|d| d.0 == *id);
+            record.perhaps = doubt.map(|(_, doubt)| match doubt {
+                Doubt::Field(field, _) => field.to_string(),
+                Doubt::Iterator => ITERATOR.into(),
+            });
+            Some(record)
+        })
         .collect::<Vec<_>>();
     let own = trace.own.iter().filter_map(|o| {
         let mut record = release_record(places, custody.releases.get(o.release.0 as usize)?);
@@ -360,6 +376,7 @@ fn release_record(places: &mut Places<'_>, r: &Release) -> ReleaseRecord {
             When::Error => "error",
             When::Partial => "partial",
         },
+        perhaps: None,
         own: None,
     }
 }
@@ -450,9 +467,10 @@ mod tests {
             holders: vec![Holder { text: "p".into(), kind: HolderKind::Local, passes: false }],
             releases: vec![ReleaseId(0)],
             by_number: Vec::new(),
+            doubted: Vec::new(),
             own: Vec::new(),
             gaps: vec![Gap { at: loc(1, 14), code: GapCode::Cast, detail: "(long)p".into() }],
-            steps: vec![Step { at: loc(0, 6), what: "pinned".into(), because: String::new(), after: 0 }],
+            steps: vec![Step { at: loc(0, 6), what: "pinned".into(), because: String::new(), after: 0, doubt: None }],
             uses: Vec::new(),
             dirtied: vec![],
             functions: Vec::new(),

@@ -113,6 +113,50 @@ fn a_reason_names_the_mapping_that_is_kept_beside_a_watched_one() {
     assert!(used.contains("An MMU notifier keeps the mapping coherent (mmu_notifier_ops,"), "{used}");
 }
 
+/// Objects of one struct are one place: the tool says where it cannot tell whether the pages are in this one.
+#[test]
+fn a_step_through_a_field_that_others_fill_is_in_doubt() {
+    let tree = Tree::of("mini-5.2");
+    let lines = |other: &str| {
+        format!(
+            "#include <linux/mm.h>\n#include <linux/pagemap.h>\n\
+             struct cove {{ struct page *page; int kind; }};\n\
+             int cove_get(struct cove *c, unsigned long uaddr)\n{{\n\
+             \tif (get_user_pages_fast(uaddr, 1, FOLL_WRITE, &c->page) != 1)\n\t\treturn -EFAULT;\n\
+             \treturn 0;\n}}\n\
+             void cove_find(struct cove *c, struct address_space *m)\n{{\n\t{other}\n}}\n\
+             void cove_drop(struct cove *c)\n{{\n\tstruct page *page = c->page;\n\n\tput_page(page);\n}}\n"
+        )
+    };
+    let told = |other: &str| {
+        tree.write("drivers/misc/cove.c", &lines(other));
+        let out = tree.run(&["trace", "drivers/misc/cove.c:6"]).succeeds().out;
+        let records = tree.run(&["scan", "--format", "jsonl"]).out;
+        let site = records.lines().find(|l| l.contains("cove_get")).expect("a record").to_owned();
+        (out.split_whitespace().collect::<Vec<_>>().join(" "), site)
+    };
+    let (out, site) = told("c->page = find_get_page(m, 0);");
+    assert!(out.contains("(perhaps only others: cove.page also gets pages at drivers/misc/cove.c:12)"), "{out}");
+    assert!(out.contains("put_page() may drop the reference in cove_drop()"), "{out}");
+    assert!(out.contains("single, perhaps only others"), "{out}");
+    assert!(site.contains("\"perhaps\":\"cove.page\""), "{site}");
+    let (out, _) = told("find_get_pages_range(m, NULL, 1, 1, &c->page);");
+    assert!(out.contains("may also drop pages of find_get_pages_range (drivers/misc/cove.c:12)"), "{out}");
+    // By way of a setter that both use.
+    let lines = lines("cove_set(c, find_get_page(m, 0));").replace("&c->page) != 1", "&page) != 1");
+    let lines = lines.replace("\treturn 0;", "\tcove_set(c, page);\n\treturn 0;");
+    let setter = "static void cove_set(struct cove *c, struct page *p) { c->page = p; }\n";
+    let lines = lines.replace("int cove_get(", &format!("{setter}int cove_get("));
+    let lines = lines.replace("\tif (get_user", "\tstruct page *page;\n\tif (get_user");
+    tree.write("drivers/misc/cove.c", &lines);
+    let out = tree.run(&["trace", "drivers/misc/cove.c:8"]).succeeds().out;
+    assert!(out.contains("(perhaps only others: cove.page also gets pages at"), "{out}");
+    // The pin alone, and NULL, leave no doubt.
+    let (out, site) = told("c->page = NULL;");
+    assert!(!out.contains("perhaps") && out.contains("put_page() drops the reference in cove_drop()"), "{out}");
+    assert!(!site.contains("perhaps"), "{site}");
+}
+
 #[test]
 fn trace_offers_the_nearest_sites() {
     let tree = Tree::of("mini-5.2");

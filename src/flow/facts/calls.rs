@@ -68,6 +68,17 @@ impl<'a> Extract<'a> {
             self.push(Fact::Origin { into: into.clone(), what: name, counted, at: span });
             return Value::one(into);
         }
+        if self.api.is_filling(&name) {
+            for a in args {
+                let into = self.eval(a, env).places;
+                if self.ty(a).page_depth().is_some_and(|d| d >= 2) {
+                    let what = || name.clone();
+                    into.into_iter()
+                        .for_each(|into| self.push(Fact::Origin { into, what: what(), counted: true, at: span }));
+                }
+            }
+            return Value::none();
+        }
         if let Some(i) = self.api.same(&name) {
             let values: Vec<Value> = args.iter().map(|a| self.eval(a, env)).collect();
             return values.into_iter().nth(i).unwrap_or_default();

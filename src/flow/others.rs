@@ -1,0 +1,111 @@
+//! Which other pages are stored where those of a pin are.
+//!
+//! A place is a field of all objects of a struct. Where somebody else stores pages there as well, what reads the field
+//! may do so of an object that never had the pin.
+
+use super::FnId;
+use super::engine::Engine;
+use super::facts::Fact;
+use super::graph::{Graph, Node, Reached};
+use super::place::{Place, UNKNOWN_TAG};
+use super::steps::field_name;
+use crate::index::lock;
+use crate::source::{Loc, Span};
+use crate::trace::Doubt;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::sync::{Arc, Mutex};
+
+/// Nodes looked at to find where the pages of a field are made.
+const MOST: usize = 3000;
+
+/// Pages that appear at a place without coming from another one.
+pub(super) struct Appear {
+    at: FxHashMap<Node, Vec<(FnId, Span)>>,
+    /// Calls that give the pages of an iterator.
+    of_iterators: FxHashSet<(FnId, Span)>,
+    /// Pins in the functions that those are.
+    serving: FxHashSet<(FnId, Span)>,
+    /// What comes to a field, of those that were asked for.
+    known: Mutex<FxHashMap<Node, Arc<[(FnId, Span)]>>>,
+}
+
+/// The pages that are not those of one pin.
+pub(super) struct Others<'a> {
+    appear: &'a Appear,
+    pin: (FnId, Span),
+}
+
+impl Appear {
+    pub(super) fn new(
+        e: &Engine,
+        g: &Graph,
+        of_iterators: FxHashSet<(FnId, Span)>,
+        serving: FxHashSet<(FnId, Span)>,
+    ) -> Self {
+        let mut at: FxHashMap<Node, Vec<(FnId, Span)>> = FxHashMap::default();
+        for (i, f) in e.facts.iter().enumerate() {
+            for fact in &f.facts {
+                let (into, span) = match fact {
+                    Fact::Origin { into, at, .. } => (into, *at),
+                    Fact::Pin { into: Some(into), call, .. } => (into, *call),
+                    _ => continue,
+                };
+                if let Some(n) = g.stored(into) {
+                    at.entry(n / 2).or_default().push((FnId(i as u32), span));
+                }
+            }
+        }
+        Self { at, of_iterators, serving, known: Mutex::default() }
+    }
+
+    /// Without the pin that this call makes.
+    pub(super) fn but(&self, pin: (FnId, Span)) -> Others<'_> {
+        Others { appear: self, pin }
+    }
+
+    /// Where pages that come to a field are made.
+    fn of(&self, g: &Graph, n: Node) -> Arc<[(FnId, Span)]> {
+        if let Some(known) = lock(&self.known).get(&(n / 2)) {
+            return known.clone();
+        }
+        let back = g.near(&[vec![n & !1, n | 1]], false, MOST, &FxHashSet::default());
+        let mut all: Vec<(FnId, Span)> =
+            back.order.iter().filter_map(|m| self.at.get(&(m / 2))).flatten().copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        let all: Arc<[_]> = all.into();
+        lock(&self.known).insert(n / 2, all.clone());
+        all
+    }
+}
+
+impl Others<'_> {
+    /// Why pages of the pin may not go on from a node by a statement.
+    pub(super) fn doubt(&self, e: &Engine, g: &Graph, r: &Reached, n: Node, at: (FnId, Span)) -> Option<Doubt> {
+        let of_iterator = self.appear.serving.contains(&self.pin) && self.appear.of_iterators.contains(&at);
+        of_iterator.then_some(Doubt::Iterator).or_else(|| self.field(e, g, r, n))
+    }
+
+    /// Of a field, its name and the first statement that brings pages to it which are not those of the pin.
+    pub(super) fn field(&self, e: &Engine, g: &Graph, r: &Reached, n: Node) -> Option<Doubt> {
+        let Place::Field(tag, field) = g.place(n) else { return None };
+        if tag.starts_with(UNKNOWN_TAG) {
+            return None;
+        }
+        let place = |(f, span): (FnId, Span)| Loc { file: e.fns[f.0 as usize].file, span };
+        let known = |n: Node| r.has(n & !1) || r.has(n | 1);
+        let edges = [n & !1, n | 1].into_iter().flat_map(|n| g.incoming(n));
+        let stores = edges.filter(|e| e.to / 2 != n / 2 && !known(e.to)).map(|e| e.at);
+        let first = stores.filter(|at| at.1 != Span::default()).map(place).min();
+        // The pages of an iterator are those that a pin in its function gives.
+        let of_pin = |at: &(FnId, Span)| {
+            let (iterators, serving) = (&self.appear.of_iterators, &self.appear.serving);
+            *at == self.pin
+                || serving.contains(&self.pin) && iterators.contains(at)
+                || iterators.contains(&self.pin) && serving.contains(at)
+        };
+        let made = || self.appear.of(g, n).iter().filter(|at| !of_pin(at)).map(|at| place(*at)).min();
+        let at = first.or_else(made)?;
+        Some(Doubt::Field(field_name(tag, field).into(), at))
+    }
+}
