@@ -50,8 +50,6 @@ pub(super) fn reached(g: &Graph, r: &Reached) -> Option<Reached> {
 /// Drops of references that holders of the pages have of their own. `r` is what the pin reaches, `all` what is reached
 /// behind such a store; `nodes` gives what a release drops.
 pub(super) fn drops<'n>(
-    e: &Engine,
-    g: &Graph,
     others: &Others,
     (r, all): (&Reached, &Reached),
     pin: (FnId, &[Span]),
@@ -59,6 +57,7 @@ pub(super) fn drops<'n>(
     nodes: &dyn Fn(usize) -> &'n [Node],
     t: &mut PinTrace,
 ) {
+    let (e, g) = (others.e, others.g);
     for (i, rel) in releases.iter().enumerate() {
         let id = ReleaseId(i as u32);
         let Some(&n) = nodes(i).iter().find(|n| all.has(**n)).filter(|_| !t.releases.contains(&id)) else { continue };
@@ -80,10 +79,10 @@ pub(super) fn drops<'n>(
             let holder = holder(e, &[], g.place(to)).map_or_else(String::new, |h| h.text);
             let taken = taken(e, f, span, &api).map(|span| Loc { file, span });
             t.own.push(OwnDrop { release: id, api, stored: Loc { file, span }, taken, holder });
-            let mut after = steps(e, g, others, r, from, pin, 0, &mut t.steps);
-            after = step(e, g, (others, r), (from, start), &[], at, after, &mut t.steps);
-            after = steps(e, g, others, all, n, pin, after, &mut t.steps);
-            dropped(rel, "that reference, not the pin,", after, others.field(e, g, all, n), &mut t.steps);
+            let mut after = steps(others, r, from, pin, 0, &mut t.steps);
+            after = step(others, r, (from, start), &[], at, after, &mut t.steps);
+            after = steps(others, all, n, pin, after, &mut t.steps);
+            dropped(rel, "that reference, not the pin,", after, others.field(all, n), &mut t.steps);
         }
     }
 }

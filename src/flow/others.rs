@@ -18,6 +18,9 @@ use std::sync::{Arc, Mutex};
 /// Nodes looked at to find where the pages of a field are made.
 const MOST: usize = 3000;
 
+/// Statements, ascending.
+type Statements = Arc<[(FnId, Span)]>;
+
 /// Pages that appear at a place without coming from another one.
 pub(super) struct Appear {
     at: FxHashMap<Node, Vec<(FnId, Span)>>,
@@ -26,13 +29,17 @@ pub(super) struct Appear {
     /// Pins in the functions that those are.
     serving: FxHashSet<(FnId, Span)>,
     /// What comes to a field, of those that were asked for.
-    known: Mutex<FxHashMap<Node, Arc<[(FnId, Span)]>>>,
+    known: Mutex<FxHashMap<Node, Statements>>,
 }
 
 /// The pages that are not those of one pin.
 pub(super) struct Others<'a> {
+    pub e: &'a Engine<'a>,
+    pub g: &'a Graph,
     appear: &'a Appear,
     pin: (FnId, Span),
+    /// What its pages reach.
+    reached: Option<&'a Reached>,
 }
 
 impl Appear {
@@ -44,9 +51,12 @@ impl Appear {
     ) -> Self {
         let mut at: FxHashMap<Node, Vec<(FnId, Span)>> = FxHashMap::default();
         for (i, f) in e.facts.iter().enumerate() {
+            // A store with a reference of its own is an edge as well, from what is stored.
+            let own = |x: &Fact| if let Fact::Own { at, .. } = x { Some(*at) } else { None };
+            let own: FxHashSet<Span> = f.facts.iter().filter_map(own).collect();
             for fact in &f.facts {
                 let (into, span) = match fact {
-                    Fact::Origin { into, at, .. } => (into, *at),
+                    Fact::Origin { into, at, .. } if !own.contains(at) => (into, *at),
                     Fact::Pin { into: Some(into), call, .. } => (into, *call),
                     _ => continue,
                 };
@@ -58,13 +68,19 @@ impl Appear {
         Self { at, of_iterators, serving, known: Mutex::default() }
     }
 
-    /// Without the pin that this call makes.
-    pub(super) fn but(&self, pin: (FnId, Span)) -> Others<'_> {
-        Others { appear: self, pin }
+    /// Without the pin that this call makes, whose pages reach this.
+    pub(super) fn but<'a>(
+        &'a self,
+        e: &'a Engine<'a>,
+        g: &'a Graph,
+        pin: (FnId, Span),
+        reached: Option<&'a Reached>,
+    ) -> Others<'a> {
+        Others { e, g, appear: self, pin, reached }
     }
 
     /// Where pages that come to a field are made.
-    fn of(&self, g: &Graph, n: Node) -> Arc<[(FnId, Span)]> {
+    fn of(&self, g: &Graph, n: Node) -> Statements {
         if let Some(known) = lock(&self.known).get(&(n / 2)) {
             return known.clone();
         }
@@ -73,7 +89,7 @@ impl Appear {
             back.order.iter().filter_map(|m| self.at.get(&(m / 2))).flatten().copied().collect();
         all.sort_unstable();
         all.dedup();
-        let all: Arc<[_]> = all.into();
+        let all: Statements = all.into();
         lock(&self.known).insert(n / 2, all.clone());
         all
     }
@@ -81,19 +97,20 @@ impl Appear {
 
 impl Others<'_> {
     /// Why pages of the pin may not go on from a node by a statement.
-    pub(super) fn doubt(&self, e: &Engine, g: &Graph, r: &Reached, n: Node, at: (FnId, Span)) -> Option<Doubt> {
+    pub(super) fn doubt(&self, r: &Reached, n: Node, at: (FnId, Span)) -> Option<Doubt> {
         let of_iterator = self.appear.serving.contains(&self.pin) && self.appear.of_iterators.contains(&at);
-        of_iterator.then_some(Doubt::Iterator).or_else(|| self.field(e, g, r, n))
+        of_iterator.then_some(Doubt::Iterator).or_else(|| self.field(r, n))
     }
 
     /// Of a field, its name and the first statement that brings pages to it which are not those of the pin.
-    pub(super) fn field(&self, e: &Engine, g: &Graph, r: &Reached, n: Node) -> Option<Doubt> {
+    pub(super) fn field(&self, r: &Reached, n: Node) -> Option<Doubt> {
+        let (e, g) = (self.e, self.g);
         let Place::Field(tag, field) = g.place(n) else { return None };
         if tag.starts_with(UNKNOWN_TAG) {
             return None;
         }
         let place = |(f, span): (FnId, Span)| Loc { file: e.fns[f.0 as usize].file, span };
-        let known = |n: Node| r.has(n & !1) || r.has(n | 1);
+        let known = |n: Node| [Some(r), self.reached].into_iter().flatten().any(|r| r.has(n & !1) || r.has(n | 1));
         let edges = [n & !1, n | 1].into_iter().flat_map(|n| g.incoming(n));
         let stores = edges.filter(|e| e.to / 2 != n / 2 && !known(e.to)).map(|e| e.at);
         let first = stores.filter(|at| at.1 != Span::default()).map(place).min();

@@ -16,8 +16,6 @@ use std::sync::Arc;
 
 /// The way from the pin to a node, behind the step `after`; the last step of it.
 pub(super) fn steps(
-    e: &Engine,
-    g: &Graph,
     others: &Others,
     r: &Reached,
     end: Node,
@@ -25,6 +23,7 @@ pub(super) fn steps(
     mut after: usize,
     out: &mut Vec<Step>,
 ) -> usize {
+    let (e, g) = (others.e, others.g);
     let mut last: Option<(FnId, Span)> = None;
     // Where the pages were before a call that gives something of them back, and what such calls there are.
     let mut source: Option<Node> = None;
@@ -59,7 +58,7 @@ pub(super) fn steps(
         }
         // A call without a place of its own in the text stands where its value comes from.
         let at = if span == Span::default() && source_of != from { last.unwrap_or((f, span)) } else { (f, span) };
-        after = step(e, g, (others, r), (source_of, to), &by, at, after, out);
+        after = step(others, r, (source_of, to), &by, at, after, out);
         source = None;
         by.clear();
     }
@@ -68,15 +67,8 @@ pub(super) fn steps(
 
 /// What the function of a pin does with the pages besides: an acquiring function gives them to its callers, and any one
 /// may store them where nothing drops them. With `stored` those stores are told.
-pub(super) fn handed_out(
-    e: &Engine,
-    g: &Graph,
-    others: &Others,
-    r: &Reached,
-    from: (FnId, &[Span]),
-    stored: bool,
-    out: &mut Vec<Step>,
-) {
+pub(super) fn handed_out(others: &Others, r: &Reached, from: (FnId, &[Span]), stored: bool, out: &mut Vec<Step>) {
+    let (e, g) = (others.e, others.g);
     let gives = Api::get().acquire(&e.index.name(e.fns[from.0.0 as usize])).is_some();
     // What a call gives back may be another thing than the pages: an error.
     let of_call = |n: Node| matches!(g.place(n), Place::Call(..));
@@ -87,7 +79,7 @@ pub(super) fn handed_out(
             _ => stored && keeps(g, n) && here(n),
         };
         if told {
-            steps(e, g, others, r, n, from, 0, out);
+            steps(others, r, n, from, 0, out);
         }
     }
 }
@@ -103,9 +95,8 @@ pub(super) fn keeps(g: &Graph, n: Node) -> bool {
 
 /// From one node to the next, by calls whose value it is, behind the step `after`; the number of the step.
 pub(super) fn step(
-    e: &Engine,
-    g: &Graph,
-    (others, r): (&Others, &Reached),
+    others: &Others,
+    r: &Reached,
     (from, to): (Node, Node),
     by: &[String],
     (f, span): (FnId, Span),
@@ -115,9 +106,10 @@ pub(super) fn step(
     if span == Span::default() {
         return after;
     }
+    let (e, g) = (others.e, others.g);
     let file = e.fns[f.0 as usize].file;
     let by = if by.is_empty() { String::new() } else { format!(", by {}", by.join(" and ")) };
-    let doubt = others.doubt(e, g, r, from, (f, span));
+    let doubt = others.doubt(r, from, (f, span));
     let (from, into) = (show(e, g, from), show(e, g, to));
     let by = match from == into && by.is_empty() {
         true => first_call(e, f, span).map_or(by, |name| format!(", by {name}()")),

@@ -296,7 +296,7 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
         .enumerate()
         .with_max_len(1)
         .map(|(i, s)| {
-            let others = appear.but((s.fn_id, s.what.call));
+            let others = appear.but(e, g, (s.fn_id, s.what.call), reached[i].as_ref());
             let mut t = trace(
                 e,
                 g,
@@ -316,7 +316,7 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
                 t.local = false;
                 let late = funcs[s.fn_id.0 as usize].as_ref().map(|f| apart::after(f, s.what.call, &[]));
                 let from = (s.fn_id, &late.unwrap_or_default()[..]);
-                beyond::drops(e, g, &others, (r, all), from, &releases, &|i| &drops[i].nodes, &mut t);
+                beyond::drops(&others, (r, all), from, &releases, &|i| &drops[i].nodes, &mut t);
             }
             t
         })
@@ -536,10 +536,10 @@ fn trace(
             let r = mine.unwrap_or(r);
             let found = |d: &Drop| d.nodes.iter().copied().find(|n| objects.meet(e, r, *n, (d.fn_id, d.call)));
             if let Some(n) = from.and_then(found) {
-                let last = steps(e, g, others, r, n, (s.fn_id, &late), 0, &mut t.steps);
+                let last = steps(others, r, n, (s.fn_id, &late), 0, &mut t.steps);
                 kept |= r.way(n).iter().any(|(_, to, _)| keeps(g, *to));
                 ends.push(n);
-                dropped(rel, "the reference", last, others.field(e, g, r, n), &mut t.steps);
+                dropped(rel, "the reference", last, others.field(r, n), &mut t.steps);
                 let doubt = doubted(&t.steps, t.steps.len() - 1);
                 t.doubted.extend(doubt.map(|d| (ReleaseId(i as u32), d)));
                 if r.by_number(n) {
@@ -572,7 +572,7 @@ fn trace(
     }
     t.gaps.extend(damaged);
     // A store that leads to no release: all that shows who keeps the pages, or a gap may be behind it.
-    handed_out(e, g, others, r, (s.fn_id, &late), !kept || !t.gaps.is_empty(), &mut t.steps);
+    handed_out(others, r, (s.fn_id, &late), !kept || !t.gaps.is_empty(), &mut t.steps);
     t.gaps.sort_by(|a, b| (a.at, a.code, &a.detail).cmp(&(b.at, b.code, &b.detail)));
     t.gaps.dedup();
     t
