@@ -107,8 +107,8 @@ pub struct ReleaseRecord {
     pub shape: &'static str,
     /// `normal`, `error`, `partial`.
     pub when: &'static str,
-    /// Perhaps it never drops this pin: the field by which the pages come to it, where others come to that field as well,
-    /// or `iov_iter`, where it does so for iterators over user memory.
+    /// Perhaps it never drops this pin: the field by which the pages come to it, where others come to that field as
+    /// well, or `iov_iter`, where it does so for iterators over user memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub perhaps: Option<String>,
     /// Of a release that drops no pin, but the reference that a holder of the page took for itself: what took it.

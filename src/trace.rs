@@ -3,7 +3,11 @@
 //! Plain data, produced by [`crate::sites`], [`crate::flow`] and [`crate::classify`]; read by planning, proving and
 //! reporting. Nothing here refers to a syntax tree: places are [`Loc`]s.
 
+mod step;
+
 use crate::source::{FileId, Loc, Name, Span};
+
+pub use step::{Doubt, Step};
 
 /// Number of a site in [`Custody::sites`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -207,31 +211,6 @@ pub enum HolderKind {
     Bio,
     /// An skb.
     Skb,
-}
-
-/// One step of a trace, for `gupconv trace`.
-#[derive(Clone, Debug)]
-pub struct Step {
-    /// Where.
-    pub at: Loc,
-    /// What happens to the pages.
-    pub what: String,
-    /// The fact that makes the step valid (which field that is, who has a reference of its own); may be empty.
-    pub because: String,
-    /// The step that it continues, by its number in the list; the pin for the pin.
-    pub after: usize,
-    /// Why the pages of the pin may never take it.
-    pub doubt: Option<Doubt>,
-}
-
-/// Why pages may not take a step, nor those behind it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Doubt {
-    /// It reads a field of all objects of a struct: others come to that field as well, first at this place. Which of
-    /// the objects have the pages of the pin is not known.
-    Field(Name, Loc),
-    /// A pin of an iterator function is only in the pages of iterators over user memory.
-    Iterator,
 }
 
 /// A place where a trace is lost.

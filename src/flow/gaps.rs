@@ -200,15 +200,21 @@ fn came_in(e: &Engine, g: &Graph, r: &Reached, n: Node) -> Option<Loc> {
     Some(Loc { file: e.fns[f.0 as usize].file, span })
 }
 
-/// Functions that hand pages to their callers, and of which no caller is known: those that are called through a pointer
-/// only, and, where no release was found (`lost`), those that nobody calls.
+/// Functions that hand pages to their callers, and of which not every caller is known: those that are called through a
+/// pointer, and, where no release was found (`lost`), those that nobody calls.
 pub(super) fn without_caller(e: &Engine, g: &Graph, r: &Reached, lost: bool) -> Vec<Gap> {
     let mut out = Vec::new();
     for &n in &r.order {
         let p = g.place(n);
         let leaves = matches!(p, Place::Ret(_)) && r.leaves(n) || p.entry_param().is_some() && n % 2 == 1;
         let Some(f) = p.function().filter(|_| leaves).map(|f| e.fns[f.0 as usize]) else { continue };
-        if e.callers.get(&f) != Some(&0) {
+        // Who calls it by its name is seen; a table, or a variable, may bring others.
+        let by_name = match e.callers.get(&f) {
+            None => continue,
+            Some(0) => false,
+            Some(_) => true,
+        };
+        if by_name && (!e.callback.contains(&f) || e.members.values().any(|held| held.contains(&f))) {
             continue;
         }
         let Some(func) = e.index.parsed(f) else { continue };
@@ -216,12 +222,12 @@ pub(super) fn without_caller(e: &Engine, g: &Graph, r: &Reached, lost: bool) -> 
         // Through a pointer, a table of pages is lent: who gets it gives it back by the next pointer.
         let pages = ty.is_some_and(|t| t.page_depth().is_some());
         // Called through a member whose functions are all known: those callers are seen.
-        if g.outgoing(n).iter().any(|o| o.via == Via::Out) {
+        if !by_name && g.outgoing(n).iter().any(|o| o.via == Via::Out) {
             continue;
         }
         let code = match e.callback.contains(&f) {
             true if pages => GapCode::IndirectCall,
-            false if lost => GapCode::NoCaller,
+            false if lost && !by_name => GapCode::NoCaller,
             _ => continue,
         };
         out.push(Gap { at: Loc { file: f.file, span: func.name_span }, code, detail: e.index.name(f).to_string() });

@@ -414,7 +414,14 @@ impl Engine<'_> {
             // Named outside of functions: an ops structure.
             let ops =
                 |it: &Item| it.kind == ItemKind::Variable && contains_word(it.span.of(&items.text), name.as_bytes());
-            let callback = items.items.iter().any(ops);
+            // Or as a value in one, which is not a field of that name.
+            let touching = items.mentioning(&name, As::Field);
+            let named = |r: &FnRef| {
+                calling.binary_search(&r.item).is_err() && touching.binary_search(&r.item).is_err() && r.file == file
+            };
+            let naming: Vec<FnRef> = naming.collect();
+            let callback = items.items.iter().any(ops) || naming.iter().any(named);
+            let naming = naming.into_iter();
             Some(Naming { functions: naming.map(|r| (r, calling.binary_search(&r.item).is_ok())).collect(), callback })
         };
         files.par_iter().filter_map(look).collect()
