@@ -6,7 +6,7 @@
 use super::FnId;
 use super::engine::Engine;
 use super::facts::Fact;
-use super::graph::{Graph, Node, Reached};
+use super::graph::{Edge, Graph, Node, Reached, Via};
 use super::place::{Place, UNKNOWN_TAG};
 use super::steps::field_name;
 use crate::index::lock;
@@ -18,8 +18,15 @@ use std::sync::{Arc, Mutex};
 /// Nodes looked at to find where the pages of a field are made.
 const MOST: usize = 3000;
 
-/// Statements, ascending.
-type Statements = Arc<[(FnId, Span)]>;
+/// Of those places, the nearest ones are kept.
+const KEPT: usize = 24;
+
+/// Where pages of a field are made, with the way from there to the field: nodes, and the statements by which the pages
+/// leave them.
+type Maker = ((FnId, Span), Vec<(Node, (FnId, Span))>);
+
+/// Those of a field, the nearest ones first.
+type Makers = Arc<[Maker]>;
 
 /// Pages that appear at a place without coming from another one.
 pub(super) struct Appear {
@@ -29,7 +36,7 @@ pub(super) struct Appear {
     /// Pins in the functions that those are.
     serving: FxHashSet<(FnId, Span)>,
     /// What comes to a field, of those that were asked for.
-    known: Mutex<FxHashMap<Node, Statements>>,
+    known: Mutex<FxHashMap<Node, Makers>>,
 }
 
 /// The pages that are not those of one pin.
@@ -80,16 +87,20 @@ impl Appear {
     }
 
     /// Where pages that come to a field are made.
-    fn of(&self, g: &Graph, n: Node) -> Statements {
+    fn of(&self, g: &Graph, n: Node) -> Makers {
         if let Some(known) = lock(&self.known).get(&(n / 2)) {
             return known.clone();
         }
         let back = g.near(&[vec![n & !1, n | 1]], false, MOST, &FxHashSet::default());
-        let mut all: Vec<(FnId, Span)> =
-            back.order.iter().filter_map(|m| self.at.get(&(m / 2))).flatten().copied().collect();
-        all.sort_unstable();
-        all.dedup();
-        let all: Statements = all.into();
+        let makers =
+            back.order.iter().flat_map(|m| self.at.get(&(m / 2)).into_iter().flatten().map(move |at| (*at, *m)));
+        let mut all: Vec<Maker> = Vec::new();
+        for (at, m) in makers {
+            if all.len() < KEPT && all.iter().all(|k| k.0 != at) {
+                all.push((at, back.way(m).into_iter().map(|(_, from, at)| (from, at)).collect()));
+            }
+        }
+        let all: Makers = all.into();
         lock(&self.known).insert(n / 2, all.clone());
         all
     }
@@ -112,16 +123,25 @@ impl Others<'_> {
         let place = |(f, span): (FnId, Span)| Loc { file: e.fns[f.0 as usize].file, span };
         let known = |n: Node| [Some(r), self.reached].into_iter().flatten().any(|r| r.has(n & !1) || r.has(n | 1));
         let edges = [n & !1, n | 1].into_iter().flat_map(|n| g.incoming(n));
-        let stores = edges.filter(|e| e.to / 2 != n / 2 && !known(e.to)).map(|e| e.at);
+        // What a callee makes of its parameter does not come back to the caller's field.
+        let given = |e: &&Edge| e.via != Via::Out || g.place(e.to).entry_param().is_none();
+        let stores = edges.filter(given).filter(|e| e.to / 2 != n / 2 && !known(e.to)).map(|e| e.at);
         let first = stores.filter(|at| at.1 != Span::default()).map(place).min();
-        // The pages of an iterator are those that a pin in its function gives.
+        // The pages of an iterator are those that a pin in its function gives, whichever iterator that is.
+        let file = |f: FnId| e.fns[f.0 as usize].file;
+        let of_iterator = |f: FnId| self.appear.serving.iter().any(|s| file(s.0) == file(f));
         let of_pin = |at: &(FnId, Span)| {
             let (iterators, serving) = (&self.appear.of_iterators, &self.appear.serving);
             *at == self.pin
                 || serving.contains(&self.pin) && iterators.contains(at)
-                || iterators.contains(&self.pin) && serving.contains(at)
+                || (serving.contains(&self.pin) || iterators.contains(&self.pin)) && of_iterator(at.0)
         };
-        let made = || self.appear.of(g, n).iter().filter(|at| !of_pin(at)).map(|at| place(*at)).min();
+        // Where they join the way of the pin, or where they are made.
+        let joins = |(made, way): &Maker| {
+            let join = way.iter().rev().find(|(from, at)| !known(*from) && at.1 != Span::default());
+            place(join.map_or(*made, |j| j.1))
+        };
+        let made = || self.appear.of(g, n).iter().find(|m| !of_pin(&m.0)).map(joins);
         let at = first.or_else(made)?;
         Some(Doubt::Field(field_name(tag, field).into(), at))
     }
