@@ -121,7 +121,9 @@ impl Others<'_> {
             return None;
         }
         let place = |(f, span): (FnId, Span)| Loc { file: e.fns[f.0 as usize].file, span };
-        let known = |n: Node| [Some(r), self.reached].into_iter().flatten().any(|r| r.has(n & !1) || r.has(n | 1));
+        // A number of the pages is no other page.
+        let has = |r: &Reached, n: Node| r.has(n) || r.has_number(n);
+        let known = |n: Node| [Some(r), self.reached].into_iter().flatten().any(|r| has(r, n & !1) || has(r, n | 1));
         let edges = [n & !1, n | 1].into_iter().flat_map(|n| g.incoming(n));
         // What a callee makes of its parameter does not come back to the caller's field.
         let given = |e: &&Edge| e.via != Via::Out || g.place(e.to).entry_param().is_none();
@@ -130,18 +132,19 @@ impl Others<'_> {
         // The pages of an iterator are those that a pin in its function gives, whichever iterator that is.
         let file = |f: FnId| e.fns[f.0 as usize].file;
         let of_iterator = |f: FnId| self.appear.serving.iter().any(|s| file(s.0) == file(f));
-        let of_pin = |at: &(FnId, Span)| {
+        let of_pin = |(at, way): &Maker| {
             let (iterators, serving) = (&self.appear.of_iterators, &self.appear.serving);
             *at == self.pin
                 || serving.contains(&self.pin) && iterators.contains(at)
-                || (serving.contains(&self.pin) || iterators.contains(&self.pin)) && of_iterator(at.0)
+                || (serving.contains(&self.pin) || iterators.contains(&self.pin))
+                    && (of_iterator(at.0) || way.iter().any(|w| g.place(w.0).function().is_some_and(of_iterator)))
         };
         // Where they join the way of the pin, or where they are made.
         let joins = |(made, way): &Maker| {
             let join = way.iter().rev().find(|(from, at)| !known(*from) && at.1 != Span::default());
             place(join.map_or(*made, |j| j.1))
         };
-        let made = || self.appear.of(g, n).iter().find(|m| !of_pin(&m.0)).map(joins);
+        let made = || self.appear.of(g, n).iter().find(|m| !of_pin(m)).map(joins);
         let at = first.or_else(made)?;
         Some(Doubt::Field(field_name(tag, field).into(), at))
     }

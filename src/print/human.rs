@@ -198,7 +198,7 @@ fn released(r: &ReleaseRecord) -> String {
     match r.perhaps.as_deref() {
         None => {}
         Some(ITERATOR) => text.push_str(", if the iterator is over user memory"),
-        Some(_) => text.push_str(", perhaps only others"),
+        Some(_) => text.push_str(", perhaps only of other pages"),
     }
     if let Some(own) = &r.own {
         let (call, path) = (&own.call, &own.path);

@@ -138,7 +138,7 @@ fn a_step_through_a_field_that_others_fill_is_in_doubt() {
     let (out, site) = told("c->page = find_get_page(m, 0);");
     assert!(out.contains("(perhaps only others: cove.page also gets pages at drivers/misc/cove.c:12)"), "{out}");
     assert!(out.contains("put_page() may drop the reference in cove_drop()"), "{out}");
-    assert!(out.contains("single, perhaps only others"), "{out}");
+    assert!(out.contains("single, perhaps only of other pages"), "{out}");
     assert!(site.contains("\"perhaps\":\"cove.page\""), "{site}");
     let (out, _) = told("find_get_pages_range(m, NULL, 1, 1, &c->page);");
     assert!(out.contains("may also drop pages of find_get_pages_range (drivers/misc/cove.c:12)"), "{out}");
