@@ -57,8 +57,9 @@ pub(super) struct Engine<'a> {
     pub near: FxHashMap<(Part, Name), Vec<FileId>>,
     /// Demands that were too broad to follow.
     pub refused: BTreeSet<Demand>,
-    /// Functions whose callers were looked for, and that are also used otherwise than in a call.
-    pub callback: BTreeSet<FnRef>,
+    /// Functions whose callers were looked for, and how often their address is taken there.
+    pub taken: BTreeMap<FnRef, usize>,
+
     /// Functions whose callers were looked for, with the number found.
     pub callers: BTreeMap<FnRef, usize>,
     /// What members can hold, called from a file; where it is not known, there is no entry.
@@ -110,7 +111,7 @@ pub fn analyse(index: &Index, seeds: &[FileId]) -> (Custody, Remains) {
         with_helpers: FxHashMap::default(),
         near: FxHashMap::default(),
         refused: BTreeSet::new(),
-        callback: BTreeSet::new(),
+        taken: BTreeMap::new(),
         callers: BTreeMap::new(),
         members: FxHashMap::default(),
         called: OnceLock::new(),

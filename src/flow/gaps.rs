@@ -208,26 +208,24 @@ pub(super) fn without_caller(e: &Engine, g: &Graph, r: &Reached, lost: bool) -> 
         let p = g.place(n);
         let leaves = matches!(p, Place::Ret(_)) && r.leaves(n) || p.entry_param().is_some() && n % 2 == 1;
         let Some(f) = p.function().filter(|_| leaves).map(|f| e.fns[f.0 as usize]) else { continue };
-        // Who calls it by its name is seen; a table, or a variable, may bring others.
-        let by_name = match e.callers.get(&f) {
-            None => continue,
-            Some(0) => false,
-            Some(_) => true,
+        // Who calls it by its name is seen; a table, or a variable, may bring others, unless it is in one member only, of
+        // which all calls are seen.
+        let Some(&named) = e.callers.get(&f) else { continue };
+        let taken = e.taken.get(&f).copied().unwrap_or(0);
+        let known = || match named {
+            0 => g.outgoing(n).iter().any(|o| o.via == Via::Out),
+            _ => e.members.values().any(|held| held.contains(&f)),
         };
-        if by_name && (!e.callback.contains(&f) || e.members.values().any(|held| held.contains(&f))) {
+        if named > 0 && taken == 0 || taken <= 1 && known() {
             continue;
         }
         let Some(func) = e.index.parsed(f) else { continue };
         let ty = p.entry_param().map_or(Some(&func.ret), |k| func.params.get(k as usize).map(|p| &p.ty));
         // Through a pointer, a table of pages is lent: who gets it gives it back by the next pointer.
         let pages = ty.is_some_and(|t| t.page_depth().is_some());
-        // Called through a member whose functions are all known: those callers are seen.
-        if !by_name && g.outgoing(n).iter().any(|o| o.via == Via::Out) {
-            continue;
-        }
-        let code = match e.callback.contains(&f) {
-            true if pages => GapCode::IndirectCall,
-            false if lost && !by_name => GapCode::NoCaller,
+        let code = match taken {
+            0 if lost => GapCode::NoCaller,
+            1.. if pages => GapCode::IndirectCall,
             _ => continue,
         };
         out.push(Gap { at: Loc { file: f.file, span: func.name_span }, code, detail: e.index.name(f).to_string() });

@@ -189,7 +189,7 @@ fn unseen_caller(e: &Engine, g: &Graph, n: Node, p: &Place) -> Option<Origin> {
     let name = e.index.name(r);
     let none = !g.incoming(n).iter().any(|e| e.via == super::graph::Via::In);
     let refused = e.refused.contains(&Demand::Callers(r, true));
-    if none && !e.callback.contains(&r) && e.callers.get(&r).copied() == Some(0) {
+    if none && !e.taken.contains_key(&r) && e.callers.get(&r).copied() == Some(0) {
         // Nobody calls it: dead code brings no pages.
         return None;
     }

@@ -6,10 +6,10 @@
 use super::engine::{Demand, Engine};
 use super::passed;
 use super::place::PASSED;
-use crate::index::{Asked, FnRef, Reach, contains_word, outer_tag};
+use crate::index::{Asked, FnRef, Reach, outer_tag};
 use crate::kernel::{Api, Vessel};
 use crate::source::{FileId, Name};
-use crate::split::{As, Item, ItemKind};
+use crate::split::{As, ItemKind};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,8 +30,8 @@ pub(super) const MAX_FOLDER: usize = 400;
 struct Naming {
     /// The functions that do, and whether they call it.
     functions: Vec<(FnRef, bool)>,
-    /// It stands in a table of functions.
-    callback: bool,
+    /// How often it is named without being called: in a table of functions, or to store it.
+    values: usize,
 }
 
 impl Engine<'_> {
@@ -377,16 +377,19 @@ impl Engine<'_> {
         for ((f, _), looked) in asked.into_iter().zip(looked) {
             let name = self.index.name(f);
             let mut found = Vec::new();
-            for Naming { functions, callback } in looked {
+            let mut taken = 0;
+            for Naming { functions, values } in looked {
+                taken += values;
                 for (r, calls) in functions {
                     found.push(r);
                     if calls {
                         self.targets.entry(r.file).or_default().entry(name.clone()).or_insert(Some(f));
                     }
                 }
-                if callback {
-                    self.callback.insert(f);
-                }
+            }
+            if taken > 0 {
+                let known = self.taken.entry(f).or_default();
+                *known = taken.max(*known);
             }
             self.callers.insert(f, found.len());
             if found.len() > MAX_FANOUT {
@@ -411,18 +414,8 @@ impl Engine<'_> {
             }
             let calling = items.mentioning(&name, As::Call);
             let naming = self.index.naming(file, &name).into_iter().filter(|r| *r != f);
-            // Named outside of functions: an ops structure.
-            let ops =
-                |it: &Item| it.kind == ItemKind::Variable && contains_word(it.span.of(&items.text), name.as_bytes());
-            // Or as a value in one, which is not a field of that name.
-            let touching = items.mentioning(&name, As::Field);
-            let named = |r: &FnRef| {
-                calling.binary_search(&r.item).is_err() && touching.binary_search(&r.item).is_err() && r.file == file
-            };
-            let naming: Vec<FnRef> = naming.collect();
-            let callback = items.items.iter().any(ops) || naming.iter().any(named);
-            let naming = naming.into_iter();
-            Some(Naming { functions: naming.map(|r| (r, calling.binary_search(&r.item).is_ok())).collect(), callback })
+            let values = items.values(&name);
+            Some(Naming { functions: naming.map(|r| (r, calling.binary_search(&r.item).is_ok())).collect(), values })
         };
         files.par_iter().filter_map(look).collect()
     }

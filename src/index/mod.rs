@@ -103,6 +103,30 @@ impl FileItems {
         });
         found
     }
+    /// How often a word is named as a value: in functions, in initialisers and in macros.
+    pub fn values(&self, word: &str) -> usize {
+        let mut count = 0;
+        let mut done = 0;
+        for at in memchr::memmem::find_iter(&self.text, word.as_bytes()) {
+            let at = at as u32;
+            let Some(i) = self.items.partition_point(|it| it.span.start <= at).checked_sub(1) else { continue };
+            let item = &self.items[i];
+            let inside = match (item.kind, item.body) {
+                (ItemKind::Function, Some(body)) => body,
+                (ItemKind::Variable | ItemKind::Define, _) => Span { start: item.name_span.end, end: item.span.end },
+                _ => continue,
+            };
+            if at < done || !inside.contains(Span { start: at, end: at }) {
+                continue;
+            }
+            done = inside.end;
+            mentions(&self.text, inside, As::Value, &mut |w, _| {
+                count += usize::from(w == word.as_bytes());
+                false
+            });
+        }
+        count
+    }
     /// Functions with any of the texts in their body, ascending: a quick look before their words are read.
     pub fn holding(&self, parts: &[String]) -> Vec<u32> {
         let function_at = |at: usize| {

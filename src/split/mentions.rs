@@ -12,6 +12,8 @@ pub enum As {
     Call,
     /// Behind `->` or `.`.
     Field,
+    /// Neither of both: of a function, its address is taken.
+    Value,
 }
 
 /// Calls `f` for each word of the bytes of `span` that stands there in the given way, with its offset in `text`, until
@@ -22,14 +24,15 @@ pub fn mentions(text: &[u8], span: Span, how: As, f: &mut dyn FnMut(&[u8], u32) 
     let (mut prev, mut prev2): (Option<Token>, Option<Token>) = (None, None);
     while let Some(t) = tokens.next() {
         let word = t.word(body);
+        let mut called = || tokens.peek().is_some_and(|n| n.is(b'('));
+        let field =
+            prev.is_some_and(|p| p.is(b'.')) || prev.is_some_and(|p| p.is(b'>')) && prev2.is_some_and(|p| p.is(b'-'));
         let fits = !word.is_empty()
             && match how {
                 As::Word => true,
-                As::Call => tokens.peek().is_some_and(|n| n.is(b'(')),
-                As::Field => {
-                    prev.is_some_and(|p| p.is(b'.'))
-                        || prev.is_some_and(|p| p.is(b'>')) && prev2.is_some_and(|p| p.is(b'-'))
-                }
+                As::Call => called(),
+                As::Field => field,
+                As::Value => !field && !called(),
             };
         if fits && f(word, span.start + t.span.start) {
             return;
@@ -48,7 +51,7 @@ pub fn may_mention(text: &[u8], at: usize, len: usize, how: As) -> bool {
         return false;
     }
     match how {
-        As::Word => true,
+        As::Word | As::Value => true,
         As::Call => after.trim_ascii_start().first().is_some_and(|b| matches!(b, b'(' | b'/' | b'\\')),
         As::Field => before.trim_ascii_end().last().is_some_and(|b| matches!(b, b'.' | b'>' | b'/' | b'\\')),
     }
