@@ -10,8 +10,8 @@
 //! * the member that the function is called through: it gets objects whose member was ever set to it ([`callbacks`]).
 //!
 //! Two objects are apart where the calls differ, from the allocation outwards. What is not in sight may be any object.
-//! Nothing of this holds where an object is a part of something else or is copied whole; what one statement may put
-//! from one object into another one makes one kind of both ([`Created::of`]).
+//! Nothing of this holds where an object is a part of something else or is copied whole; what one statement may put from
+//! one object into another one makes one kind of both ([`Created::of`]).
 
 mod callbacks;
 
@@ -33,8 +33,8 @@ use callbacks::Callbacks;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The calls that made an object: the allocation, the call of the function that it stands in, and so on outwards, as
-/// far as they are known.
+/// The calls that made an object: the allocation, the call of the function that it stands in, and so on outwards, as far
+/// as they are known.
 type Chain = Vec<(FnRef, Span)>;
 
 /// All calls that may have made an object. Where nothing is known, `None` stands for them.
@@ -120,8 +120,8 @@ impl Created {
         differ(&all, b)
     }
 
-    /// What the statements everywhere touch, as far as it is known; and what one of them touches together. `None` if
-    /// that is not known.
+    /// What the statements everywhere touch, as far as it is known; and what one of them touches together. `None` if one
+    /// touches objects that are not known.
     fn statements(&self, e: &Engine) -> Option<(Vec<Chains>, Vec<Chains>)> {
         let (mut all, mut joined) = (Vec::new(), Vec::new());
         for (f, func) in touching(e, &self.files, &self.tag, &self.field)? {

@@ -1,11 +1,11 @@
 //! Which objects a function gets that is called through a member: `obj->done(obj)`, `INIT_WORK(&obj->work, done)`.
 //!
-//! These are the objects whose member was ever set to the function. That is known where all that is stored to the
-//! member is a function by its name, or a parameter for which all callers pass one, of an object that the function
-//! itself has made or that is handed to it; where nothing else is done to the member but to call through it, to ask for
-//! it, and to have it called; and where every call passes the object whose member it is. Objects are filled with zeros
-//! when they are made. The names that are stored so are kept by where they stand: a function that is named anywhere
-//! else may get other objects as well.
+//! These are the objects whose member was ever set to the function. That is known where all that is stored to the member
+//! is a function by its name, or a parameter for which all callers pass one, of an object that the function itself has
+//! made or that is handed to it; where nothing else is done to the member but to call through it, to ask for it, and to
+//! have it called; and where every call passes the object whose member it is. Objects are filled with zeros when they are
+//! made. The names that are stored so are kept by where they stand: a function that is named anywhere else may get other
+//! objects as well.
 
 use super::super::closed::argument;
 use super::super::engine::Engine;
