@@ -56,9 +56,6 @@ type Table = (FileId, Name);
 /// The tables that an object can have; `None` for any.
 type Kinds = Option<BTreeSet<Table>>;
 
-/// The calls that may have made an object; `None` for any.
-type Made = Option<Arc<Calls>>;
-
 /// A statement of a function.
 pub(super) type At = (FnId, Span);
 
@@ -81,7 +78,7 @@ pub(super) struct Objects {
     /// By the number of the place, fields of objects that several calls make.
     created: BTreeMap<u32, Created>,
     /// Of statements, which calls made the objects whose field they touch.
-    made: Mutex<FxHashMap<(u32, At), Made>>,
+    made: Mutex<FxHashMap<(u32, At), Option<Arc<Calls>>>>,
 }
 
 impl Objects {
@@ -158,7 +155,7 @@ impl Objects {
         by_table || by_struct() || by_call()
     }
 
-    fn made(&self, e: &Engine, place: u32, of: &Created, at: At) -> Made {
+    fn made(&self, e: &Engine, place: u32, of: &Created, at: At) -> Option<Arc<Calls>> {
         if let Some(known) = self.made.lock().unwrap_or_else(PoisonError::into_inner).get(&(place, at)) {
             return known.clone();
         }

@@ -21,6 +21,7 @@ pub(super) fn functions_with(e: &Engine, family: &Family, member: &Name) -> Opti
 }
 
 /// The same of a struct; where one of two programs was read of a function, this has all that the other one does.
+
 pub(in super::super) fn touching(
     e: &Engine,
     files: &[FileId],
