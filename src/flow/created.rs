@@ -46,9 +46,6 @@ const MAX_DEPTH: u32 = 5;
 /// Functions that hand an object on, one to the other, at most.
 const MAX_GIVEN: usize = 60;
 
-/// Statements that touch a field, at most.
-const MAX_STATEMENTS: usize = 200;
-
 /// A field of objects that several calls make.
 pub(super) struct Created {
     tag: Name,
@@ -76,11 +73,6 @@ impl Created {
         if e.index.struct_reach(home) == Reach::Tree {
             return None;
         }
-        let edges = [n & !1, n | 1].into_iter().flat_map(|n| g.incoming(n).iter().chain(g.outgoing(n)));
-        let statements: BTreeSet<At> = edges.map(|e| e.at).filter(|at| at.1 != Span::default()).collect();
-        if statements.len() < 2 || statements.len() > MAX_STATEMENTS {
-            return None;
-        }
         let def = e.index.struct_def(file, tag).filter(|d| !d.is_union)?;
         def.fields.iter().find(|f| f.name == *field && !f.in_union)?;
         let mut found = Self {
@@ -91,15 +83,8 @@ impl Created {
             callbacks: Mutex::default(),
             joined: Vec::new(),
         };
-        // Most objects are made by one call: then nobody else is asked.
-        let near: BTreeMap<&At, Chains> =
-            statements.iter().filter_map(|at| Some((at, found.touched(e, at, true)?))).collect();
-        if near.values().collect::<BTreeSet<_>>().len() < 2 {
-            return None;
-        }
-        let came = came.iter().filter(|at| near.contains_key(at));
-        let came: Vec<Chains> = came.filter_map(|at| found.touched(e, at, false)).collect();
-        if !near.values().any(|a| came.iter().any(|b| differ(a, b))) {
+        let came: Vec<Chains> = came.iter().filter_map(|at| found.touched(e, at)).collect();
+        if came.is_empty() {
             return None;
         }
         let (all, joined) = found.statements(e)?;
@@ -169,9 +154,8 @@ impl Created {
         }
     }
 
-    /// By which calls the objects may have been made whose field a statement touches; if `near`, of variables that the
-    /// function itself sets.
-    pub(super) fn touched(&self, e: &Engine, &(f, at): &At, near: bool) -> Option<Chains> {
+    /// By which calls the objects may have been made whose field a statement touches.
+    pub(super) fn touched(&self, e: &Engine, &(f, at): &At) -> Option<Chains> {
         let f = e.fns[f.0 as usize];
         // Another struct of that name has other objects, and nobody has looked at what is done to them.
         self.files.binary_search(&f.file).ok()?;
@@ -192,13 +176,6 @@ impl Created {
                 stores.push((object, from, to.span));
             }
         });
-        if near {
-            let mut found = Chains::new();
-            for (object, at) in objects {
-                found.extend(self.created(e, f, &func, object?, at, 0)?);
-            }
-            return (!found.is_empty()).then_some(found);
-        }
         if let ([(object, from, at)], 1) = (&stores[..], objects.len())
             && let Some(value) = from.ident()
             && let Some(found) = self.filled(e, f, &func, (object, value), *at)

@@ -159,7 +159,7 @@ impl Objects {
         if let Some(known) = self.made.lock().unwrap_or_else(PoisonError::into_inner).get(&(place, at)) {
             return known.clone();
         }
-        let found = of.touched(e, &at, false).map(Arc::new);
+        let found = of.touched(e, &at).map(Arc::new);
         self.made.lock().unwrap_or_else(PoisonError::into_inner).insert((place, at), found.clone());
         found
     }
