@@ -17,8 +17,7 @@
 mod kept;
 mod shown;
 
-pub(super) use kept::{Told, whole};
-pub(super) use shown::container;
+pub(super) use kept::Told;
 
 use super::closed::argument;
 use super::engine::Engine;
@@ -81,16 +80,13 @@ fn differ(a: &Chains, b: &Chains, parts: &Parts) -> bool {
     a.iter().all(|a| b.iter().all(|b| apart(a, b)))
 }
 
-/// A field of a struct that has a name, and is not one thing for all.
-pub(super) fn told_apart(g: &Graph, n: Node) -> Option<(&Name, &Name)> {
-    let Place::Field(tag, field) = g.place(n) else { return None };
-    (plain(tag) && Api::get().vessel(tag, field).is_none()).then_some((tag, field))
-}
-
 impl Embedded {
     /// The field of a node, where a statement touches other objects than one by which pages `came`.
     pub(super) fn of(e: &Engine, g: &Graph, n: Node, came: &BTreeSet<At>) -> Option<Self> {
-        let (tag, field) = told_apart(g, n)?;
+        let Place::Field(tag, field) = g.place(n) else { return None };
+        if tag.starts_with(UNKNOWN_TAG) || tag.contains(['.', '@']) || Api::get().vessel(tag, field).is_some() {
+            return None;
+        }
         let edges = [n & !1, n | 1].into_iter().flat_map(|n| g.incoming(n).iter().chain(g.outgoing(n)));
         let statements: BTreeSet<At> = edges.map(|e| e.at).filter(|at| at.1 != Span::default()).collect();
         if statements.len() < 2 || statements.len() > MAX_STATEMENTS {
@@ -313,13 +309,8 @@ impl Here<'_> {
     }
 }
 
-/// All that a local variable is set to, a pointer to an object; NULL left out. `None` if it may be set otherwise.
-pub(super) fn values<'f>(func: &'f Function, name: &Name) -> Option<Vec<&'f Expr>> {
-    values_at(func, name, 1)
-}
-
-/// The same of a pointer of this depth.
-pub(super) fn values_at<'f>(func: &'f Function, name: &Name, depth: usize) -> Option<Vec<&'f Expr>> {
+/// All that a local variable is set to, NULL left out; `None` if it may be set otherwise.
+fn values<'f>(func: &'f Function, name: &Name) -> Option<Vec<&'f Expr>> {
     if func.params.iter().any(|p| p.name == *name) || declared(func, name) != 1 || runs_over(func, name) {
         return None;
     }
@@ -328,7 +319,7 @@ pub(super) fn values_at<'f>(func: &'f Function, name: &Name, depth: usize) -> Op
     func.body.walk(&mut |s| {
         if let StmtKind::Decl(vars) = &s.kind {
             for v in vars.iter().filter(|v| v.name == *name) {
-                known &= !v.is_static && v.ty.depth() == depth;
+                known &= !v.is_static && v.ty.depth() == 1;
                 values.extend(&v.init);
             }
         }

@@ -11,7 +11,6 @@ pub mod cfg;
 mod choice;
 mod closed;
 mod context;
-mod created;
 mod damage;
 mod embedded;
 mod emptied;

@@ -17,8 +17,7 @@
 //! * No statement touches the field of two objects: from one to the other, pages go by a place of their own, or this is
 //!   not asked ([`uses`]).
 //!
-//! Objects that are parts of several structs are told apart as well, for all sites ([`Embedded`]), and those that
-//! several calls make ([`Created`]).
+//! Objects that are parts of several structs are told apart as well, for all sites ([`Embedded`]).
 //!
 //! Which object is meant is not followed otherwise: a statement of a function whose objects are not known lets pages of
 //! all tables pass.
@@ -28,7 +27,6 @@ mod uses;
 
 use super::FnId;
 use super::closed::argument;
-use super::created::{Chains as Calls, Created};
 use super::embedded::{Chains, Embedded, Told};
 use super::engine::Engine;
 use super::facts::Types;
@@ -43,12 +41,11 @@ use crate::source::{FileId, Name, Span};
 use crate::split::{Item, ItemKind};
 use crate::trace::SiteId;
 use made::Maker;
-pub(super) use made::{callers, is_null, named, zeroed};
+pub(super) use made::{callers, is_null};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-pub(super) use uses::{alone, asked, touching};
 
 /// A table: its file and name.
 type Table = (FileId, Name);
@@ -75,10 +72,6 @@ pub(super) struct Objects {
     lying: Mutex<FxHashMap<(u32, At), Arc<Chains>>>,
     /// Of their structs, whether they are copied.
     told: Told,
-    /// By the number of the place, fields of objects that several calls make.
-    created: BTreeMap<u32, Created>,
-    /// Of statements, which calls made the objects whose field they touch.
-    made: Mutex<FxHashMap<(u32, At), Option<Arc<Calls>>>>,
 }
 
 impl Objects {
@@ -106,26 +99,20 @@ impl Objects {
         }
         let came: Vec<(u32, (Node, BTreeSet<At>))> = came.into_iter().collect();
         let embedded = |(place, (n, came)): &(u32, (Node, BTreeSet<At>))| Some((*place, Embedded::of(e, g, *n, came)?));
-        let told = Told::default();
-        let created =
-            |(place, (n, came)): &(u32, (Node, BTreeSet<At>))| Some((*place, Created::of(e, g, *n, came, &told)?));
         Self {
             families: mixed.into_iter().filter_map(family).collect(),
             embedded: came.par_iter().filter_map(embedded).collect(),
-            created: came.par_iter().filter_map(created).collect(),
-            told,
             ..Self::default()
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.families.is_empty() && self.embedded.is_empty() && self.created.is_empty()
+        self.families.is_empty() && self.embedded.is_empty()
     }
 
     /// Whether pages came by a field of these objects.
     pub(super) fn concern(&self, r: &Reached) -> bool {
-        let places = self.families.keys().chain(self.embedded.keys()).chain(self.created.keys());
-        places.into_iter().any(|p| r.has(2 * p) || r.has(2 * p + 1))
+        self.families.keys().chain(self.embedded.keys()).any(|p| r.has(2 * p) || r.has(2 * p + 1))
     }
 
     /// Whether no page that came to the node by the statement leaves it by this edge; or the other way round.
@@ -133,8 +120,7 @@ impl Objects {
         edge.to / 2 != n / 2 && self.differ(e, n, came, edge.at)
     }
 
-    /// Whether the two statements touch the field of objects that have other tables, lie in other structs, or were made
-    /// by other calls.
+    /// Whether the two statements touch the field of objects that have other tables, or lie in other structs.
     fn differ(&self, e: &Engine, n: Node, a: At, b: At) -> bool {
         let by_table = self.families.get(&(n / 2)).is_some_and(|family| {
             let kinds = |at: At| self.kinds(e, n / 2, family, at);
@@ -145,23 +131,7 @@ impl Objects {
             embedded
                 .is_some_and(|of| of.differ(e, &self.lying(e, n / 2, of, a), &self.lying(e, n / 2, of, b), &self.told))
         };
-        let by_call = || {
-            let created = self.created.get(&(n / 2)).filter(|_| a.1 != Span::default() && b.1 != Span::default());
-            created.is_some_and(|of| {
-                let made = |at: At| self.made(e, n / 2, of, at);
-                made(a).zip(made(b)).is_some_and(|(a, b)| of.differ(&a, &b))
-            })
-        };
-        by_table || by_struct() || by_call()
-    }
-
-    fn made(&self, e: &Engine, place: u32, of: &Created, at: At) -> Option<Arc<Calls>> {
-        if let Some(known) = self.made.lock().unwrap_or_else(PoisonError::into_inner).get(&(place, at)) {
-            return known.clone();
-        }
-        let found = of.touched(e, &at).map(Arc::new);
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).insert((place, at), found.clone());
-        found
+        by_table || by_struct()
     }
 
     fn lying(&self, e: &Engine, place: u32, of: &Embedded, at: At) -> Arc<Chains> {
@@ -427,7 +397,7 @@ fn functions(def: &StructDef) -> bool {
 }
 
 /// Files that can name the members of a struct; `None` when they are most of the tree.
-pub(super) fn seeing(e: &Engine, file: FileId, tag: &Name) -> Option<Vec<FileId>> {
+fn seeing(e: &Engine, file: FileId, tag: &Name) -> Option<Vec<FileId>> {
     let (home, _) = e.index.struct_item(file, tag)?;
     let mut files = match e.index.struct_reach(home) {
         Reach::File => e.index.unit(home),

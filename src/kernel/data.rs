@@ -4,7 +4,6 @@
 use super::raw::{RawContext, RawData};
 use super::{Api, ContextFn};
 use rustc_hash::FxHashMap;
-use serde::Deserialize;
 
 /// What a call does to a lock under which one may sleep.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,16 +16,6 @@ pub enum Lock {
     TakenIfFree,
     /// Drops it.
     Dropped,
-}
-
-/// A struct that holds a function, which gets the address of the struct.
-#[derive(Deserialize, Debug)]
-pub struct Carrier {
-    tag: String,
-    /// Who stores the function: the address, the function.
-    pub sets: Vec<String>,
-    /// Who is given the address, and changes nothing.
-    pub uses: Vec<String>,
 }
 
 /// The roles of names in the context analysis.
@@ -95,10 +84,6 @@ impl Api {
     /// The argument that is the name of a member, and no variable of that name.
     pub fn member_name(&self, macro_name: &str) -> Option<usize> {
         self.data.raw.member_names.iter().find(|(n, _)| n == macro_name).map(|(_, k)| *k)
-    }
-    /// What holds a function, by its struct.
-    pub fn carrier(&self, tag: &str) -> Option<&Carrier> {
-        self.data.raw.carriers.iter().find(|c| c.tag == tag)
     }
     /// A macro that sets a variable which it is given by its name: its first argument, `swap()` both.
     pub fn sets_variable(&self, name: &str) -> bool {

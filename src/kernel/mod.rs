@@ -11,7 +11,7 @@ pub mod prototypes;
 mod raw;
 mod roles;
 
-pub use data::{Carrier, Lock};
+pub use data::Lock;
 pub use roles::Roles;
 
 use crate::trace::{Dirty, GapCode};

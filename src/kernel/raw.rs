@@ -2,7 +2,6 @@
 //!
 //! Names and positions only; what they mean is in [`super::Api`].
 
-use super::data::Carrier;
 use super::{Acquire, ReleaseFn, Vessel};
 use serde::Deserialize;
 
@@ -145,7 +144,6 @@ pub(super) struct RawData {
     pub from_memory: Vec<String>,
     pub tells_private: Vec<String>,
     pub flushes: Vec<String>,
-    pub carriers: Vec<Carrier>,
 }
 #[derive(Deserialize)]
 pub(super) struct RawContext {

@@ -99,7 +99,10 @@ pub(super) fn kept(e: &Engine, file: FileId, of: &Embedded, all: &Chains, told: 
             seen.iter().filter(|s| middle.contains(&s.0)).map(|(tag, home)| (tag, *home)).collect();
         copied.push((&of.tag, file));
         for (tag, file) in copied {
-            if !whole(e, file, tag, told)? {
+            let files = seeing(e, file, tag)?;
+            if !told
+                .ask(e.index.struct_item(file, tag)?, || Some(!in_union(e, tag, &files)? && uncopied(e, tag, &files)?))
+            {
                 return None;
             }
         }
@@ -111,13 +114,6 @@ pub(super) fn kept(e: &Engine, file: FileId, of: &Embedded, all: &Chains, told: 
         one_at_a_time(e, of, &seeing(e, file, &of.tag)?)
     };
     known() == Some(true)
-}
-
-/// Whether nobody copies an object whole, and none lies in a union.
-pub(in super::super) fn whole(e: &Engine, file: FileId, tag: &Name, told: &Told) -> Option<bool> {
-    let files = seeing(e, file, tag)?;
-    let found = || Some(!in_union(e, tag, &files)? && uncopied(e, tag, &files)?);
-    Some(told.ask(e.index.struct_item(file, tag)?, found))
 }
 
 /// Files that can name the members of a struct; `None` when they are most of the tree.

@@ -123,7 +123,7 @@ fn made_of(here: &Here, value: &Expr, tag: &Name, name: &Name) -> Option<Name> {
 }
 
 /// `container_of(x, struct TAG, member)`, also with `typeof(*outer)`.
-pub(in super::super) fn container<'x>(x: &'x Expr, tag: &Name) -> Option<(&'x Name, &'x Name)> {
+fn container<'x>(x: &'x Expr, tag: &Name) -> Option<(&'x Name, &'x Name)> {
     let (callee, [of, ty, member]) = x.call()? else { return None };
     if !matches!(&**callee, "container_of" | "container_of_const") {
         return None;

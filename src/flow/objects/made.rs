@@ -3,6 +3,7 @@
 use super::super::closed::argument;
 use super::super::engine::Engine;
 use super::super::facts::Types;
+use super::super::passed::calls;
 use super::uses::{asked, functions_with};
 use super::{Family, Kinds, Table, declared, fixed, runs_over};
 use crate::ast::{Expr, ExprKind, Function, StmtKind, UnOp};
@@ -108,22 +109,15 @@ fn constant(e: &Engine, family: &Family, f: FnRef, value: &Value, depth: u32) ->
     })
 }
 
-/// Where a function is named.
-pub(in super::super) struct Named {
-    pub calls: Vec<(FnRef, Arc<Function>, Span)>,
-    /// Elsewhere than where it is called.
-    pub values: Vec<(FnRef, Span)>,
-}
-
-/// All that functions do with a function; `None` if others name it, or if it may be called from anywhere.
-pub(in super::super) fn named(e: &Engine, f: FnRef) -> Option<Named> {
+/// All calls of a function; `None` if it may be called otherwise, or from anywhere.
+pub(in super::super) fn callers(e: &Engine, f: FnRef) -> Option<Vec<(FnRef, Arc<Function>, Span)>> {
     let files = match e.index.reach(f) {
         Reach::File => e.index.unit(f.file),
         Reach::Folder => e.index.folder_files(f.file),
         Reach::Tree => return None,
     };
     let name = e.index.name(f);
-    let mut out = Named { calls: Vec::new(), values: Vec::new() };
+    let mut out = Vec::new();
     for (file, _) in e.index.tree.grep(&[&*name], Some(&files)) {
         let items = e.index.items(file)?;
         // Another static function of that name: its callers are not ours.
@@ -136,30 +130,11 @@ pub(in super::super) fn named(e: &Engine, f: FnRef) -> Option<Named> {
             return None;
         }
         for by in e.index.naming(file, &name) {
-            let caller = e.index.parsed(by).filter(|c| c.damage.is_empty())?;
-            let (mut calls, mut called, mut all) = (Vec::new(), BTreeSet::new(), Vec::new());
-            caller.body.walk_exprs(&mut |x| match &x.kind {
-                ExprKind::Ident(n) if *n == name => all.push(x.span),
-                ExprKind::Call { callee, .. } if callee.ident() == Some(&name) => {
-                    calls.push(x.span);
-                    called.insert(callee.span);
-                }
-                _ => {}
-            });
-            if all.is_empty() {
-                return None;
-            }
-            out.calls.extend(calls.into_iter().map(|call| (by, caller.clone(), call)));
-            out.values.extend(all.into_iter().filter(|at| !called.contains(at)).map(|at| (by, at)));
+            let caller = e.index.parsed(by).filter(|c| c.whole())?;
+            out.extend(calls(&caller, &name)?.into_iter().map(|call| (by, caller.clone(), call)));
         }
     }
     Some(out)
-}
-
-/// All calls of a function; `None` if it may be called otherwise, or from anywhere.
-pub(in super::super) fn callers(e: &Engine, f: FnRef) -> Option<Vec<(FnRef, Arc<Function>, Span)>> {
-    let plain = |n: &Named| n.values.is_empty() && n.calls.iter().all(|(_, caller, _)| caller.whole());
-    named(e, f).filter(plain).map(|n| n.calls)
 }
 
 /// The variable is set once, to memory that was allocated for it and that is all zeros.
@@ -186,14 +161,12 @@ fn is_new(family: &Family, types: &Types, func: &Function, object: &Name) -> boo
         ExprKind::Unary(UnOp::AddrOf, a) => known &= a.ident() != Some(object),
         _ => {}
     });
+    let zeroed = |x: &Expr| {
+        let zeros = |n: &Name| Api::get().is_fresh(n) && (n.contains("zalloc") || n.contains("calloc"));
+        x.call().is_some_and(|(n, _)| zeros(n))
+    };
     values.retain(|v| !is_null(v));
     typed && known && matches!(values[..], [one] if zeroed(one))
-}
-
-/// A call that gives new memory, filled with zeros.
-pub(in super::super) fn zeroed(x: &Expr) -> bool {
-    let zeros = |n: &Name| Api::get().is_fresh(n) && (n.contains("zalloc") || n.contains("calloc"));
-    x.call().is_some_and(|(n, _)| zeros(n))
 }
 
 pub(in super::super) fn is_null(x: &Expr) -> bool {

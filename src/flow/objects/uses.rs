@@ -17,17 +17,10 @@ use std::sync::{Arc, PoisonError};
 /// Functions that touch a member of this name, of the struct as far as tokens tell; `None` if one of them is not known
 /// whole, or if a macro does.
 pub(super) fn functions_with(e: &Engine, family: &Family, member: &Name) -> Option<Vec<(FnRef, Arc<Function>)>> {
-    touching(e, &family.files, &family.tag, member).filter(|all| all.iter().all(|(_, f)| f.whole()))
+    touching(e, &family.files, &family.tag, member)
 }
 
-/// The same of a struct; where one of two programs was read of a function, this has all that the other one does.
-
-pub(in super::super) fn touching(
-    e: &Engine,
-    files: &[FileId],
-    tag: &Name,
-    member: &Name,
-) -> Option<Vec<(FnRef, Arc<Function>)>> {
+fn touching(e: &Engine, files: &[FileId], tag: &Name, member: &Name) -> Option<Vec<(FnRef, Arc<Function>)>> {
     let files: Vec<FileId> = e.index.tree.grep(&[&**member], Some(files)).into_iter().map(|h| h.0).collect();
     e.index.load(&files);
     for file in &files {
@@ -45,7 +38,7 @@ pub(in super::super) fn touching(
         }
     }
     let all = e.index.touching_of(e.index.touching_in(&files, member), tag, member);
-    all.into_iter().map(|f| Some((f, e.index.parsed(f).filter(|f| f.damage.is_empty())?))).collect()
+    all.into_iter().map(|f| Some((f, e.index.parsed(f).filter(|f| f.whole())?))).collect()
 }
 
 /// Whether a macro touches the member.
@@ -81,7 +74,7 @@ fn handed_to_macro(func: &Function, member: &Name) -> bool {
 }
 
 /// Places where an expression is only asked for: `if (x)`, `!x`, `x && y`, `x == y`.
-pub(in super::super) fn asked(func: &Function) -> BTreeSet<Span> {
+pub(super) fn asked(func: &Function) -> BTreeSet<Span> {
     let mut out = BTreeSet::new();
     func.body.walk(&mut |s| {
         if let StmtKind::If { cond, .. } | StmtKind::While { cond, .. } | StmtKind::DoWhile { cond, .. } = &s.kind {
@@ -118,9 +111,6 @@ pub(super) fn passes(e: &Engine, family: &Family, member: &Name, k: usize) -> bo
 fn all_pass(e: &Engine, family: &Family, member: &Name, k: usize) -> Option<bool> {
     let files = seeing(e, family.file, &family.table)?;
     for (f, func) in touching(e, &files, &family.table, member)? {
-        if !func.whole() {
-            return None;
-        }
         let types = Types::new(f.file, &func, e.index);
         let of_table = |x: &Expr| match &x.kind {
             ExprKind::Field { base, name, .. } if name == member => is_of(&types, base, &family.table) != Some(false),
@@ -153,7 +143,7 @@ fn object_of<'x>(family: &Family, types: &Types, callee: &'x Expr) -> Option<&'x
 
 /// Whether objects stand alone: none is a part of another struct or is copied, and no statement touches two fields.
 pub(super) fn plain(e: &Engine, family: &Family) -> bool {
-    apart(e, family) == Some(true) && alone(e, &family.files, &family.tag) && uncopied(e, family) == Some(true)
+    apart(e, family) == Some(true) && alone(e, family) && uncopied(e, family) == Some(true)
 }
 
 /// No statement touches the field of two objects.
@@ -181,9 +171,9 @@ fn apart(e: &Engine, family: &Family) -> Option<bool> {
 }
 
 /// The struct is named as what a pointer points to, and in no other way.
-pub(in super::super) fn alone(e: &Engine, files: &[FileId], name: &Name) -> bool {
-    let tag = name.as_bytes();
-    e.index.tree.grep(&[&**name], Some(files)).into_iter().all(|(file, _)| {
+fn alone(e: &Engine, family: &Family) -> bool {
+    let tag = family.tag.as_bytes();
+    e.index.tree.grep(&[&*family.tag], Some(&family.files)).into_iter().all(|(file, _)| {
         let Some(items) = e.index.items(file) else { return false };
         let text = &items.text;
         let toks: Vec<Token> = lex::code(text).collect();
@@ -203,7 +193,7 @@ pub(in super::super) fn alone(e: &Engine, files: &[FileId], name: &Name) -> bool
             }
         };
         // Behind the definition stands nothing.
-        let closed = items.items.iter().filter(|i| i.name == *name).all(|i| {
+        let closed = items.items.iter().filter(|i| *i.name == *family.tag).all(|i| {
             i.body.is_none_or(|b| {
                 let rest = Span { start: b.end, end: i.span.end }.of(text);
                 let rest: Vec<Token> = lex::code(rest).collect();
