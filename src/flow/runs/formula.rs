@@ -252,17 +252,10 @@ impl<'a> Scope<'a> {
             // A macro that jumps there.
             ExprKind::Ident(n) => s.blind |= labels.contains(n),
             ExprKind::Opaque => s.blind = true,
-            // A block of its own: with names of its own, and ways out of it that the graph does not have.
+            // A block of its own, with names of its own.
             ExprKind::StmtExpr(block) => block.walk(&mut |stmt| {
-                let plain = matches!(
-                    stmt.kind,
-                    StmtKind::Block(_)
-                        | StmtKind::Expr(_)
-                        | StmtKind::If { .. }
-                        | StmtKind::Return(_)
-                        | StmtKind::Empty
-                );
-                s.blind |= !plain;
+                s.blind |=
+                    matches!(stmt.kind, StmtKind::Decl(_) | StmtKind::Label(_) | StmtKind::Asm | StmtKind::Opaque);
             }),
             _ => {}
         });
