@@ -83,7 +83,7 @@ struct Extent<'a> {
     without: Option<&'a BTreeSet<(FnId, Span)>>,
     /// Calls out of which no page comes, forward.
     empty: Option<&'a BTreeSet<(FnId, Span)>>,
-    /// Calls by which no page leaves for a caller, or comes from one, before it has been in the heap.
+    /// The same, of pages that have not been in the heap.
     out: Option<&'a BTreeSet<(FnId, Span)>>,
     /// Pages are followed to where they have a reference of their own.
     own: bool,
@@ -396,16 +396,15 @@ impl Graph {
         };
         self.walk(vec![0; self.out.nodes()], &[from], true, extent)
     }
-    /// Where pages in these nodes can come from, when the calls `without` bring no page into the function that they
-    /// call, and the calls `out` none that is not in the heap then.
+    /// Where pages in these nodes can come from, when these calls bring no page into the function that they call.
     /// `objects` tells which ways through a field no page takes, and the statement that has the pages.
     pub fn backward(
         &self,
         from: &[Node],
-        [without, out]: [Option<&BTreeSet<(FnId, Span)>>; 2],
+        without: Option<&BTreeSet<(FnId, Span)>>,
         objects: Option<(&Closed, (FnId, Span))>,
     ) -> Reached {
-        self.walk(vec![0; self.out.nodes()], from, false, Extent { without, out, objects, ..EVERYWHERE })
+        self.walk(vec![0; self.out.nodes()], from, false, Extent { without, objects, ..EVERYWHERE })
     }
     /// The union of walks from each of the groups, none of which looks at more than `most` nodes. The pages of a
     /// `closed` function are not followed to its callers.
@@ -441,7 +440,7 @@ impl Graph {
         *self.variable.get(&(n / 2)).unwrap_or(&(n / 2))
     }
 
-    pub(super) fn is_vessel(&self, n: Node) -> bool {
+    fn is_vessel(&self, n: Node) -> bool {
         self.kinds[n as usize / 2] == Kind::Vessel
     }
 
@@ -489,7 +488,7 @@ impl Graph {
             for e in edges {
                 let skipped = e.via == Via::In && extent.without.is_some_and(|w| w.contains(&e.at))
                     || e.via == Via::Out && extent.empty.is_some_and(|w| w.contains(&e.at))
-                    || own_run && e.via == leave && extent.out.is_some_and(|w| w.contains(&e.at));
+                    || own_run && e.via == Via::Out && extent.out.is_some_and(|w| w.contains(&e.at));
                 if skipped || closed && e.via == leave {
                     continue;
                 }

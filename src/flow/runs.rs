@@ -1,10 +1,9 @@
-//! Calls that cannot be the ones in which a page was pinned, or is released: what they pass says so.
+//! Calls that cannot be the ones in which a page was pinned: what they pass says so.
 //!
 //! `if (!write) pin(…);` has run when its page comes back, so the page comes back by no call that passes `true`. What
 //! the tests around a pin say of the parameters is handed up to the callers as far as they pass on what they got, and
 //! the tests around their calls are added to it. A call is out when what is known contradicts its arguments, on every
-//! way from the pin to the function that it calls. The tests around a release say the same of the calls by which the
-//! page got there.
+//! way from the pin to the function that it calls.
 //!
 //! That is known of one run of each function, the one in which the page was pinned. It ends where pages go through the
 //! heap, and so does all that is said here: another run finds them there. A function with a `static` variable has a
@@ -46,16 +45,15 @@ struct Known {
 }
 
 impl Runs {
-    /// The calls out of which the pages of a pin do not come before they have been in the heap; of a release, those
-    /// that it gets no page by which has not been in the heap since. `start` has the pages.
-    pub(super) fn out(&self, e: &Engine, g: &Graph, start: &[Node], at: At, forward: bool) -> Option<Calls> {
-        let ups = ups(g, start, at.0, forward)?;
+    /// The calls out of which the pages of a pin do not come, before they have been in the heap.
+    pub(super) fn out(&self, e: &Engine, g: &Graph, start: Node, pin: At) -> Option<Calls> {
+        let ups = ups(g, start, pin.0)?;
         if ups.is_empty() {
             return None;
         }
         let mut ways: FxHashMap<FnId, Vec<Conditions>> = FxHashMap::default();
-        ways.insert(at.0, vec![self.known(e, at).holds.clone()]);
-        let mut work = vec![at.0];
+        ways.insert(pin.0, vec![self.known(e, pin).holds.clone()]);
+        let mut work = vec![pin.0];
         while let Some(f) = work.pop() {
             let here = ways.get(&f).cloned().unwrap_or_default();
             for (_, at) in ups.iter().filter(|u| u.0 == f) {
@@ -111,24 +109,26 @@ impl Runs {
     }
 }
 
-/// Where pages leave a function for a caller before they have been in the heap, or come from one: the function, and the
-/// call. `None` if that is not simply told.
-fn ups(g: &Graph, start: &[Node], f: FnId, forward: bool) -> Option<Vec<(FnId, At)>> {
+/// Where the pages of a pin come back from a function before they have been in the heap: the function, and the call.
+/// `None` if that is not simply told.
+fn ups(g: &Graph, start: Node, f: FnId) -> Option<Vec<(FnId, At)>> {
     let inside = |n: Node| g.place(n).function();
     let mut ups = Vec::new();
-    let mut work: Vec<Node> = start.iter().copied().filter(|n| inside(*n) == Some(f)).collect();
-    let mut seen: FxHashSet<Node> = work.iter().copied().collect();
-    let (enter, leave) = if forward { (Via::In, Via::Out) } else { (Via::Out, Via::In) };
+    let mut seen = FxHashSet::default();
+    seen.insert(start);
+    let mut work = vec![start];
+    if inside(start) != Some(f) {
+        return None;
+    }
     while let Some(n) = work.pop() {
         let here = inside(n)?;
-        let edges = if forward { g.outgoing(n) } else { g.incoming(n) };
         // What goes into a callee comes back by the call, which has an edge of its own.
-        for e in edges.iter().filter(|e| e.via != enter) {
-            if e.via == leave && !ups.contains(&(here, e.at)) {
+        for e in g.outgoing(n).iter().filter(|e| e.via != Via::In) {
+            if e.via == Via::Out && !ups.contains(&(here, e.at)) {
                 ups.push((here, e.at));
             }
             let Some(there) = inside(e.to) else { continue };
-            if there != if e.via == leave { e.at.0 } else { here } {
+            if there != if e.via == Via::Out { e.at.0 } else { here } {
                 return None;
             }
             if seen.insert(e.to) {

@@ -64,7 +64,7 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
         .map(|s| (s.fn_id, s.what.call))
         .collect();
     let runs = runs::Runs::default();
-    let out = |s: &Site| runs.out(e, g, &[s.node?], (s.fn_id, s.what.call), true);
+    let out = |s: &Site| runs.out(e, g, s.node?, (s.fn_id, s.what.call));
     let out: Vec<Option<closed::Calls>> = sites.par_iter().map(out).collect();
     type Told<'t> = (&'t Site, (&'t bool, &'t Option<closed::Calls>));
     let walk = |(s, (serves, out)): Told, objects: &Objects, without: Option<&BTreeSet<(FnId, Span)>>| {
@@ -110,10 +110,7 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
         let text = e.index.text(file);
         let apart = |n: Node, came: (FnId, Span), by: &Edge| objects.apart(e, n, came, by);
         let ways = (!objects.is_empty()).then_some((&apart as &Closed, (d.fn_id, d.call)));
-        let back = g.backward(&d.nodes, [None; 2], ways);
-        // What of it is left when some calls do not come to the release.
-        let without = runs.out(e, g, &d.nodes, (d.fn_id, d.call), false);
-        let rest = without.map(|out| g.backward(&d.nodes, [None, Some(&out)], ways));
+        let back = g.backward(&d.nodes, None, ways);
         let undone = LazyCell::new(|| undone::undone(func, d.call));
         let relayed = LazyCell::new(|| relayed::needed(e, g, &d.nodes, d.fn_id, d.call));
         let emptied = LazyCell::new(|| emptied::aliases(func, d.call));
@@ -141,12 +138,6 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
                 let r = reached[*i].as_ref();
                 !r.is_some_and(|r| choice::apart(e, g, r, (s.fn_id, s.what.call), (d.fn_id, d.call)))
             })
-            .filter(|(i, s)| {
-                // Backward, a vessel is an end: a way through one is not seen.
-                let plain = |r: &Reached| !r.order.iter().any(|n| g.is_vessel(*n));
-                let kept = |n: Node| !back.has(n) || rest.as_ref().is_none_or(|r| r.has(n));
-                s.node.is_none_or(kept) || !reached[*i].as_ref().is_some_and(plain)
-            })
             .filter(|_| !*undone)
             .filter(|(i, s)| {
                 let from = (s.fn_id, s.node);
@@ -165,7 +156,7 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
         let guarded = || {
             let at = (e.fns[d.fn_id.0 as usize], &**func, d.call);
             let without = |calls: &closed::Calls| {
-                let back = g.backward(&d.nodes, [Some(calls), None], ways);
+                let back = g.backward(&d.nodes, Some(calls), ways);
                 let foreign = no_pins(&back);
                 (back, foreign)
             };
