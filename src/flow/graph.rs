@@ -83,8 +83,6 @@ struct Extent<'a> {
     without: Option<&'a BTreeSet<(FnId, Span)>>,
     /// Calls out of which no page comes, forward.
     empty: Option<&'a BTreeSet<(FnId, Span)>>,
-    /// The same, of pages that have not been in the heap.
-    out: Option<&'a BTreeSet<(FnId, Span)>>,
     /// Pages are followed to where they have a reference of their own.
     own: bool,
     /// Whether pages that came to a place by a statement do not leave it by an edge into a callee.
@@ -109,8 +107,8 @@ struct Arrivals {
     held_back: FxHashMap<u32, Vec<Stand>>,
 }
 
-/// Where a walk stands: node, phase, at a number, behind a vessel, and in the run that the pages are from.
-type Stand = (Node, u8, bool, bool, bool);
+/// Where a walk stands: node, phase, at a number, behind a vessel.
+type Stand = (Node, u8, bool, bool);
 
 impl Arrivals {
     /// Pages came from one place to another by this edge. Gives where more may leave it now than before.
@@ -149,7 +147,6 @@ const EVERYWHERE: Extent = Extent {
     early: None,
     without: None,
     empty: None,
-    out: None,
     own: true,
     passage: None,
     ways: true,
@@ -373,15 +370,14 @@ impl Graph {
     }
     /// Where the pages of a pin in function `f` can get to. `early` tells of a place in that function whether it cannot
     /// be reached after the pin, `closed` which ways through a place no run takes.
-    /// Calls `without` bring no page along, none comes out of the calls `empty`, and none that has not been in the heap
-    /// out of the calls `out`.
+    /// Calls `without` bring no page along, and none comes out of the calls `empty`.
     pub fn forward_after(
         &self,
         from: Node,
         (f, early): (FnId, &dyn Fn(Span) -> bool),
         closed: &Closed,
         without: Option<&BTreeSet<(FnId, Span)>>,
-        [empty, out]: [Option<&BTreeSet<(FnId, Span)>>; 2],
+        empty: Option<&BTreeSet<(FnId, Span)>>,
         objects: Option<(&Closed, (FnId, Span))>,
     ) -> Reached {
         let extent = Extent {
@@ -390,7 +386,6 @@ impl Graph {
             own: false,
             without,
             empty,
-            out,
             objects,
             ..EVERYWHERE
         };
@@ -458,12 +453,9 @@ impl Graph {
                 r.phase[n as usize] |= phase << shift;
                 let list = if extent.number { &mut r.numbers } else { &mut r.order };
                 list.push(n);
-                queue.push_back((n, phase, extent.number, false, extent.out.is_some() && !self.is_heap(n)));
+                queue.push_back((n, phase, extent.number, false));
             }
         }
-        // Reached in no other run than the one that the pages are from.
-        let mut first: FxHashSet<(Node, bool)> = FxHashSet::default();
-        first.extend(queue.iter().filter(|s| s.4).map(|s| (s.0, s.2)));
         let (enter, leave) = if forward { (Via::In, Via::Out) } else { (Via::Out, Via::In) };
         let mut steps = 0;
         let mut arrivals = Arrivals::default();
@@ -472,7 +464,7 @@ impl Graph {
             let start = |n: Node| extent.objects.filter(|_| self.is_heap(n)).map(|(_, at)| at);
             arrivals.by.extend(from.iter().map(|n| (self.whole(*n), vec![start(*n)])));
         }
-        while let Some((n, phase, number, behind, own_run)) = queue.pop_front() {
+        while let Some((n, phase, number, behind)) = queue.pop_front() {
             steps += 1;
             if steps > extent.most {
                 break;
@@ -487,8 +479,7 @@ impl Graph {
             let closed = extent.closed.is_some_and(|c| self.place(n).function().is_some_and(|f| c.contains(&f)));
             for e in edges {
                 let skipped = e.via == Via::In && extent.without.is_some_and(|w| w.contains(&e.at))
-                    || e.via == Via::Out && extent.empty.is_some_and(|w| w.contains(&e.at))
-                    || own_run && e.via == Via::Out && extent.out.is_some_and(|w| w.contains(&e.at));
+                    || e.via == Via::Out && extent.empty.is_some_and(|w| w.contains(&e.at));
                 if skipped || closed && e.via == leave {
                     continue;
                 }
@@ -505,7 +496,7 @@ impl Graph {
                 }
                 let passage = extent.passage.filter(|_| e.via == Via::In);
                 let of_objects = extent.objects.map(|o| o.0).filter(|_| self.is_heap(n));
-                let at = (n, phase, number, came_behind, own_run);
+                let at = (n, phase, number, came_behind);
                 let mut closed = [passage, of_objects].into_iter().flatten();
                 if !number && closed.any(|c| arrivals.closed(at, self.whole(n), e, c)) {
                     continue;
@@ -537,12 +528,8 @@ impl Graph {
                 }
                 let shift = if turned { 2 } else { 0 };
                 let all = r.phase[e.to as usize];
-                let own_run = own_run && next == FREE && !self.is_heap(e.to);
-                // What was reached without a vessel on the way covers what is reached behind one. In another run, more
-                // calls lead on than in the first one.
-                let again = !own_run && next == FREE && first.contains(&(e.to, turned));
-                let before = if again { all >> shift & !FREE } else { all >> shift };
-                let have = (before | if behind { all >> (shift + 4) } else { 0 }) & (FREE | BOUND);
+                // What was reached without a vessel on the way covers what is reached behind one.
+                let have = (all >> shift | if behind { all >> (shift + 4) } else { 0 }) & (FREE | BOUND);
                 if arriving {
                     queue.extend(arrivals.add(self.whole(n), self.whole(e.to), e, turned || number));
                 }
@@ -559,12 +546,7 @@ impl Graph {
                     r.from.entry(key(e.to, turned, behind)).or_insert((key(n, number, came_behind), e.at));
                 }
                 r.phase[e.to as usize] |= next << (shift + if behind { 4 } else { 0 });
-                if own_run {
-                    first.insert((e.to, turned));
-                } else if again && !behind {
-                    first.remove(&(e.to, turned));
-                }
-                queue.push_back((e.to, next, turned, behind, own_run));
+                queue.push_back((e.to, next, turned, behind));
             }
         }
         if extent.objects.is_some() {

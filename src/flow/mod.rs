@@ -33,7 +33,6 @@ mod ranges;
 mod reached;
 mod relayed;
 mod release;
-mod runs;
 mod search;
 mod steps;
 mod trace;

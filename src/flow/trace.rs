@@ -12,8 +12,7 @@ use super::others::{Appear, Others};
 use super::steps::{doubted, dropped, handed_out, holders, keeps, steps};
 use super::uses::uses;
 use super::{
-    FnId, apart, beyond, choice, closed, context, emptied, guard, iterator, passage, ranges, relayed, release, runs,
-    undone,
+    FnId, apart, beyond, choice, closed, context, emptied, guard, iterator, passage, ranges, relayed, release, undone,
 };
 use crate::ast::{Expr, Function, StmtKind};
 use crate::index::Scope;
@@ -63,11 +62,7 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
         .filter(|s| iterator::not_user_iter(e.index, &s.what).is_some())
         .map(|s| (s.fn_id, s.what.call))
         .collect();
-    let runs = runs::Runs::default();
-    let out = |s: &Site| runs.out(e, g, s.node?, (s.fn_id, s.what.call));
-    let out: Vec<Option<closed::Calls>> = sites.par_iter().map(out).collect();
-    type Told<'t> = (&'t Site, (&'t bool, &'t Option<closed::Calls>));
-    let walk = |(s, (serves, out)): Told, objects: &Objects, without: Option<&BTreeSet<(FnId, Span)>>| {
+    let walk = |(s, serves): (&Site, &bool), objects: &Objects, without: Option<&BTreeSet<(FnId, Span)>>| {
         let n = s.node?;
         // The same part of the same array, pinned again: what was there before is gone.
         let again: Vec<Span> = sites
@@ -81,17 +76,16 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
         let closed = |n: Node, came: (FnId, Span), by: &Edge| passages.closed(e, g.place(n), came, by);
         let apart = |n: Node, came: (FnId, Span), by: &Edge| objects.apart(e, n, came, by);
         let objects = (!objects.is_empty()).then_some((&apart as &Closed, (s.fn_id, s.what.call)));
-        let empty = serves.then_some(&of_no_user);
-        Some(g.forward_after(n, (s.fn_id, &early), &closed, without, [empty, out.as_ref()], objects))
+        Some(g.forward_after(n, (s.fn_id, &early), &closed, without, serves.then_some(&of_no_user), objects))
     };
     // What gets a page together with a reference that was taken for it drops that one.
     let given = beyond::Given::new(e, g);
     // What the pages of the sites reach; and what of it is no page with such a reference, where that is less.
-    let strict = |s: Told, r: &Option<Reached>, objects: &Objects| -> Option<Reached> {
+    let strict = |s: (&Site, &bool), r: &Option<Reached>, objects: &Objects| -> Option<Reached> {
         walk(s, objects, Some(given.touched(r.as_ref()?)?))
     };
     let walks = |objects: &Objects| -> (Vec<Option<Reached>>, Vec<Option<Reached>>) {
-        let all = || sites.par_iter().zip(serves.par_iter().zip(&out));
+        let all = || sites.par_iter().zip(&serves);
         let reached: Vec<_> = all().with_max_len(1).map(|s| walk(s, objects, None)).collect();
         let mine = all().zip(&reached).with_max_len(1).map(|(s, r)| strict(s, r, objects)).collect();
         (reached, mine)
@@ -235,7 +229,7 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
         .filter(|s| reached[s.0 as usize].as_ref().is_some_and(|r| objects.concern(r)))
         .collect();
     let again = |s: &SiteId| {
-        let site = (&sites[s.0 as usize], (&serves[s.0 as usize], &out[s.0 as usize]));
+        let site = (&sites[s.0 as usize], &serves[s.0 as usize]);
         let reached = walk(site, &objects, None);
         let mine = strict(site, &reached, &objects);
         (s.0 as usize, reached, mine)
