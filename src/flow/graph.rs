@@ -12,6 +12,7 @@ use crate::kernel::Api;
 use crate::source::{FileId, Name, Span};
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -78,7 +79,7 @@ struct Extent<'a> {
     /// Functions whose callers are not entered.
     closed: Option<&'a FxHashSet<FnId>>,
     /// A function, and the statements of it that come too early to see the pages: no page is copied there.
-    early: Option<(FnId, &'a dyn Fn(Span) -> bool)>,
+    early: Option<(FnId, &'a dyn Fn(Node, Span) -> bool)>,
     /// Calls that bring no page along.
     without: Option<&'a BTreeSet<(FnId, Span)>>,
     /// Calls out of which no page comes, forward.
@@ -380,16 +381,50 @@ impl Graph {
         empty: Option<&BTreeSet<(FnId, Span)>>,
         objects: Option<(&Closed, (FnId, Span))>,
     ) -> Reached {
-        let extent = Extent {
-            early: Some((f, early)),
-            passage: Some(closed),
-            own: false,
-            without,
-            empty,
-            objects,
-            ..EVERYWHERE
-        };
-        self.walk(vec![0; self.out.nodes()], &[from], true, extent)
+        let (cut, mut kept) = (RefCell::new(FxHashSet::default()), FxHashSet::default());
+        loop {
+            let test = |n: Node, at: Span| {
+                let early = early(at) && !kept.contains(&n);
+                if early {
+                    cut.borrow_mut().insert(n);
+                }
+                early
+            };
+            let extent = Extent {
+                early: Some((f, &test)),
+                passage: Some(closed),
+                own: false,
+                without,
+                empty,
+                objects,
+                ..EVERYWHERE
+            };
+            let reached = self.walk(vec![0; self.out.nodes()], &[from], true, extent);
+            let again = self.from_before(&reached, f, &cut.take());
+            if again.is_empty() {
+                return reached;
+            }
+            kept.extend(again);
+        }
+    }
+    /// Those of the nodes of a function that pages get to which an earlier run of it has left: by a field, or from a
+    /// caller. What the function does with them before its pin is not too early.
+    fn from_before(&self, r: &Reached, f: FnId, nodes: &FxHashSet<Node>) -> Vec<Node> {
+        if nodes.is_empty() {
+            return Vec::new();
+        }
+        let mine = |n: Node| self.place(n).function() == Some(f);
+        let comes_in = |n: &Node| self.inc[*n].iter().any(|e| e.via == Via::In && !mine(e.to) && r.has(e.to));
+        let starts = r.order.iter().copied().filter(|n| self.is_heap(*n) || mine(*n) && comes_in(n));
+        let mut open: Vec<Node> = starts.collect();
+        let mut seen: FxHashSet<Node> = open.iter().copied().collect();
+        while let Some(n) = open.pop() {
+            let next = self.out[n].iter().map(|e| e.to);
+            open.extend(next.filter(|to| (r.has(*to) || r.has_number(*to)) && seen.insert(*to)));
+        }
+        let mut found: Vec<Node> = nodes.iter().copied().filter(|n| seen.contains(n)).collect();
+        found.sort_unstable();
+        found
     }
     /// Where pages in these nodes can come from, when these calls bring no page into the function that they call.
     /// `objects` tells which ways through a field no page takes, and the statement that has the pages.
@@ -490,7 +525,7 @@ impl Graph {
                     && (n % 2, e.to % 2) == (0, 1)
                     && self.place(n).function() == Some(f)
                     && e.at.1 != Span::default()
-                    && early(e.at.1)
+                    && early(n, e.at.1)
                 {
                     continue;
                 }
