@@ -65,6 +65,9 @@ impl Edge {
     }
 }
 
+/// Whether a statement that copies pages out of a node comes too early for it.
+type TooEarly<'a> = &'a dyn Fn(Node, Span) -> bool;
+
 /// How far a walk goes.
 #[derive(Clone, Copy)]
 struct Extent<'a> {
@@ -79,7 +82,7 @@ struct Extent<'a> {
     /// Functions whose callers are not entered.
     closed: Option<&'a FxHashSet<FnId>>,
     /// A function, and the statements of it that come too early to see the pages: no page is copied there.
-    early: Option<(FnId, &'a dyn Fn(Node, Span) -> bool)>,
+    early: Option<(FnId, TooEarly<'a>)>,
     /// Calls that bring no page along.
     without: Option<&'a BTreeSet<(FnId, Span)>>,
     /// Calls out of which no page comes, forward.
@@ -400,7 +403,7 @@ impl Graph {
                 ..EVERYWHERE
             };
             let reached = self.walk(vec![0; self.out.nodes()], &[from], true, extent);
-            let again = self.from_before(&reached, f, &cut.take());
+            let again = self.left_before(&reached, f, &cut.take());
             if again.is_empty() {
                 return reached;
             }
@@ -409,7 +412,7 @@ impl Graph {
     }
     /// Those of the nodes of a function that pages get to which an earlier run of it has left: by a field, or from a
     /// caller. What the function does with them before its pin is not too early.
-    fn from_before(&self, r: &Reached, f: FnId, nodes: &FxHashSet<Node>) -> Vec<Node> {
+    fn left_before(&self, r: &Reached, f: FnId, nodes: &FxHashSet<Node>) -> Vec<Node> {
         if nodes.is_empty() {
             return Vec::new();
         }
