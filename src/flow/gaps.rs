@@ -208,8 +208,8 @@ pub(super) fn without_caller(e: &Engine, g: &Graph, r: &Reached, lost: bool) -> 
         let p = g.place(n);
         let leaves = matches!(p, Place::Ret(_)) && r.leaves(n) || p.entry_param().is_some() && n % 2 == 1;
         let Some(f) = p.function().filter(|_| leaves).map(|f| e.fns[f.0 as usize]) else { continue };
-        // Who calls it by its name is seen; a table, or a variable, may bring others, unless it is in one member only, of
-        // which all calls are seen.
+        // Who calls it by its name is seen; a table, or a variable, may bring others, unless it is in one member
+        // only, of which all calls are seen.
         let Some(&named) = e.callers.get(&f) else { continue };
         let taken = e.taken.get(&f).copied().unwrap_or(0);
         let known = || match named {
