@@ -289,6 +289,14 @@ impl SourceTree {
         bytes
     }
 
+    /// Lets go of the bytes of a file, of which nobody will ask for anything.
+    pub fn forget(&self, file: FileId) {
+        let mut cache = lock(&self.cache);
+        if let Some(bytes) = cache.files.remove(&file) {
+            cache.bytes -= bytes.len();
+        }
+    }
+
     /// Notes that a file could not be read.
     fn fails(&self, file: FileId, e: io::Error) -> io::Error {
         lock(&self.unreadable).insert(self.path(file).to_owned(), e.to_string());

@@ -131,6 +131,7 @@ impl Parser {
                 *tag = format!("{}{tag}", item.name).into();
             }
         }
+        fields.shrink_to_fit();
         Some(StructDef { name: item.name.clone(), is_union, fields, span: item.span })
     }
 
@@ -158,6 +159,7 @@ impl Parser {
                 *tag = format!("{path}{tag}").into();
             }
         }
+        fields.shrink_to_fit();
         Some(StructDef { name: tag.into(), is_union: false, fields, span })
     }
 

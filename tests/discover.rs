@@ -142,6 +142,17 @@ fn a_file_keeps_the_bytes_that_were_read_first() {
 }
 
 #[test]
+fn a_file_that_is_let_go_is_read_again() {
+    let dir = tree();
+    let t = open(dir.path(), 1);
+    let file = t.lookup("mm/util.c").unwrap();
+    assert_eq!(&*t.read(file).unwrap(), b"put_page(page);\n");
+    put(dir.path(), "mm/util.c", "other\n");
+    t.forget(file);
+    assert_eq!(&*t.read(file).unwrap(), b"other\n");
+}
+
+#[test]
 fn what_cannot_be_read_is_said() {
     let dir = tree();
     let t = open(dir.path(), 2);

@@ -288,7 +288,14 @@ impl Index {
     fn split_file(&self, file: FileId) -> Option<Arc<FileItems>> {
         let header = self.tree.path(file).ends_with(".h");
         let items = match self.tree.read(file) {
-            Ok(text) => FileItems::new(text, header),
+            Ok(text) => match FileItems::new(text, header) {
+                // Nothing but constants: 417 headers of v6.12, 9 MB.
+                items if header && items.items.is_empty() => {
+                    self.tree.forget(file);
+                    FileItems { text: Arc::from(&b""[..]), ..items }
+                }
+                items => items,
+            },
             Err(e) => {
                 lock(&self.unreadable).push((self.tree.path(file).to_string(), e.to_string()));
                 return None;

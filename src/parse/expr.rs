@@ -192,6 +192,7 @@ impl Lower<'_> {
         };
         let mut args = Vec::new();
         if let Some(list) = child(n, "arguments") {
+            args.reserve_exact(list.named_child_count());
             let mut cursor = list.walk();
             for a in list.named_children(&mut cursor) {
                 if kind_of(a) != "comment" {
@@ -282,7 +283,7 @@ impl Lower<'_> {
     }
 
     fn init_list(&mut self, n: Node) -> ExprKind {
-        let mut items = Vec::new();
+        let mut items = Vec::with_capacity(n.named_child_count());
         let mut cursor = n.walk();
         for c in n.named_children(&mut cursor) {
             match kind_of(c) {

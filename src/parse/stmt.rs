@@ -10,7 +10,7 @@ impl Lower<'_> {
     /// Lowers a statement that stands where one is wanted; labels with what they label become a block.
     pub(super) fn statement(&mut self, n: Node) -> Stmt {
         let span = self.span(n);
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(1);
         self.push(n, &mut out);
         match out.len() {
             0 => Stmt { span, kind: StmtKind::Empty },
@@ -64,7 +64,7 @@ impl Lower<'_> {
         let span = self.span(n);
         let kind = match kind_of(n) {
             "compound_statement" => {
-                let mut v = Vec::new();
+                let mut v = Vec::with_capacity(n.named_child_count());
                 self.list(n, None, &mut v);
                 StmtKind::Block(v)
             }
@@ -273,7 +273,7 @@ impl Lower<'_> {
         let specifiers = decl::tokens_of(self.text, head);
         let base = decl::base(self.text, &specifiers);
         let is_static = specifiers.iter().any(|t| t.word(self.text) == b"static");
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(declarators.len());
         for d in declarators {
             let (shape, value) = match kind_of(d) {
                 "init_declarator" => (child(d, "declarator"), child(d, "value")),

@@ -65,6 +65,7 @@ pub fn extract(f: FnId, file: FileId, func: &Function, scope: &dyn Scope) -> Fac
             Param { place, by_value }
         })
         .collect();
+    x.facts.shrink_to_fit();
     Facts { facts: x.facts, params }
 }
 
