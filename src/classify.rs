@@ -18,7 +18,8 @@ use crate::program::Program;
 use crate::sites;
 use crate::source::{LineMap, Loc, Name};
 use crate::trace::{
-    Custody, GapCode, HolderKind, Origin, PinSite, PinTrace, Reason, ReleaseId, Use, UseKind, Verdict, When, Writes,
+    Custody, GapCode, HolderKind, Origin, PinSite, PinTrace, Reason, ReleaseId, SiteId, Use, UseKind, Verdict, When,
+    Writes,
 };
 use access::{Access, cpu_access, given_away};
 pub use case::GIVEN_AWAY;
@@ -38,25 +39,62 @@ type Decided = (Verdict, Reason, String, u8, String);
 /// Gives every trace its verdict.
 pub fn classify(c: &mut Custody, index: &Index, dialect: &Dialect, policy: Policy) {
     let entries = Entries::new(index);
-    let look = |t| match policy {
+    let look = |c: &Custody, t: &PinTrace| match policy {
         Policy::Cases => first_look(c, t, index, dialect, &entries),
         Policy::AllGup => by_the_letter(c, t, index, dialect, &entries),
     };
-    let verdicts: Vec<Decided> = c.traces.par_iter().with_max_len(1).map(look).collect();
-    for (t, (verdict, reason, text, case, why)) in c.traces.iter_mut().zip(verdicts) {
-        t.verdict = verdict;
-        t.reason = reason;
-        t.reason_text = text;
-        t.case = case;
-        t.case_why = why;
-        if takes_nothing(t, c.sites.get(t.site.0 as usize)) {
+    let all: Vec<SiteId> = c.traces.iter().map(|t| t.site).collect();
+    decide(c, &all, &look);
+    tell_apart(c, &look);
+    let shown: Vec<_> = c.traces.par_iter().with_max_len(1).map(|t| case::shown(c, t, index, &entries)).collect();
+    for (t, shown) in c.traces.iter_mut().zip(shown) {
+        t.case_shown = shown.unwrap_or_else(|| t.case_why.clone());
+    }
+}
+
+/// What is decided of a trace by itself.
+type Look<'a> = dyn Fn(&Custody, &PinTrace) -> Decided + Sync + 'a;
+
+/// Gives these traces their verdict.
+fn decide(c: &mut Custody, which: &[SiteId], look: &Look) {
+    let verdict = |s: &SiteId| (*s, look(c, &c.traces[s.0 as usize]));
+    let verdicts: Vec<(SiteId, Decided)> = which.par_iter().with_max_len(1).map(verdict).collect();
+    for (site, (verdict, reason, text, case, why)) in verdicts {
+        let t = &mut c.traces[site.0 as usize];
+        (t.verdict, t.reason, t.reason_text, t.case, t.case_why) = (verdict, reason, text, case, why);
+        if takes_nothing(t, c.sites.get(site.0 as usize)) {
             t.gaps.retain(|g| g.code != GapCode::NoRelease);
         }
     }
     shared_releases(c);
-    let shown: Vec<_> = c.traces.par_iter().with_max_len(1).map(|t| case::shown(c, t, index, &entries)).collect();
-    for (t, shown) in c.traces.iter_mut().zip(shown) {
-        t.case_shown = shown.unwrap_or_else(|| t.case_why.clone());
+}
+
+/// Where nothing is converted, the traces are those in which objects are told apart by the structs around them. That
+/// would convert a trace which stays as it is otherwise: then it stays for the same reason.
+fn tell_apart(c: &mut Custody, look: &Look) {
+    let apart = std::mem::take(&mut c.apart);
+    let converted = c.traces.iter().filter(|t| t.verdict == Verdict::Convert);
+    let mut fixed: BTreeSet<SiteId> = converted.clone().map(|t| t.site).collect();
+    fixed.extend(converted.flat_map(|t| &t.releases).flat_map(|r| c.releases[r.0 as usize].pins.clone()));
+    let told: Vec<PinTrace> = apart.traces.into_iter().filter(|t| !fixed.contains(&t.site)).collect();
+    if told.is_empty() {
+        return;
+    }
+    for (r, other) in c.releases.iter_mut().zip(apart.releases) {
+        if !r.pins.iter().any(|s| fixed.contains(s)) {
+            *r = other;
+        }
+    }
+    let which: Vec<SiteId> = told.iter().map(|t| t.site).collect();
+    let before: Vec<PinTrace> =
+        told.into_iter().map(|t| std::mem::replace(&mut c.traces[t.site.0 as usize], t)).collect();
+    decide(c, &which, look);
+    for old in before {
+        let t = &mut c.traces[old.site.0 as usize];
+        if t.verdict == Verdict::Convert {
+            (t.verdict, t.reason) = (old.verdict, old.reason);
+            t.reason_text = format!("{} Only the structs around the objects tell them apart.", old.reason_text);
+        }
     }
 }
 
@@ -414,7 +452,7 @@ fn convertible(c: &Custody, t: &PinTrace, index: &Index) -> (Verdict, Reason, St
     // reference taken beside the pin: each has a release of its kind.
     let beside = t.uses.iter().any(|u| u.kind == UseKind::ExtraReference);
     let of_others = |r: &crate::trace::Release| {
-        let plain = |p: &crate::trace::SiteId| c.sites.get(p.0 as usize).is_some_and(|s| !is_pin(&s.api));
+        let plain = |p: &SiteId| c.sites.get(p.0 as usize).is_some_and(|s| !is_pin(&s.api));
         converted(&r.callee) || beside || !r.foreign.is_empty() || r.pins.iter().any(plain)
     };
     if pinned && some_converted && t.releases.iter().all(|r| of_others(&c.releases[r.0 as usize])) && !all_converted {

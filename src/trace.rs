@@ -563,6 +563,18 @@ pub struct OwnDrop {
     pub holder: String,
 }
 
+/// What is left of traces when objects are told apart by the structs around them.
+///
+/// It is shown where nothing is converted. What the analysis misses of such objects leaves a release out: no verdict to
+/// convert may rest on it.
+#[derive(Clone, Debug, Default)]
+pub struct Apart {
+    /// Traces that may be others, ascending by site.
+    pub traces: Vec<PinTrace>,
+    /// All releases, in the order of [`Custody::releases`].
+    pub releases: Vec<Release>,
+}
+
 /// Everything that custody analysis hands on.
 #[derive(Clone, Debug, Default)]
 pub struct Custody {
@@ -577,6 +589,8 @@ pub struct Custody {
     pub frees_others: Vec<Loc>,
     /// One trace a site, same order as `sites`.
     pub traces: Vec<PinTrace>,
+    /// Another look at some of them.
+    pub apart: Apart,
     /// Functions that could not be parsed in files that matter, ascending.
     pub damaged: Vec<(FileId, Name, Span)>,
 }

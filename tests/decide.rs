@@ -13,8 +13,8 @@ use gupconv::run::{Found, finish};
 use gupconv::source::{FileId, Loc, Span};
 use gupconv::split::{ItemKind, split};
 use gupconv::trace::{
-    Context, Custody, Dirty, Holder, HolderKind, Origin, PinSite, PinTrace, Reason, Release, ReleaseId, Shape, SiteId,
-    Use, UseKind, Verdict, When, Writes,
+    Apart, Context, Custody, Dirty, Holder, HolderKind, Origin, PinSite, PinTrace, Reason, Release, ReleaseId, Shape,
+    SiteId, Use, UseKind, Verdict, When, Writes,
 };
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -141,6 +141,7 @@ fn custody() -> Custody {
         sites: vec![site(0, "first"), site(1, "second")],
         releases: vec![release],
         traces: vec![trace(0), trace(1)],
+        apart: Apart::default(),
         damaged: Vec::new(),
     }
 }

@@ -12,7 +12,8 @@
 //! Whose place is not told by one of these may lie anywhere. Two objects are apart where the structs around them
 //! differ, or the member, and where neither of these structs is a part of the other. Nothing of this holds for objects
 //! in a union, where one is copied whole over another one, and where a statement touches the fields of two of them
-//! ([`kept`]).
+//! ([`kept`]). Not all that copies is found: a copy by a helper, or by a pointer of another type, is not. So no verdict
+//! to convert rests on this ([`crate::trace::Apart`]).
 
 mod kept;
 mod shown;

@@ -59,15 +59,15 @@ pub(super) type At = (FnId, Span);
 /// Functions that hand an object on, one to the other, at most.
 const MAX_GIVEN: usize = 60;
 
-/// Fields whose objects have one table each.
+/// Fields whose objects are told apart.
 #[derive(Default)]
 pub(super) struct Objects {
-    /// By the number of the place.
-    families: BTreeMap<u32, Family>,
+    /// By the number of the place, fields of objects with one table each.
+    pub families: BTreeMap<u32, Family>,
     /// Of statements, the tables of the objects whose field they touch.
     known: Mutex<FxHashMap<(u32, At), Kinds>>,
     /// By the number of the place, fields of objects that lie in several structs.
-    embedded: BTreeMap<u32, Embedded>,
+    pub embedded: BTreeMap<u32, Embedded>,
     /// Of statements, where the objects lie whose field they touch.
     lying: Mutex<FxHashMap<(u32, At), Arc<Chains>>>,
     /// Of their structs, whether they are copied.
@@ -75,22 +75,24 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    /// Those among the places that these pages reach; of objects with tables, that those reach which are `mixed`.
-    pub(super) fn among(
+    /// Fields of objects with tables that pages reach which are `mixed`.
+    pub(super) fn families(
         e: &Engine,
         g: &Graph,
         reached: &[(At, Option<&Reached>)],
         mixed: impl Iterator<Item = SiteId>,
-    ) -> Self {
-        let fields = |r: &Reached| -> Vec<(u32, Node)> {
-            r.order.iter().filter(|n| matches!(g.place(**n), Place::Field(..))).map(|n| (n / 2, *n)).collect()
-        };
-        let mixed: BTreeMap<u32, Node> = mixed.filter_map(|s| reached[s.0 as usize].1).flat_map(fields).collect();
-        let family = |(place, n): (u32, Node)| Some((place, Family::of(e, g, n)?));
+    ) -> BTreeMap<u32, Family> {
+        let mixed: BTreeMap<u32, Node> =
+            mixed.filter_map(|s| reached[s.0 as usize].1).flat_map(|r| fields(g, r)).collect();
+        mixed.into_iter().filter_map(|(place, n)| Some((place, Family::of(e, g, n)?))).collect()
+    }
+
+    /// Fields of objects in several structs that pages reach.
+    pub(super) fn embedded(e: &Engine, g: &Graph, reached: &[(At, Option<&Reached>)]) -> BTreeMap<u32, Embedded> {
         // By which statement the pages came there first.
         let mut came: BTreeMap<u32, (Node, BTreeSet<At>)> = BTreeMap::new();
         for (pin, r) in reached.iter().filter_map(|(pin, r)| Some((pin, (*r)?))) {
-            for (place, n) in fields(r) {
+            for (place, n) in fields(g, r) {
                 let at = r.from.get(&n).map_or(*pin, |(_, at)| *at);
                 if at.1 != Span::default() {
                     came.entry(place).or_insert((n, BTreeSet::new())).1.insert(at);
@@ -99,11 +101,7 @@ impl Objects {
         }
         let came: Vec<(u32, (Node, BTreeSet<At>))> = came.into_iter().collect();
         let embedded = |(place, (n, came)): &(u32, (Node, BTreeSet<At>))| Some((*place, Embedded::of(e, g, *n, came)?));
-        Self {
-            families: mixed.into_iter().filter_map(family).collect(),
-            embedded: came.par_iter().filter_map(embedded).collect(),
-            ..Self::default()
-        }
+        came.par_iter().filter_map(embedded).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -163,8 +161,13 @@ impl Objects {
     }
 }
 
+/// The fields among the places that pages reach, by number.
+fn fields(g: &Graph, r: &Reached) -> Vec<(u32, Node)> {
+    r.order.iter().filter(|n| matches!(g.place(**n), Place::Field(..))).map(|n| (n / 2, *n)).collect()
+}
+
 /// The objects of a struct with a table.
-struct Family {
+pub(super) struct Family {
     /// A file that sees the struct.
     file: FileId,
     tag: Name,

@@ -22,7 +22,7 @@ use crate::sites;
 use crate::source::{Loc, Name, Span};
 use crate::split::ItemKind;
 use crate::trace::{
-    Atomic, Context, Custody, Dirty, Gap, GapCode, PinSite, PinTrace, Reason, Release, ReleaseId, SiteId, Step,
+    Apart, Atomic, Context, Custody, Dirty, Gap, GapCode, PinSite, PinTrace, Reason, Release, ReleaseId, SiteId, Step,
     UseKind, Verdict,
 };
 use rayon::prelude::*;
@@ -98,7 +98,7 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
     let dirties = dirty_calls(e, g);
     let here_pinned = |f: FnId| -> Vec<&PinSite> { sites.iter().filter(|s| s.fn_id == f).map(|s| &s.what).collect() };
     let makers = apart::Makers::default();
-    let release_of = |d: &Drop, objects: &Objects, reached: &[Option<Reached>], mine: &[Option<&Reached>]| {
+    let release_of = |d: &Drop, objects: &Objects, reached: &[Option<&Reached>], mine: &[Option<&Reached>]| {
         let file = e.fns[d.fn_id.0 as usize].file;
         let func = funcs[d.fn_id.0 as usize].as_ref()?;
         let text = e.index.text(file);
@@ -129,8 +129,7 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
                         && !ranges::apart(func, &text, &here(), &s.what, d.call)
             })
             .filter(|(i, s)| {
-                let r = reached[*i].as_ref();
-                !r.is_some_and(|r| choice::apart(e, g, r, (s.fn_id, s.what.call), (d.fn_id, d.call)))
+                !reached[*i].is_some_and(|r| choice::apart(e, g, r, (s.fn_id, s.what.call), (d.fn_id, d.call)))
             })
             .filter(|_| !*undone)
             .filter(|(i, s)| {
@@ -210,7 +209,8 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
     let (mut reached, mut mine) = walks(&objects);
     let mut releases: Vec<Release> = {
         let mine = own(&mine, &reached);
-        let first = |d: &Drop| release_of(d, &objects, &reached, &mine);
+        let all: Vec<Option<&Reached>> = reached.iter().map(Option::as_ref).collect();
+        let first = |d: &Drop| release_of(d, &objects, &all, &mine);
         drops.par_iter().with_max_len(1).filter_map(first).collect()
     };
     // Where pages of another kind come to a release as well, the objects are looked at that hold them.
@@ -221,34 +221,40 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
         // Of what cannot be converted, nobody asks.
         .filter(|s| kind(&sites[s.0 as usize].what) == Some(AcquireKind::Gup))
         .collect();
-    let by_pin = sites.iter().zip(&reached).map(|(s, r)| ((s.fn_id, s.what.call), r.as_ref()));
-    objects = Objects::among(e, g, &by_pin.collect::<Vec<_>>(), mixed.into_iter());
-    // The pages of other sites pass as they did.
-    let concerned: BTreeSet<SiteId> = (0..sites.len() as u32)
-        .map(SiteId)
-        .filter(|s| reached[s.0 as usize].as_ref().is_some_and(|r| objects.concern(r)))
-        .collect();
-    let again = |s: &SiteId| {
-        let site = (&sites[s.0 as usize], &serves[s.0 as usize]);
-        let reached = walk(site, &objects, None);
-        let mine = strict(site, &reached, &objects);
-        (s.0 as usize, reached, mine)
+    let by_pin: Vec<_> = sites.iter().zip(&reached).map(|(s, r)| ((s.fn_id, s.what.call), r.as_ref())).collect();
+    objects.families = Objects::families(e, g, &by_pin, mixed.into_iter());
+    let embedded = Objects::embedded(e, g, &by_pin);
+    // The sites whose pages come by objects, and what they reach when these are told apart. Those of others pass as they
+    // did.
+    let again = |objects: &Objects, reached: &[Option<Reached>]| -> Vec<(SiteId, Option<Reached>, Option<Reached>)> {
+        let concerned = (0..sites.len()).filter(|s| reached[*s].as_ref().is_some_and(|r| objects.concern(r)));
+        let walk_again = |s: usize| {
+            let site = (&sites[s], &serves[s]);
+            let reached = walk(site, objects, None);
+            let mine = strict(site, &reached, objects);
+            (SiteId(s as u32), reached, mine)
+        };
+        concerned.collect::<Vec<_>>().into_par_iter().with_max_len(1).map(walk_again).collect()
     };
-    let found: Vec<_> = concerned.iter().collect::<Vec<_>>().into_par_iter().with_max_len(1).map(again).collect();
-    for (i, r, m) in found {
-        (reached[i], mine[i]) = (r, m);
+    let renew = |of: &BTreeSet<SiteId>, objects: &Objects, all: &[_], mine: &[_], releases: &mut [Release]| {
+        let renew = |(i, (r, d)): (usize, (&mut Release, &Drop))| {
+            if !r.pins.iter().any(|s| of.contains(s)) {
+                return None;
+            }
+            *r = release_of(d, objects, all, mine)?;
+            Some(ReleaseId(i as u32))
+        };
+        releases.par_iter_mut().zip(&drops).enumerate().with_max_len(1).filter_map(renew).collect::<Vec<_>>()
+    };
+    let found = again(&objects, &reached);
+    let concerned: BTreeSet<SiteId> = found.iter().map(|f| f.0).collect();
+    for (s, r, m) in found {
+        (reached[s.0 as usize], mine[s.0 as usize]) = (r, m);
     }
+    let all: Vec<Option<&Reached>> = reached.iter().map(Option::as_ref).collect();
     let mine = own(&mine, &reached);
-    releases.par_iter_mut().zip(&drops).with_max_len(1).for_each(|(r, d)| {
-        if r.pins.iter().any(|s| concerned.contains(s))
-            && let Some(now) = release_of(d, &objects, &reached, &mine)
-        {
-            *r = now;
-        }
-    });
-    // Behind a store with a reference of its own: what is dropped there is not the pin.
-    let beyond: Vec<Option<Reached>> =
-        reached.par_iter().with_max_len(1).map(|r| beyond::reached(g, r.as_ref()?)).collect();
+    renew(&concerned, &objects, &all, &mine, &mut releases);
+    let mut told = releases.clone();
     // Who calls a function is asked where that may decide something.
     let open = |r: &Release| !r.pins.is_empty() && !r.context.may_be_atomic;
     let mut dropping: Vec<FnId> = drops.iter().zip(&releases).filter(|d| open(d.1)).map(|d| d.0.fn_id).collect();
@@ -256,14 +262,21 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
     dropping.dedup();
     let called = |f: &FnId| Some((*f, context::called_atomic(e, e.fns[f.0 as usize])?));
     let atomic: BTreeMap<FnId, Atomic> = dropping.par_iter().with_max_len(1).filter_map(called).collect();
-    for (d, r) in drops.iter().zip(&mut releases) {
-        if let Some(why) = atomic.get(&d.fn_id) {
-            r.context.may_be_atomic = true;
-            r.atomic.get_or_insert_with(|| why.clone());
-        }
-    }
     let asks = |d: &Drop| funcs[d.fn_id.0 as usize].as_ref().and_then(|f| context::asks(f));
-    apart::by_kind_of_others(&mut releases, &sites.iter().map(|s| &s.what).collect::<Vec<_>>());
+    let asks: Vec<Option<Name>> = drops.iter().map(asks).collect();
+    let pins: Vec<&PinSite> = sites.iter().map(|s| &s.what).collect();
+    // What one release says of the others.
+    let share = |releases: &mut [Release]| {
+        for (d, r) in drops.iter().zip(&mut *releases) {
+            if let Some(why) = atomic.get(&d.fn_id) {
+                r.context.may_be_atomic = true;
+                r.atomic.get_or_insert_with(|| why.clone());
+            }
+        }
+        apart::by_kind_of_others(releases, &pins);
+        context::share(releases, &asks);
+    };
+    share(&mut releases);
     let asleep = drops.par_iter().zip(&releases).enumerate().with_max_len(1).filter(|(_, (d, r))| {
         let me = e.fns[d.fn_id.0 as usize];
         r.dirty == Dirty::SetPageDirtyLock
@@ -272,42 +285,46 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
                 .is_some_and(|f| context::sleeps_locked(e, me, f, d.call, &r.dirty_when))
     });
     let asleep = asleep.map(|(i, _)| ReleaseId(i as u32)).collect();
-    context::share(&mut releases, &drops.iter().map(asks).collect::<Vec<_>>());
     let of_iterators = sites.iter().filter(|s| kind(&s.what) == Some(AcquireKind::Iter));
     let serving = sites.iter().zip(&serves).filter(|s| *s.1).map(|(s, _)| (s.fn_id, s.what.call));
     let appear = Appear::new(e, g, of_iterators.map(|s| (s.fn_id, s.what.call)).collect(), serving.collect());
-    let traces = sites
-        .par_iter()
-        .enumerate()
-        .with_max_len(1)
-        .map(|(i, s)| {
-            let others = appear.but(e, g, (s.fn_id, s.what.call), reached[i].as_ref());
-            let mut t = trace(
-                e,
-                g,
-                &funcs,
-                &nodes,
-                &hidden,
-                SiteId(i as u32),
-                s,
-                (reached[i].as_ref(), mine[i]),
-                &releases,
-                &drops,
-                &objects,
-                &others,
-            );
-            if let (Some(all), Some(r)) = (&beyond[i], &reached[i]) {
+    let tell =
+        |i: usize, objects: &Objects, all: &[Option<&Reached>], mine: &[Option<&Reached>], releases: &[Release]| {
+            let s = &sites[i];
+            let others = appear.but(e, g, (s.fn_id, s.what.call), all[i]);
+            let id = SiteId(i as u32);
+            let ends = (releases, &drops[..], objects);
+            let mut t = trace(e, g, &funcs, &nodes, &hidden, (id, s), (all[i], mine[i]), ends, &others);
+            // Behind a store with a reference of its own: what is dropped there is not the pin.
+            if let Some(r) = all[i]
+                && let Some(beyond) = beyond::reached(g, r)
+            {
                 // The object gets at the page as well.
                 t.local = false;
                 let late = funcs[s.fn_id.0 as usize].as_ref().map(|f| apart::after(f, s.what.call, &[]));
                 let from = (s.fn_id, &late.unwrap_or_default()[..]);
-                beyond::drops(&others, (r, all), from, &releases, &|i| &drops[i].nodes, &mut t);
+                beyond::drops(&others, (r, &beyond), from, releases, &|i| &drops[i].nodes, &mut t);
             }
             t
-        })
-        .collect();
+        };
+    let every = (0..sites.len()).into_par_iter().with_max_len(1);
+    let traces = every.map(|i| tell(i, &objects, &all, &mine, &releases)).collect();
+    // Once more, with objects told apart that lie in several structs: a second look, which decides nothing.
+    objects.embedded = embedded;
+    let found = again(&objects, &reached);
+    let (mut less, mut own) = (all.clone(), mine.clone());
+    for (s, r, m) in &found {
+        (less[s.0 as usize], own[s.0 as usize]) = (r.as_ref(), m.as_ref().or(r.as_ref()));
+    }
+    let mut concerned: BTreeSet<SiteId> = found.iter().map(|f| f.0).collect();
+    let renewed = renew(&concerned, &objects, &less, &own, &mut told);
+    share(&mut told);
+    concerned.extend(renewed.iter().flat_map(|r| &releases[r.0 as usize].pins));
+    let again = concerned.into_iter().collect::<Vec<_>>().into_par_iter().with_max_len(1);
+    let apart =
+        Apart { traces: again.map(|s| tell(s.0 as usize, &objects, &less, &own, &told)).collect(), releases: told };
     let sites = sites.into_iter().map(|s| s.what).collect();
-    Custody { sites, releases, asleep, frees_others, traces, damaged: e.index.damaged() }
+    Custody { sites, releases, asleep, frees_others, traces, apart, damaged: e.index.damaged() }
 }
 
 fn collect_sites(e: &Engine, g: &Graph, funcs: &[Option<Arc<Function>>]) -> Vec<Site> {
@@ -450,12 +467,9 @@ fn trace(
     funcs: &[Option<Arc<Function>>],
     nodes: &FactNodes,
     hidden: &Hidden,
-    id: SiteId,
-    s: &Site,
+    (id, s): (SiteId, &Site),
     (reached, mine): (Option<&Reached>, Option<&Reached>),
-    releases: &[Release],
-    drops: &[Drop],
-    objects: &Objects,
+    (releases, drops, objects): (&[Release], &[Drop], &Objects),
     others: &Others,
 ) -> PinTrace {
     let file = s.what.at.file;

@@ -415,7 +415,7 @@ mod tests {
     use super::*;
     use crate::ast::{Function, StructDef};
     use crate::source::{Name, Span};
-    use crate::trace::{Context, Gap, GapCode, Holder, HolderKind, ReleaseId, SiteId, Step};
+    use crate::trace::{Apart, Context, Gap, GapCode, Holder, HolderKind, ReleaseId, SiteId, Step};
     use std::sync::Arc;
 
     /// Two files, without any syntax.
@@ -508,6 +508,7 @@ mod tests {
             sites: vec![site(0), site(0), site(1)],
             releases: vec![release],
             traces: vec![trace(0), trace(1), trace(2)],
+            apart: Apart::default(),
             damaged: vec![(FileId(1), Name::from("g"), Span::new(0, 1))],
         }
     }
