@@ -7,10 +7,12 @@
 //!
 //! Holds where all of this is in sight, and nothing else:
 //!
-//! * The struct is seen by one file or folder, is nowhere a part of another one, and is never copied as a whole.
+//! * The struct is seen by one file or folder, and by who includes its header; it is nowhere a part of another one, and
+//!   nobody gets at an object but by its members ([`memory`]). No other place leads to what the field holds.
 //! * All that is stored to the member is the address of a `const` table with a body, once for each object, which the
 //!   same function has just allocated, filled with zeros; or a parameter that only gets such addresses. Nobody does
 //!   more to the member than to call through it ([`made`]).
+//! * A variable keeps its value: also macros and assembly do not set it ([`macros`]).
 //! * A function gets objects of a table where its name stands in the table and every call through that member passes
 //!   the object whose table it is; from a direct call it gets those of the caller. Whose callers are not known, or who
 //!   gets an object otherwise, may have one of any table ([`Family::given`]).
@@ -22,7 +24,9 @@
 //! Which object is meant is not followed otherwise: a statement of a function whose objects are not known lets pages of
 //! all tables pass.
 
+mod macros;
 mod made;
+mod memory;
 mod uses;
 
 use super::FnId;
@@ -202,7 +206,7 @@ impl Family {
         let of_functions = |t: &Name| e.index.struct_def(file, t).is_some_and(|d| functions(&d));
         let constant = |(ops, table): &(Name, Name)| points_to_const(e, file, tag, table, ops);
         let candidates: Vec<(Name, Name)> = tables.filter(|(_, t)| of_functions(t)).filter(constant).collect();
-        if candidates.is_empty() {
+        if candidates.is_empty() || lent(g, n) {
             return None;
         }
         let files = seeing(e, file, tag)?;
@@ -224,6 +228,10 @@ impl Family {
 
     /// The tables of the objects whose field a part of a function touches.
     fn touched(&self, e: &Engine, f: FnRef, at: Span) -> Kinds {
+        // Another struct of that tag.
+        if !self.files.contains(&f.file) {
+            return None;
+        }
         let func = e.index.parsed(f).filter(|f| f.whole())?;
         let types = Types::new(f.file, &func, e.index);
         let mut objects: BTreeSet<&Name> = BTreeSet::new();
@@ -260,7 +268,7 @@ impl Family {
     /// The tables of the objects that a variable points to.
     fn of_variable(&self, e: &Engine, f: FnRef, func: &Function, name: &Name) -> Kinds {
         match func.params.iter().position(|p| p.name == *name) {
-            Some(k) => fixed(func, name).then(|| self.given(e, f, k)).flatten(),
+            Some(k) => keeps(e, f.file, func, name).then(|| self.given(e, f, k)).flatten(),
             None => made::of_local(e, self, f, func, name),
         }
     }
@@ -277,10 +285,15 @@ impl Family {
             let name = e.index.name(f);
             for file in e.index.unit(f.file) {
                 let items = e.index.items(file)?;
+                if self.pasted(e, file, &name) || named_in_header(e, file, &name) {
+                    return None;
+                }
                 for item in items.items.iter().filter(|i| contains_word(i.span.of(&items.text), name.as_bytes())) {
                     match item.kind {
                         // Its callers are asked below.
-                        ItemKind::Function | ItemKind::Prototype => {}
+                        ItemKind::Function => {}
+                        // Another one may be its alias.
+                        ItemKind::Prototype if item.name == name => {}
                         ItemKind::Variable => {
                             for member in self.members_of(item, &items.text, &name)? {
                                 if !uses::passes(e, self, &member, k) {
@@ -298,7 +311,7 @@ impl Family {
                         let arg = argument(&caller, call, k)?;
                         let object = arg.ident()?;
                         match caller.params.iter().position(|p| p.name == *object) {
-                            Some(_) if !fixed(&caller, object) => return None,
+                            Some(_) if !keeps(e, by.file, &caller, object) => return None,
                             Some(j) if seen.insert((by, j)) => work.push((by, j)),
                             Some(_) => {}
                             None => found.extend(made::of_local(e, self, by, &caller, object)?),
@@ -309,6 +322,20 @@ impl Family {
         }
         // Who calls a function that nobody calls is not known.
         (!found.is_empty()).then_some(found)
+    }
+
+    /// Whether a macro of the family's files that this one sees may make the name.
+    fn pasted(&self, e: &Engine, file: FileId, name: &Name) -> bool {
+        let pastes = |f: FileId| {
+            let Some(items) = e.index.items(f) else { return true };
+            let mut macros = items.items.iter().filter(|i| i.kind == ItemKind::Define);
+            macros.any(|i| {
+                let text = Span { start: i.name_span.end, end: i.span.end };
+                macros::may_paste(text.of(&items.text), name.as_bytes())
+            })
+        };
+        let own = self.files.iter().filter(|f| **f != file && !e.index.tree.path(**f).ends_with(".c"));
+        pastes(file) || own.into_iter().any(|f| pastes(*f))
     }
 
     /// The members of a table in which the function stands; `None` if it is no table, or if it stands there otherwise.
@@ -379,6 +406,16 @@ impl Family {
     }
 }
 
+/// Whether a macro of a header that the file sees names a function.
+fn named_in_header(e: &Engine, file: FileId, name: &Name) -> bool {
+    let headers = e.index.headers_of(file);
+    e.index.tree.grep(&[&**name], Some(&headers)).into_iter().filter(|(h, _)| *h != file).any(|(h, _)| {
+        let Some(items) = e.index.items(h) else { return true };
+        let named = |i: &&Item| contains_word(i.span.of(&items.text), name.as_bytes());
+        items.items.iter().filter(named).any(|i| i.kind == ItemKind::Define)
+    })
+}
+
 /// Whether the struct has `const struct TABLE *ops`: a table that may be written to is no constant, and to find that
 /// out from all who touch the member costs a search for a word like `vm`.
 fn points_to_const(e: &Engine, file: FileId, tag: &Name, table: &Name, ops: &Name) -> bool {
@@ -394,6 +431,25 @@ fn points_to_const(e: &Engine, file: FileId, tag: &Name, table: &Name, ops: &Nam
     })
 }
 
+/// Whether another field, or a variable of a file, leads to what the field holds: from one such to another of them
+/// pages pass in a statement that does not have the field.
+fn lent(g: &Graph, n: Node) -> bool {
+    let mut open = vec![n | 1];
+    let mut seen = BTreeSet::from([n | 1]);
+    while let Some(n) = open.pop() {
+        // What is stored through one place goes to another one.
+        for from in g.incoming(n).iter().map(|e| e.to).filter(|from| from % 2 == 1) {
+            if seen.insert(from) {
+                if matches!(g.place(from), Place::Field(..) | Place::Global(..)) {
+                    return true;
+                }
+                open.push(from);
+            }
+        }
+    }
+    false
+}
+
 /// Members that are pointers to functions.
 fn functions(def: &StructDef) -> bool {
     !def.is_union && def.fields.iter().any(|f| f.ty.function)
@@ -407,7 +463,7 @@ fn seeing(e: &Engine, file: FileId, tag: &Name) -> Option<Vec<FileId>> {
         Reach::Folder => e.index.folder_files(home),
         Reach::Tree => return None,
     };
-    if e.index.tree.include_texts() > 0 {
+    if e.index.struct_reach(home) != Reach::File || e.index.tree.include_texts() > 0 {
         files.extend(e.index.seen_by(home)?.iter());
     }
     files.sort_unstable();
@@ -435,6 +491,11 @@ pub(super) fn fixed(func: &Function, name: &Name) -> bool {
         _ => {}
     });
     kept
+}
+
+/// Whether a parameter keeps its value, also where macros of the driver are about.
+fn keeps(e: &Engine, file: FileId, func: &Function, name: &Name) -> bool {
+    fixed(func, name) && !macros::sets(e, file, func, name)
 }
 
 /// Whether a macro may set the variable: an iterator, or one that takes its arguments by name.

@@ -224,8 +224,8 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
     let by_pin: Vec<_> = sites.iter().zip(&reached).map(|(s, r)| ((s.fn_id, s.what.call), r.as_ref())).collect();
     objects.families = Objects::families(e, g, &by_pin, mixed.into_iter());
     let embedded = Objects::embedded(e, g, &by_pin);
-    // The sites whose pages come by objects, and what they reach when these are told apart. Those of others pass as they
-    // did.
+    // The sites whose pages come by objects, and what they reach when these are told apart. Those of others pass as
+    // they did.
     let again = |objects: &Objects, reached: &[Option<Reached>]| -> Vec<(SiteId, Option<Reached>, Option<Reached>)> {
         let concerned = (0..sites.len()).filter(|s| reached[*s].as_ref().is_some_and(|r| objects.concern(r)));
         let walk_again = |s: usize| {

@@ -38,7 +38,7 @@ impl Index {
     }
 
     /// A header that other folders include by its own path.
-    fn is_public_header(&self, file: FileId) -> bool {
+    pub fn is_public_header(&self, file: FileId) -> bool {
         let p = self.tree.path(file);
         p.ends_with(".h") && (p.starts_with("include/") || p.contains("/include/"))
     }
@@ -208,6 +208,11 @@ impl Index {
             }
         }
         best.map(|(_, header, i)| (header, i))
+    }
+
+    /// The files that a file sees by its includes, itself among them, ascending; of very many not all.
+    pub fn headers_of(&self, file: FileId) -> Vec<FileId> {
+        self.closure(file).headers().collect()
     }
 
     /// Headers that a file sees, breadth-first, with their rank.

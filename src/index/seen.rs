@@ -155,12 +155,19 @@ impl Index {
         units.hosts.get(&file).map_or(&[], Vec::as_slice)
     }
 
-    /// C files that are compiled as one with `file`: itself, those that include it, and those that it includes.
+    /// C files that are compiled as one with `file`: itself, those that include it, those that it includes, and so on.
     pub fn unit(&self, file: FileId) -> Vec<FileId> {
         let units = self.units.get_or_init(|| Units::of(self));
         let mut unit = vec![file];
-        unit.extend(self.hosts(file));
-        unit.extend(units.parts.get(&file).into_iter().flatten());
+        let mut done = 0;
+        while let Some(f) = unit.get(done).copied() {
+            for near in [&units.hosts, &units.parts].into_iter().filter_map(|of| of.get(&f)).flatten() {
+                if !unit.contains(near) {
+                    unit.push(*near);
+                }
+            }
+            done += 1;
+        }
         unit
     }
 

@@ -5,11 +5,12 @@ use super::super::engine::Engine;
 use super::super::facts::Types;
 use super::super::passed::calls;
 use super::uses::{asked, functions_with};
-use super::{Family, Kinds, Table, declared, fixed, runs_over};
+use super::{Family, Kinds, Table, declared, keeps, macros, named_in_header};
 use crate::ast::{Expr, ExprKind, Function, StmtKind, UnOp};
 use crate::index::{FnRef, Reach, contains_word};
 use crate::kernel::Api;
-use crate::source::{Name, Span};
+use crate::lex::{self, TokKind};
+use crate::source::{FileId, Name, Span};
 use crate::split::ItemKind;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -71,7 +72,7 @@ pub(super) fn makers(e: &Engine, family: &Family) -> Option<Vec<Maker>> {
             [] => {}
             [(from, object)] => {
                 let value = value(e, family, f, &func, from)?;
-                if !is_new(family, &types, &func, object) || !constant(e, family, f, &value, 0) {
+                if !is_new(e, family, (f.file, &types), &func, object) || !constant(e, family, f, &value, 0) {
                     return None;
                 }
                 makers.push(Maker { f, object: object.clone(), value });
@@ -93,7 +94,7 @@ fn value(e: &Engine, family: &Family, f: FnRef, func: &Function, x: &Expr) -> Op
         }
         ExprKind::Ident(name) => {
             let k = func.params.iter().position(|p| p.name == *name)?;
-            fixed(func, name).then_some(Value::Param(k))
+            keeps(e, f.file, func, name).then_some(Value::Param(k))
         }
         _ => None,
     }
@@ -102,10 +103,36 @@ fn value(e: &Engine, family: &Family, f: FnRef, func: &Function, x: &Expr) -> Op
 /// All that is passed for the parameter is known.
 fn constant(e: &Engine, family: &Family, f: FnRef, value: &Value, depth: u32) -> bool {
     let Value::Param(k) = value else { return true };
-    let Some(all) = callers(e, f).filter(|_| depth < MAX_DEPTH) else { return false };
+    let alone = || match e.index.reach(f) {
+        Reach::File => !e.index.unit(f.file).into_iter().any(|file| named_in_header(e, file, &e.index.name(f))),
+        _ => unnamed_elsewhere(e, f),
+    };
+    let Some(all) = callers(e, f).filter(|_| depth < MAX_DEPTH && alone()) else { return false };
     all.into_iter().all(|(by, caller, call)| {
         let value = argument(&caller, call, *k).and_then(|a| self::value(e, family, by, &caller, &a));
         value.is_some_and(|v| constant(e, family, by, &v, depth + 1))
+    })
+}
+
+/// Whether no file beyond the folder of a function names it: what is linked in can be called from anywhere, by who
+/// declares it himself.
+fn unnamed_elsewhere(e: &Engine, f: FnRef) -> bool {
+    let name = e.index.name(f);
+    let folder = e.index.folder(f.file);
+    let beyond = e
+        .index
+        .tree
+        .grep(&[&*name], None)
+        .into_iter()
+        .filter(|(file, _)| !e.index.tree.path(*file).starts_with(folder));
+    beyond.into_iter().all(|(file, _)| {
+        let Some(items) = e.index.items(file) else { return false };
+        // A static function of its own of that name.
+        let own = items.function(&name).is_some_and(|i| items.items[i as usize].is_static);
+        own || !lex::code(&items.text).any(|t| match t.kind {
+            TokKind::Preproc => contains_word(t.span.of(&items.text), name.as_bytes()),
+            _ => t.word(&items.text) == name.as_bytes(),
+        })
     })
 }
 
@@ -138,8 +165,9 @@ pub(in super::super) fn callers(e: &Engine, f: FnRef) -> Option<Vec<(FnRef, Arc<
 }
 
 /// The variable is set once, to memory that was allocated for it and that is all zeros.
-fn is_new(family: &Family, types: &Types, func: &Function, object: &Name) -> bool {
-    if func.params.iter().any(|p| p.name == *object) || declared(func, object) != 1 || runs_over(func, object) {
+fn is_new(e: &Engine, family: &Family, (file, types): (FileId, &Types), func: &Function, object: &Name) -> bool {
+    let given = func.params.iter().any(|p| p.name == *object);
+    if given || declared(func, object) != 1 || macros::sets(e, file, func, object) {
         return false;
     }
     let mut typed = false;
@@ -192,7 +220,7 @@ pub(super) fn of_local(e: &Engine, family: &Family, f: FnRef, func: &Function, n
 /// What a local variable is set to, by calls that make objects; `None` if it may hold another one.
 fn made(e: &Engine, family: &Family, f: FnRef, func: &Function, name: &Name, depth: u32) -> Option<Vec<(Value, Part)>> {
     let given = func.params.iter().any(|p| p.name == *name);
-    if depth > MAX_DEPTH || given || declared(func, name) != 1 || runs_over(func, name) {
+    if depth > MAX_DEPTH || given || declared(func, name) != 1 || macros::sets(e, f.file, func, name) {
         return None;
     }
     let mine = family.makers.iter().find(|m| m.f == f && m.object == *name);
@@ -250,7 +278,7 @@ fn gives(e: &Engine, family: &Family, f: FnRef, out: Option<usize>, depth: u32) 
     match out {
         Some(k) => {
             let through = &func.params.get(k)?.name;
-            if declared(&func, through) > 0 {
+            if declared(&func, through) > 0 || macros::sets(e, f.file, &func, through) {
                 return None;
             }
             let (mut named, mut stored) = (0, 0);

@@ -3,7 +3,7 @@
 use super::super::engine::Engine;
 use super::super::facts::Types;
 use super::super::release::plain as written;
-use super::{Family, declared, is_of, seeing};
+use super::{Family, declared, is_of, macros, memory, seeing};
 use crate::ast::{BinOp, Expr, ExprKind, Function, StmtKind, UnOp};
 use crate::index::FnRef;
 use crate::kernel::Api;
@@ -32,7 +32,7 @@ fn touching(e: &Engine, files: &[FileId], tag: &Name, member: &Name) -> Option<V
         // Where the name stands behind a struct only, no macro is given it.
         let alone = |f: &FnRef| items.items.get(f.item as usize).is_some_and(|i| stands_alone(i, &items.text, member));
         for f in e.index.naming(*file, member).into_iter().filter(alone) {
-            if e.index.parsed(f).is_none_or(|f| handed_to_macro(&f, member)) {
+            if e.index.parsed(f).is_none_or(|func| handed_to_macro(e, f.file, &func, member)) {
                 return None;
             }
         }
@@ -41,11 +41,13 @@ fn touching(e: &Engine, files: &[FileId], tag: &Name, member: &Name) -> Option<V
     all.into_iter().map(|f| Some((f, e.index.parsed(f).filter(|f| f.whole())?))).collect()
 }
 
-/// Whether a macro touches the member.
+/// Whether a macro touches the member, or is another name of it.
 fn in_macro(item: &Item, text: &[u8], member: &Name) -> bool {
     // Of a macro, the text behind `#define`; a call at the top of a file has no name.
-    let start = if item.kind == ItemKind::Define { item.name_span.end } else { item.span.start };
-    let text = Span { start, end: item.span.end }.of(text);
+    if item.kind == ItemKind::Define {
+        return macros::has_member(Span { start: item.name_span.end, end: item.span.end }.of(text), member.as_bytes());
+    }
+    let text = item.span.of(text);
     let toks: Vec<Token> = lex::code(text).filter(|t| t.kind != TokKind::Preproc).collect();
     toks.windows(2).any(|w| (w[0].is(b'.') || w[0].is(b'>')) && w[1].word(text) == member.as_bytes())
 }
@@ -61,14 +63,14 @@ fn stands_alone(item: &Item, text: &[u8], member: &Name) -> bool {
     })
 }
 
-/// Whether a call is given a name that is no variable: a macro, to which it may be a member.
-fn handed_to_macro(func: &Function, member: &Name) -> bool {
+/// Whether a macro is given the name for a member: as a name that is no variable, or as one that only looks like it.
+fn handed_to_macro(e: &Engine, file: FileId, func: &Function, member: &Name) -> bool {
+    let variable = declared(func, member) > 0 || func.params.iter().any(|p| p.name == *member);
     let mut found = false;
     func.body.walk_exprs(&mut |x| {
-        let names = x.call().is_some_and(|(n, args)| {
-            !matches!(&**n, "container_of" | "offsetof") && args.iter().any(|a| a.ident() == Some(member))
-        });
-        found |= names && declared(func, member) == 0 && !func.params.iter().any(|p| p.name == *member);
+        let Some((n, args)) = x.call().filter(|(n, _)| !matches!(&***n, "container_of" | "offsetof")) else { return };
+        let mut given = args.iter().enumerate().filter(|(_, a)| a.ident() == Some(member)).map(|(k, _)| k);
+        found = found || given.any(|k| !variable || macros::takes_member(e, file, n, k, 0));
     });
     found
 }
@@ -143,7 +145,10 @@ fn object_of<'x>(family: &Family, types: &Types, callee: &'x Expr) -> Option<&'x
 
 /// Whether objects stand alone: none is a part of another struct or is copied, and no statement touches two fields.
 pub(super) fn plain(e: &Engine, family: &Family) -> bool {
-    apart(e, family) == Some(true) && alone(e, family) && uncopied(e, family) == Some(true)
+    apart(e, family) == Some(true)
+        && alone(e, family)
+        && uncopied(e, family) == Some(true)
+        && memory::by_members(e, family) == Some(true)
 }
 
 /// No statement touches the field of two objects.
@@ -170,25 +175,34 @@ fn apart(e: &Engine, family: &Family) -> Option<bool> {
     Some(fine)
 }
 
-/// The struct is named as what a pointer points to, and in no other way.
+/// The struct is named as what a pointer points to, or as what has a member, and in no other way.
 fn alone(e: &Engine, family: &Family) -> bool {
     let tag = family.tag.as_bytes();
     e.index.tree.grep(&[&*family.tag], Some(&family.files)).into_iter().all(|(file, _)| {
         let Some(items) = e.index.items(file) else { return false };
         let text = &items.text;
         let toks: Vec<Token> = lex::code(text).collect();
-        let mut depth = 0;
+        // Of each brace that is open, whether it is that of a union.
+        let mut open: Vec<bool> = Vec::new();
         let inside = |t: &Token| t.kind == TokKind::Preproc && crate::index::contains_word(t.span.of(text), tag);
-        let mut by_value = |w: &[Token]| {
-            depth += i32::from(w[0].is(b'{')) - i32::from(w[0].is(b'}'));
+        let mut by_value = |i: usize| {
+            let w = &toks[i..];
+            if w[0].is(b'{') {
+                open.push(toks[..i].iter().rev().take(2).any(|t| t.word(text) == b"union"));
+            } else if w[0].is(b'}') {
+                open.pop();
+            }
             if w[0].word(text) != b"struct" || w[1].word(text) != tag {
                 return false;
             }
             match w[2].kind {
-                TokKind::Punct(b'*' | b',') => false,
-                // A compound literal, a declaration in a struct, a definition elsewhere than at the top.
-                TokKind::Punct(b')') => w[3].is(b'{'),
-                TokKind::Punct(b';' | b'{') => depth > 0,
+                // What lies beside it in a union is a pointer of another type.
+                TokKind::Punct(b'*') => open.contains(&true),
+                TokKind::Punct(b',') => !caller(&toks[..i], text).is_some_and(gives_outer),
+                // No compound literal, and no argument that is the type.
+                TokKind::Punct(b')') => w[3].is(b'{') || i < 2 || toks[i - 2].word(text) != b"sizeof",
+                // A declaration in a struct, a definition elsewhere than at the top.
+                TokKind::Punct(b';' | b'{') => !open.is_empty(),
                 _ => true,
             }
         };
@@ -200,8 +214,23 @@ fn alone(e: &Engine, family: &Family) -> bool {
                 rest.iter().all(|t| t.is(b';'))
             })
         });
-        closed && !toks.windows(4).any(&mut by_value) && !toks.iter().any(inside)
+        closed && !(0..toks.len().saturating_sub(3)).any(&mut by_value) && !toks.iter().any(inside)
     })
+}
+
+/// What the call is named whose arguments the tokens end in.
+fn caller<'t>(toks: &[Token], text: &'t [u8]) -> Option<&'t [u8]> {
+    let mut depth = 0;
+    let open = toks.iter().rposition(|t| {
+        depth += i32::from(t.is(b')')) - i32::from(t.is(b'('));
+        depth < 0
+    })?;
+    Some(toks.get(open.checked_sub(1)?)?.word(text))
+}
+
+/// `container_of(x, struct TAG, member)` and what is made of it: the result is a pointer.
+fn gives_outer(name: &[u8]) -> bool {
+    name.starts_with(b"container_of") || name.ends_with(b"_entry")
 }
 
 /// No object is copied as a whole.
