@@ -80,7 +80,7 @@ pub(super) fn drops<'n>(
             let taken = taken(e, f, span, &api).map(|span| Loc { file, span });
             t.own.push(OwnDrop { release: id, api, stored: Loc { file, span }, taken, holder });
             let mut after = steps(others, r, from, pin, 0, &mut t.steps);
-            after = step(others, r, (from, start), &[], at, after, &mut t.steps);
+            after = step(others, r, (from, start), &[], at, (after, None), &mut t.steps);
             after = steps(others, all, n, pin, after, &mut t.steps);
             dropped(rel, "that reference, not the pin,", after, others.field(all, n), &mut t.steps);
         }

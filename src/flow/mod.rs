@@ -6,6 +6,7 @@
 //! rewrite, and whether one is wanted, is not decided here.
 
 mod apart;
+mod arguments;
 mod beyond;
 pub mod cfg;
 mod choice;

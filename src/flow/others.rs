@@ -44,7 +44,7 @@ pub(super) struct Others<'a> {
     pub e: &'a Engine<'a>,
     pub g: &'a Graph,
     appear: &'a Appear,
-    pin: (FnId, Span),
+    pub pin: (FnId, Span),
     /// What its pages reach.
     reached: Option<&'a Reached>,
 }

@@ -2,6 +2,7 @@
 
 use super::FnId;
 use super::apart;
+use super::arguments::Arguments;
 use super::engine::Engine;
 use super::facts::Fact;
 use super::graph::{Graph, Node, Reached};
@@ -28,6 +29,8 @@ pub(super) fn steps(
     // Where the pages were before a call that gives something of them back, and what such calls there are.
     let mut source: Option<Node> = None;
     let mut by = Vec::new();
+    let mut arguments = Arguments::around(e, others.pin);
+    let mut doubt = None;
     for (from, to, (f, span)) in r.way(end).into_iter().rev() {
         // Of several statements of a function that do the same, one that comes after the pin, or after the statement by
         // which the pages came into the function.
@@ -45,6 +48,7 @@ pub(super) fn steps(
         if span != Span::default() {
             last = Some((f, span));
         }
+        doubt = doubt.or_else(|| arguments.follow(e, g, (from, to), (f, span)));
         let source_of = *source.get_or_insert(from);
         // A call is no place of its own to a reader: the step ends where its value goes.
         if matches!(g.place(to), Place::Call(..)) && to != end {
@@ -58,7 +62,7 @@ pub(super) fn steps(
         }
         // A call without a place of its own in the text stands where its value comes from.
         let at = if span == Span::default() && source_of != from { last.unwrap_or((f, span)) } else { (f, span) };
-        after = step(others, r, (source_of, to), &by, at, after, out);
+        after = step(others, r, (source_of, to), &by, at, (after, doubt.take()), out);
         source = None;
         by.clear();
     }
@@ -100,7 +104,7 @@ pub(super) fn step(
     (from, to): (Node, Node),
     by: &[String],
     (f, span): (FnId, Span),
-    after: usize,
+    (after, doubt): (usize, Option<Doubt>),
     out: &mut Vec<Step>,
 ) -> usize {
     if span == Span::default() {
@@ -109,7 +113,7 @@ pub(super) fn step(
     let (e, g) = (others.e, others.g);
     let file = e.fns[f.0 as usize].file;
     let by = if by.is_empty() { String::new() } else { format!(", by {}", by.join(" and ")) };
-    let doubt = others.doubt(r, from, (f, span));
+    let doubt = doubt.or_else(|| others.doubt(r, from, (f, span)));
     let (from, into) = (show(e, g, from), show(e, g, to));
     let by = match from == into && by.is_empty() {
         true => first_call(e, f, span).map_or(by, |name| format!(", by {name}()")),
