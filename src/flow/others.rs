@@ -8,8 +8,9 @@ use super::engine::Engine;
 use super::facts::Fact;
 use super::graph::{Edge, Graph, Node, Reached, Via};
 use super::place::{Place, UNKNOWN_TAG};
-use super::steps::field_name;
+use super::steps::{called, field_name};
 use crate::index::lock;
+use crate::kernel::Api;
 use crate::source::{Loc, Span};
 use crate::trace::Doubt;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -17,6 +18,9 @@ use std::sync::{Arc, Mutex};
 
 /// Nodes looked at to find where the pages of a field are made.
 const MOST: usize = 3000;
+
+/// Nodes looked at behind one store.
+const MOST_BEHIND: usize = 300;
 
 /// Of those places, the nearest ones are kept.
 const KEPT: usize = 24;
@@ -127,8 +131,9 @@ impl Others<'_> {
         let edges = [n & !1, n | 1].into_iter().flat_map(|n| g.incoming(n));
         // What a callee makes of its parameter does not come back to the caller's field.
         let given = |e: &&Edge| e.via != Via::Out || g.place(e.to).entry_param().is_none();
-        let stores = edges.filter(given).filter(|e| e.to / 2 != n / 2 && !known(e.to)).map(|e| e.at);
-        let first = stores.filter(|at| at.1 != Span::default()).map(place).min();
+        let stores = edges.filter(given).filter(|e| e.to / 2 != n / 2 && !known(e.to));
+        let stores = stores.filter(|e| e.at.1 != Span::default() && self.brings(e.to, n, &known)).map(|e| e.at);
+        let first = stores.map(place).min();
         // The pages of an iterator are those that a pin in its function gives, whichever iterator that is.
         let file = |f: FnId| e.fns[f.0 as usize].file;
         let of_iterator = |f: FnId| self.appear.serving.iter().any(|s| file(s.0) == file(f));
@@ -147,5 +152,31 @@ impl Others<'_> {
         let made = || self.appear.of(g, n).iter().find(|m| !of_pin(m)).map(joins);
         let at = first.or_else(made)?;
         Some(Doubt::Field(field_name(tag, field).into(), at))
+    }
+
+    /// Whether other pages may be in a node from which a field is stored: some appear on the way to it, or somebody
+    /// gives them who is not known. Memory that was just allocated, and a variable that nothing is stored to, has none.
+    fn brings(&self, from: Node, field: Node, known: &dyn Fn(Node) -> bool) -> bool {
+        let (e, g) = (self.e, self.g);
+        let (mut open, mut seen) = (vec![from], FxHashSet::default());
+        while let Some(n) = open.pop() {
+            if !seen.insert(n) {
+                continue;
+            }
+            let appears = self.appear.at.get(&(n / 2)).is_some_and(|all| all.iter().any(|at| *at != self.pin));
+            if appears || seen.len() > MOST_BEHIND {
+                return true;
+            }
+            let incoming = g.incoming(n);
+            let given = match g.place(n) {
+                Place::Call(..) => called(e, g, n).is_none_or(|name| !Api::get().is_fresh(&name)),
+                p => p.entry_param().is_some(),
+            };
+            if incoming.is_empty() && given {
+                return true;
+            }
+            open.extend(incoming.iter().map(|i| i.to).filter(|to| to / 2 != field / 2 && !known(*to)));
+        }
+        false
     }
 }

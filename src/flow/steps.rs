@@ -102,7 +102,7 @@ pub(super) fn step(
     others: &Others,
     r: &Reached,
     (from, to): (Node, Node),
-    by: &[String],
+    by: &[Name],
     (f, span): (FnId, Span),
     (after, doubt): (usize, Option<Doubt>),
     out: &mut Vec<Step>,
@@ -112,6 +112,7 @@ pub(super) fn step(
     }
     let (e, g) = (others.e, others.g);
     let file = e.fns[f.0 as usize].file;
+    let by: Vec<String> = by.iter().map(|name| format!("{name}()")).collect();
     let by = if by.is_empty() { String::new() } else { format!(", by {}", by.join(" and ")) };
     let doubt = doubt.or_else(|| others.doubt(r, from, (f, span)));
     let (from, into) = (show(e, g, from), show(e, g, to));
@@ -169,7 +170,8 @@ fn first_call(e: &Engine, f: FnId, span: Span) -> Option<Name> {
 }
 
 /// The call that a place is the value of, as `name()`.
-fn called(e: &Engine, g: &Graph, n: Node) -> Option<String> {
+/// The function whose value a node is, by the name or the member that it is called by.
+pub(super) fn called(e: &Engine, g: &Graph, n: Node) -> Option<Name> {
     let Place::Call(f, start) = g.place(n) else { return None };
     let mut name = None;
     e.index.parsed(e.fns[f.0 as usize])?.body.walk_exprs(&mut |x| {
@@ -177,7 +179,7 @@ fn called(e: &Engine, g: &Graph, n: Node) -> Option<String> {
             && x.span.start == *start
         {
             name = match &callee.kind {
-                ExprKind::Ident(n) | ExprKind::Field { name: n, .. } => Some(format!("{n}()")),
+                ExprKind::Ident(n) | ExprKind::Field { name: n, .. } => Some(n.clone()),
                 _ => None,
             };
         }
@@ -203,7 +205,9 @@ fn show(e: &Engine, g: &Graph, n: Node) -> String {
         Place::Var(f, n) | Place::Def(f, n, _) => format!("{n} of {}()", name(f)),
         Place::Global(_, n) => n.to_string(),
         Place::Ret(f) => format!("result of {}()", name(f)),
-        Place::Call(..) => called(e, g, n).map_or_else(|| "value of a call".into(), |name| format!("value of {name}")),
+        Place::Call(..) => {
+            called(e, g, n).map_or_else(|| "value of a call".into(), |name| format!("value of {name}()"))
+        }
     }
 }
 
