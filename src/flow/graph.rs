@@ -372,6 +372,10 @@ impl Graph {
     pub fn reached(&self, from: &[Node]) -> Reached {
         self.walk(vec![0; self.out.nodes()], from, true, Extent { ways: false, ..EVERYWHERE })
     }
+    /// From where pages get to these nodes, of the nearest ones.
+    pub fn behind(&self, to: &[Node], most: usize) -> Reached {
+        self.walk(vec![0; self.out.nodes()], to, false, Extent { most, ..EVERYWHERE })
+    }
     /// Where the pages of a pin in function `f` can get to. `early` tells of a place in that function whether it cannot
     /// be reached after the pin, `closed` which ways through a place no run takes.
     /// Calls `without` bring no page along, and none comes out of the calls `empty`.

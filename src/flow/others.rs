@@ -95,7 +95,7 @@ impl Appear {
         if let Some(known) = lock(&self.known).get(&(n / 2)) {
             return known.clone();
         }
-        let back = g.near(&[vec![n & !1, n | 1]], false, MOST, &FxHashSet::default());
+        let back = g.behind(&[n & !1, n | 1], MOST);
         let makers =
             back.order.iter().flat_map(|m| self.at.get(&(m / 2)).into_iter().flatten().map(move |at| (*at, *m)));
         let mut all: Vec<Maker> = Vec::new();
@@ -150,8 +150,8 @@ impl Others<'_> {
             place(join.map_or(*made, |j| j.1))
         };
         let made = || self.appear.of(g, n).iter().find(|m| !of_pin(m)).map(joins);
-        let at = first.or_else(made)?;
-        Some(Doubt::Field(field_name(tag, field).into(), at))
+        let name = || field_name(tag, field).into();
+        first.map(|at| Doubt::Field(name(), at)).or_else(|| made().map(|at| Doubt::Joined(name(), at)))
     }
 
     /// Whether other pages may be in a node from which a field is stored: some appear on the way to it, or somebody

@@ -193,6 +193,10 @@ pub fn build(
                     doubt: match &s.doubt {
                         None => String::new(),
                         Some(Doubt::Iterator) => "if that iterator is over user memory".into(),
+                        Some(Doubt::Joined(field, at)) => {
+                            let (path, line) = (program.path(at.file), places.line(*at));
+                            format!("perhaps only others: {field} also gets pages by way of {path}:{line}")
+                        }
                         Some(Doubt::Argument(name, caller)) => {
                             format!("perhaps only others: the pin is behind a test of {name}, which fails with what {caller}() passes")
                         }
@@ -257,7 +261,7 @@ fn site_record(
             let mut record = release_record(places, custody.releases.get(id.0 as usize)?);
             let doubt = trace.doubted.iter().find(|d| d.0 == *id);
             record.perhaps = doubt.map(|(_, doubt)| match doubt {
-                Doubt::Field(name, _) | Doubt::Argument(name, _) => name.to_string(),
+                Doubt::Field(name, _) | Doubt::Joined(name, _) | Doubt::Argument(name, _) => name.to_string(),
                 Doubt::Iterator => ITERATOR.into(),
             });
             Some(record)

@@ -23,6 +23,8 @@ pub enum Doubt {
     /// It reads a field of all objects of a struct: others come to that field as well, first at this place. Which of
     /// the objects have the pages of the pin is not known.
     Field(Name, Loc),
+    /// The same, where no statement stores the others into the field: they join the way of the pages at this place.
+    Joined(Name, Loc),
     /// The pages are pinned behind a test of this parameter which fails with what is passed in this function.
     Argument(Name, Name),
     /// A pin of an iterator function is only in the pages of iterators over user memory.

@@ -150,11 +150,66 @@ fn a_step_through_a_field_that_others_fill_is_in_doubt() {
     let lines = lines.replace("\tif (get_user", "\tstruct page *page;\n\tif (get_user");
     tree.write("drivers/misc/cove.c", &lines);
     let out = tree.run(&["trace", "drivers/misc/cove.c:8"]).succeeds().out;
-    assert!(out.contains("(perhaps only others: cove.page also gets pages at"), "{out}");
-    // The pin alone, and NULL, leave no doubt.
-    let (out, site) = told("c->page = NULL;");
-    assert!(!out.contains("perhaps") && out.contains("put_page() drops the reference in cove_drop()"), "{out}");
-    assert!(!site.contains("perhaps"), "{site}");
+    let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    let joined = "(perhaps only others: cove.page also gets pages by way of drivers/misc/cove.c:15)";
+    assert!(out.contains(joined), "{out}");
+    // Pages of a function that nobody knows.
+    let (out, _) = told("extern struct page *cove_other(void);\n\tc->page = cove_other();");
+    assert!(out.contains("(perhaps only others: cove.page also gets pages at drivers/misc/cove.c:13)"), "{out}");
+    // The pin alone, NULL, and memory that nothing was stored to leave no doubt.
+    for none in ["c->page = NULL;", "c->page = kzalloc(64, GFP_KERNEL);", "struct page *none;\n\tc->page = none;"] {
+        let (out, site) = told(none);
+        assert!(!out.contains("perhaps") && out.contains("put_page() drops the reference in cove_drop()"), "{out}");
+        assert!(!site.contains("perhaps"), "{site}");
+    }
+}
+
+/// A page that is pinned only `if (!write)` does not come out of a call that passes `true`.
+#[test]
+fn a_call_that_contradicts_the_test_around_the_pin_is_in_doubt() {
+    let tree = Tree::of("mini-5.2");
+    let told = |test: &str, inner: &str, outer: &str| {
+        let lines = format!(
+            "#include <linux/mm.h>\n\
+             static struct page *cove_slow(unsigned long addr, bool write, bool *asked)\n{{\n\
+             \tstruct page *page = NULL;\n\n\t{test}\n\
+             \t\tget_user_pages_fast(addr, 1, 0, &page);\n\treturn page;\n}}\n\
+             static struct page *cove_any(unsigned long addr, bool write, bool *asked)\n{{\n\
+             \t{inner}\n}}\n\
+             int cove_run(unsigned long addr, bool write, bool *asked)\n{{\n\
+             \tstruct page *page = cove_any(addr, {outer});\n\n\
+             \tif (!page)\n\t\treturn -EFAULT;\n\tput_page(page);\n\treturn 0;\n}}\n"
+        );
+        tree.write("drivers/misc/cove.c", &lines);
+        let pin = lines.lines().position(|l| l.contains("get_user_pages_fast")).expect("a pin") + 1;
+        let out = tree.run(&["trace", &format!("drivers/misc/cove.c:{pin}")]).succeeds().out;
+        out.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let passes = "return cove_slow(addr, write, asked);";
+    let doubt = |name: &str, caller: &str| {
+        format!("perhaps only others: the pin is behind a test of {name}, which fails with what {caller}() passes")
+    };
+    let out = told("if (unlikely(!write) && asked)", passes, "true, asked");
+    assert!(out.contains(&doubt("write", "cove_run")), "{out}");
+    assert!(out.contains("put_page() may drop the reference in cove_run()"), "{out}");
+    let out = told("if (!write && asked)", passes, "false, NULL");
+    assert!(out.contains(&doubt("asked", "cove_run")), "{out}");
+    let out = told("if (write)\n\t\treturn NULL;\n\telse", "return cove_slow(addr, !write, asked);", "false, asked");
+    assert!(out.contains(&doubt("write", "cove_run")), "{out}");
+    let out =
+        told("if (!write)", "if (write)\n\t\treturn cove_slow(addr, true, asked);\n\treturn NULL;", "write, asked");
+    assert!(out.contains(&doubt("write", "cove_any")), "{out}");
+    // No contradiction: other values, either of two tests, a parameter that was changed before.
+    for (test, inner, outer) in [
+        ("if (!write && asked)", passes, "false, asked"),
+        ("if (!write || asked)", passes, "true, asked"),
+        ("write = false;\n\tif (!write)", passes, "true, asked"),
+        ("if (!write)", "write = false;\n\treturn cove_slow(addr, write, asked);", "true, asked"),
+        ("if (!write)", passes, "write, asked"),
+    ] {
+        let out = told(test, inner, outer);
+        assert!(!out.contains("perhaps") && out.contains("put_page() drops the reference in cove_run()"), "{out}");
+    }
 }
 
 #[test]
