@@ -207,16 +207,22 @@ impl<'a> Check<'a> {
     }
 
     fn fine(&self) -> bool {
-        let mut fine = true;
+        let (mut fine, mut assembly, mut named) = (true, false, false);
         self.func.body.walk(&mut |s| match &s.kind {
+            StmtKind::Asm => assembly = true,
             StmtKind::Decl(vars) => {
                 fine &= vars.iter().all(|v| v.init.as_ref().is_none_or(|i| self.stays(&v.ty, i)));
             }
             StmtKind::Return(Some(x)) => fine &= self.stays(&self.func.ret, x),
             _ => {}
         });
-        self.func.body.walk_exprs(&mut |x| fine = fine && self.expression(x));
-        fine
+        self.func.body.walk_exprs(&mut |x| {
+            named |= self.of(x) == Some(true);
+            fine = fine && self.expression(x);
+        });
+        // Its operands are not read.
+        let given = || self.func.params.iter().any(|p| self.types.tag(&p.ty).is_some_and(|t| t == self.family.tag));
+        fine && !(assembly && (named || given()))
     }
 
     fn expression(&self, x: &Expr) -> bool {
@@ -243,9 +249,21 @@ impl<'a> Check<'a> {
                 let called = matches!(to.kind, ExprKind::Call { .. }) && self.of(to) != Some(false);
                 self.stays(&self.types.of(to), from) && !(called && self.of(from) != Some(false))
             }
-            ExprKind::Call { args, .. } => x.call().is_none_or(|(name, _)| self.call(name, args)),
+            ExprKind::InitList(list) => !list.iter().any(|(_, x)| self.points(x)),
+            ExprKind::Call { callee, args } => match x.call().filter(|(n, _)| !self.is_variable(n)) {
+                Some((name, _)) => self.call(name, args),
+                // What a pointer to a function takes is known of a table.
+                None => {
+                    let of_table = matches!(&callee.kind, ExprKind::Field { base, .. } if self.is_table(base));
+                    of_table || !args.iter().any(|a| self.points(a))
+                }
+            },
             _ => true,
         }
+    }
+
+    fn is_variable(&self, name: &Name) -> bool {
+        declared(self.func, name) > 0 || self.func.params.iter().any(|p| p.name == *name)
     }
 
     /// What is assigned to.
