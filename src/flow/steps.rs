@@ -8,6 +8,7 @@ use super::facts::Fact;
 use super::graph::{Graph, Node, Reached};
 use super::others::Others;
 use super::place::{OWN, Place};
+use super::uses::Taker;
 use crate::ast::{Expr, ExprKind, Function};
 use crate::kernel::Api;
 use crate::source::{Loc, Name, Span};
@@ -142,6 +143,13 @@ pub(super) fn dropped(rel: &Release, what: &str, after: usize, doubt: Option<Dou
     let may = if doubt.is_some() || doubted(out, after).is_some() { "may drop" } else { "drops" };
     let what = format!("{}() {may} {what} in {}()", rel.callee, rel.function);
     out.push(Step { at: rel.at, what, because: String::new(), after, doubt });
+}
+
+/// The last step, where a callee takes the reference over.
+pub(super) fn taken_over(e: &Engine, taker: &Taker, after: usize, out: &mut Vec<Step>) {
+    let what =
+        format!("{}() takes the reference over in {}()", taker.callee, e.index.name(e.fns[taker.at.0.0 as usize]));
+    out.push(Step { at: taker.at.1, what, because: String::new(), after, doubt: None });
 }
 
 /// What is in doubt on the way to a step, the last one of it.

@@ -9,7 +9,7 @@ use super::mentions::FactNodes;
 use super::objects::Objects;
 use super::origin::OriginTable;
 use super::others::{Appear, Others};
-use super::steps::{doubted, dropped, handed_out, holders, keeps, steps};
+use super::steps::{doubted, dropped, handed_out, holders, keeps, steps, taken_over};
 use super::uses::uses;
 use super::{
     FnId, apart, beyond, choice, closed, context, emptied, guard, iterator, passage, ranges, relayed, release, undone,
@@ -558,7 +558,10 @@ fn trace(
     t.gaps.extend(without_caller(e, g, r, lost));
     let known: Vec<Loc> = t.releases.iter().map(|r| releases[r.0 as usize].at).collect();
     t.gaps.extend(numbers_come_back(e, g, &here, r, &known, apart::pins(&s.what)));
-    uses(e, g, funcs, nodes, &here, (r, objects), &mut t);
+    for taker in uses(e, g, funcs, nodes, &here, (r, objects), &mut t) {
+        let last = steps(others, r, taker.node, (s.fn_id, &late), 0, &mut t.steps);
+        taken_over(e, &taker, last, &mut t.steps);
+    }
     if t.releases.is_empty() && t.gaps.is_empty() && s.node.is_some() {
         // A number of the page that is taken may be all that is kept of it.
         let number = t.uses.iter().find(|u| u.kind == UseKind::Address);

@@ -11,11 +11,18 @@ use super::place::Place;
 use super::{FnId, context};
 use crate::ast::Function;
 use crate::kernel::{Api, Borrow};
-use crate::source::Loc;
+use crate::source::{Loc, Name};
 use crate::trace::{Dirty, Dirtying, PinTrace, Use, UseKind};
 use std::sync::Arc;
 
-/// Collects the uses of the pages.
+/// A callee that takes the reference over: where the pages are that it gets, the call, and in which function.
+pub(super) struct Taker {
+    pub node: Node,
+    pub at: (FnId, Loc),
+    pub callee: Name,
+}
+
+/// Collects the uses of the pages; who takes their reference over.
 pub(super) fn uses(
     e: &Engine,
     g: &Graph,
@@ -24,7 +31,8 @@ pub(super) fn uses(
     reached: &[usize],
     (r, objects): (&Reached, &Objects),
     t: &mut PinTrace,
-) {
+) -> Vec<Taker> {
+    let mut takers = Vec::new();
     let number = |of: &[Place]| of.iter().any(|p| g.node(p).is_some_and(|n| r.has_number(n)));
     for &n in &r.order {
         t.local &= !matches!(g.place(n), Place::Field(..) | Place::Global(..)) || r.by_number(n);
@@ -51,6 +59,15 @@ pub(super) fn uses(
                 },
                 Fact::Address { of, callee, at } if here(of) => (UseKind::Address, callee, at),
                 Fact::Handover { of, gap: None, callee, at } if here(of) || number(of) => {
+                    let node = of.iter().filter_map(|p| g.node(p)).find(|n| there(*n) || r.has_number(*n));
+                    let at_call = (FnId(i as u32), Loc { file, span: *at });
+                    // One that gets a reference of its own leaves that of the pin where it is.
+                    let takes = Api::get().handover(callee) == Some(None);
+                    takers.extend(node.filter(|_| takes).map(|node| Taker {
+                        node,
+                        at: at_call,
+                        callee: callee.clone(),
+                    }));
                     (UseKind::HandedOn, callee, at)
                 }
                 Fact::Extra { of, callee, at } if here(of) => (UseKind::ExtraReference, callee, at),
@@ -84,5 +101,6 @@ pub(super) fn uses(
     t.uses.dedup();
     t.dirtied.sort_by_key(|d| d.at);
     t.dirtied.dedup();
-    t.functions.sort()
+    t.functions.sort();
+    takers
 }

@@ -207,7 +207,7 @@ pub struct Api {
     own_copies: FxHashMap<String, ()>,
     sets: FxHashMap<String, (String, Vec<String>)>,
     vessels: Vec<Vessel>,
-    handover: FxHashMap<String, Option<GapCode>>,
+    handover: FxHashMap<String, (Option<GapCode>, String)>,
     borrow: FxHashMap<String, Borrow>,
     extra: FxHashMap<String, ()>,
     brief: FxHashMap<String, ()>,
@@ -313,7 +313,7 @@ impl Api {
                 .into_iter()
                 .flat_map(|h| {
                     let gap = GapCode::ALL.iter().copied().find(|g| g.code() == h.gap);
-                    h.names.into_iter().map(move |n| (n, gap))
+                    h.names.into_iter().map(move |n| (n, (gap, h.flag.clone())))
                 })
                 .collect(),
             borrow,
@@ -411,7 +411,7 @@ impl Api {
     }
     /// The functions that give the page of a number or address, or hand its reference on by the number.
     pub fn pages_of_addresses(&self) -> impl Iterator<Item = &str> {
-        let handed = self.handover.iter().filter(|(_, gap)| gap.is_none()).map(|(name, _)| name);
+        let handed = self.handover.iter().filter(|(_, (gap, _))| gap.is_none()).map(|(name, _)| name);
         self.from_address.keys().chain(handed).map(|name| &**name)
     }
     /// The functions that give a number or address of a page.
@@ -480,7 +480,11 @@ impl Api {
     }
     /// The callee takes the pages over: the gap this makes, or `None` inside for one that is only handed on.
     pub fn handover(&self, name: &str) -> Option<Option<GapCode>> {
-        self.handover.get(name).copied()
+        self.handover.get(name).map(|h| h.0)
+    }
+    /// It does so only if its last argument has this flag.
+    pub fn handover_flag(&self, name: &str) -> Option<&str> {
+        self.handover.get(name).map(|h| h.1.as_str()).filter(|flag| !flag.is_empty())
     }
     /// What the callee does with a page that it neither keeps nor drops.
     pub fn borrow(&self, name: &str) -> Option<Borrow> {

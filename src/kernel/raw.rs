@@ -105,6 +105,8 @@ pub(super) struct RawContainers {
 #[derive(Deserialize)]
 pub(super) struct RawHandover {
     pub names: Vec<String>,
+    #[serde(default)]
+    pub flag: String,
     pub gap: String,
 }
 #[derive(Deserialize)]

@@ -212,6 +212,32 @@ fn a_call_that_contradicts_the_test_around_the_pin_is_in_doubt() {
     }
 }
 
+/// Who takes a reference over is a step; without the flag nobody does.
+#[test]
+fn a_reference_that_is_handed_on_ends_a_trace() {
+    let tree = Tree::of("mini-5.2");
+    let told = |flags: &str| {
+        let lines = format!(
+            "#include <linux/mm.h>\n#define MF_COUNT_INCREASED 1\n#define MF_MUST_KILL 2\n\
+             int memory_failure(unsigned long pfn, int flags);\n\
+             int cove_poison(unsigned long addr, int flags)\n{{\n\tunsigned long pfn;\n\tstruct page *page;\n\n\
+             \tif (get_user_pages_fast(addr, 1, 0, &page) != 1)\n\t\treturn -EFAULT;\n\
+             \tpfn = page_to_pfn(page);\n\treturn memory_failure(pfn, {flags});\n}}\n"
+        );
+        tree.write("drivers/misc/cove.c", &lines);
+        tree.run(&["trace", "drivers/misc/cove.c:10"]).succeeds().out
+    };
+    let step = "memory_failure() takes the reference over in cove_poison()";
+    for flags in ["MF_COUNT_INCREASED", "MF_MUST_KILL | MF_COUNT_INCREASED", "flags", "3"] {
+        let out = told(flags);
+        assert!(out.contains("2. drivers/misc/cove.c:13") && out.contains(step), "{out}");
+    }
+    for flags in ["0", "MF_MUST_KILL"] {
+        let out = told(flags);
+        assert!(!out.contains("over"), "{out}");
+    }
+}
+
 #[test]
 fn trace_offers_the_nearest_sites() {
     let tree = Tree::of("mini-5.2");

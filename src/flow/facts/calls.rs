@@ -4,7 +4,7 @@ use super::super::place::{PASSED, Place};
 use super::eval::is_small;
 use super::extract::{Env, Extract, Value};
 use super::{Arg, Fact};
-use crate::ast::{Base, Expr, ExprKind, UnOp};
+use crate::ast::{Base, BinOp, Expr, ExprKind, UnOp};
 use crate::kernel::{AcquireKind, Borrow};
 use crate::source::{Name, Span};
 use std::collections::BTreeSet;
@@ -124,6 +124,11 @@ impl<'a> Extract<'a> {
         }
         if let Some(gap) = self.api.handover(&name) {
             let values: Vec<Value> = args.iter().map(|a| self.eval(a, env)).collect();
+            if self.api.handover_flag(&name).is_some_and(|flag| args.last().is_some_and(|a| lacks(a, flag))) {
+                let of = values.into_iter().fold(Value::none(), Value::join).places;
+                self.push(Fact::Use { of, kind: Borrow::Meta, callee: name, at: span });
+                return Value::none();
+            }
             // A reference of its own is given away, the pin stays here.
             if self.own.kept.contains_key(&span) {
                 let of = values.into_iter().fold(Value::none(), Value::join).places;
@@ -361,4 +366,16 @@ fn looks_only(flags: &Expr) -> bool {
     let mut only = true;
     flags.walk(&mut |e| only &= e.ident().is_none_or(|n| n.starts_with("FOLL_") && &**n != "FOLL_GET"));
     only
+}
+
+/// The flags are constants, and this one is not among them.
+fn lacks(flags: &Expr, flag: &str) -> bool {
+    match &flags.kind {
+        ExprKind::Int { value, .. } => *value == 0,
+        ExprKind::Ident(n) => {
+            &**n != flag && n.bytes().all(|b| b == b'_' || b.is_ascii_uppercase() || b.is_ascii_digit())
+        }
+        ExprKind::Binary(BinOp::BitOr, a, b) => lacks(a, flag) && lacks(b, flag),
+        _ => false,
+    }
 }
