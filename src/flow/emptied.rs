@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 /// The assignments to the pointer that a release reads, behind which its loop finds the count to be 0.
 pub(super) fn aliases(func: &Function, call: Span) -> Vec<Span> {
-    let Some(pointer) = dropped(func, call).filter(|_| func.whole()) else { return Vec::new() };
+    let Some(pointer) = dropped(func, call).filter(|p| func.whole() && is_of_call(func, p)) else { return Vec::new() };
     let mut set = Vec::new();
     func.body.walk_exprs(&mut |e| {
         if let ExprKind::Assign(None, to, _) = &e.kind
@@ -25,13 +25,28 @@ pub(super) fn aliases(func: &Function, call: Span) -> Vec<Span> {
             set.push(e.span);
         }
     });
-    let counts = counts(func, call);
+    let mut counts = counts(func, call);
+    // What outlives the call is looked at by the next one.
+    counts.retain(|n| is_of_call(func, n));
     if set.is_empty() || counts.is_empty() {
         return Vec::new();
     }
     let cfg = Cfg::new(func);
     set.retain(|at| counts.iter().any(|n| !gets_on(&cfg, *at, n, call)));
     set
+}
+
+/// A parameter, or a variable that is gone when the function returns.
+fn is_of_call(func: &Function, name: &Name) -> bool {
+    let (mut declared, mut stays) = (func.params.iter().any(|p| p.name == *name), false);
+    func.body.walk(&mut |s| {
+        if let StmtKind::Decl(vars) = &s.kind {
+            let mine = || vars.iter().filter(|v| v.name == *name);
+            declared |= mine().next().is_some();
+            stays |= mine().any(|v| v.is_static);
+        }
+    });
+    declared && !stays
 }
 
 /// Whether pages come to the place of a release by these statements of its function alone.

@@ -387,7 +387,7 @@ impl Engine<'_> {
                         }
                         Place::Ret(f) => {
                             // What a caller stores through the result of an allocator comes back to that caller only.
-                            if is_forward && (reached.leaves(n) || reached.leaves(n | 1)) {
+                            if is_forward && (reached.leaves(n & !1) || reached.leaves(n | 1)) {
                                 let r = self.fns[f.0 as usize];
                                 out.insert(Demand::Callers(r, wide || self.is_api(r)));
                             }

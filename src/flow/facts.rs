@@ -5,8 +5,10 @@
 
 mod calls;
 mod eval;
+mod exchange;
 mod extract;
 mod fresh;
+mod numbers;
 mod own;
 mod returned;
 mod slice;

@@ -6,6 +6,7 @@ use super::FnId;
 use super::engine::{Demand, Engine};
 use super::facts::Fact;
 use super::graph::{Graph, Node, Reached, Via};
+use super::harmless;
 use super::mentions::FactNodes;
 use super::objects::Objects;
 use super::place::Place;
@@ -14,10 +15,9 @@ use super::unfollowed::{self, Callee};
 use crate::ast::Function;
 use crate::index::FnRef;
 use crate::kernel::{AcquireKind, Api, Borrow};
-use crate::lex::{self, Token};
 use crate::program::Program;
 use crate::sites;
-use crate::source::{FileId, Loc, Span};
+use crate::source::{Loc, Span};
 use crate::split::ItemKind;
 use crate::trace::{Gap, GapCode};
 use std::collections::BTreeSet;
@@ -88,7 +88,7 @@ pub(super) fn gaps(
                         },
                         Some(name) => match e.target(id, name) {
                             None => {
-                                if harmless_macro(e, file, name, 0) {
+                                if harmless::is_harmless(e, file, name, 0) {
                                     continue;
                                 }
                                 if Api::get().acquire(name).is_some_and(|a| a.kind == AcquireKind::Iter) {
@@ -303,35 +303,4 @@ pub(super) fn numbers_come_back(
         }
     }
     out
-}
-
-/// Macros within macros that are looked at: `page_cache_release(x)` of v4.4 is `put_page(x)`, and drivers name it
-/// again.
-const MAX_MACROS: u32 = 4;
-
-/// A macro of the tree whose text neither stores nor releases anything, and calls nothing in sight that does.
-fn harmless_macro(e: &Engine, file: FileId, name: &str, depth: u32) -> bool {
-    let Some((f, i)) = e.index.visible_item(file, name, &[ItemKind::Define]) else { return false };
-    let Some(items) = e.index.items(f) else { return false };
-    let Some(item) = items.items.get(i as usize) else { return false };
-    // From the name on: with its `#` the line is one token.
-    let text = Span { start: item.name_span.end, end: item.span.end }.text(&items.text);
-    let tokens: Vec<Token> = lex::code(text.as_bytes()).collect();
-    tokens.iter().enumerate().all(|(k, t)| {
-        let Ok(w) = std::str::from_utf8(t.word(text.as_bytes())) else { return true };
-        if w.is_empty() || w == name {
-            return true;
-        }
-        if Api::get().release(w).is_some() || Api::get().store(w).is_some() {
-            return false;
-        }
-        if !tokens.get(k + 1).is_some_and(|n| n.is(b'(')) || Api::get().borrow(w).is_some() {
-            return true;
-        }
-        if e.index.visible_item(file, w, &[ItemKind::Define]).is_some() {
-            return depth >= MAX_MACROS || harmless_macro(e, file, w, depth + 1);
-        }
-        let near = e.index.definition_near(file, w);
-        near.is_none_or(|r| unfollowed::looks(e, r, 0).is_some())
-    })
 }

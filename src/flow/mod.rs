@@ -21,6 +21,7 @@ pub mod facts;
 mod gaps;
 pub mod graph;
 mod guard;
+mod harmless;
 mod iterator;
 mod mentions;
 mod near;

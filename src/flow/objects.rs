@@ -24,7 +24,7 @@
 //! Which object is meant is not followed otherwise: a statement of a function whose objects are not known lets pages of
 //! all tables pass.
 
-mod macros;
+pub(super) mod macros;
 mod made;
 mod memory;
 mod uses;

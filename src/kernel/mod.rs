@@ -131,6 +131,19 @@ pub struct StoreFn {
     pub container: bool,
 }
 
+/// A call that stores a value and gives the one that was there.
+#[derive(Clone, Copy, Debug)]
+pub struct ExchangeFn {
+    /// Argument stored to, or its address.
+    pub to: usize,
+    /// Argument stored.
+    pub from: usize,
+    /// Argument to which what was there goes; the result, if there is none.
+    pub back: Option<usize>,
+    /// It does not depend on what is there.
+    pub always: bool,
+}
+
 /// A loop macro over a container.
 #[derive(Clone, Copy, Debug)]
 pub struct IterateFn {
@@ -194,6 +207,8 @@ pub struct Api {
     heads: FxHashMap<String, ()>,
     frame_type: String,
     store: FxHashMap<String, StoreFn>,
+    exchange: FxHashMap<String, ExchangeFn>,
+    duplicate: FxHashMap<String, usize>,
     iterate: FxHashMap<String, IterateFn>,
     address: FxHashMap<String, ()>,
     from_address: FxHashMap<String, ()>,
@@ -281,6 +296,15 @@ impl Api {
                     s.names.into_iter().map(move |n| (n, f))
                 })
                 .collect(),
+            exchange: raw
+                .exchange
+                .into_iter()
+                .flat_map(|x| {
+                    let f = ExchangeFn { to: x.to, from: x.from, back: x.back, always: x.always };
+                    x.names.into_iter().map(move |n| (n, f))
+                })
+                .collect(),
+            duplicate: raw.duplicate.into_iter().flat_map(|d| d.names.into_iter().map(move |n| (n, d.arg))).collect(),
             iterate: raw
                 .iterate
                 .into_iter()
@@ -392,6 +416,14 @@ impl Api {
     /// The call stores one argument in another.
     pub fn store(&self, name: &str) -> Option<StoreFn> {
         self.store.get(name).copied()
+    }
+    /// The call stores one argument in another, and gives what was there.
+    pub fn exchange(&self, name: &str) -> Option<ExchangeFn> {
+        self.exchange.get(name).copied()
+    }
+    /// The result is new memory that begins with what is in this argument.
+    pub fn duplicate(&self, name: &str) -> Option<usize> {
+        self.duplicate.get(name).copied()
     }
     /// The loop macro runs over a container of pages.
     pub fn iterate(&self, name: &str) -> Option<IterateFn> {

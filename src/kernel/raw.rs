@@ -20,6 +20,8 @@ pub(super) struct Raw {
     pub fresh: RawFresh,
     pub same: Vec<RawSame>,
     pub store: Vec<RawStore>,
+    pub exchange: Vec<RawExchange>,
+    pub duplicate: Vec<RawDuplicate>,
     pub iterate: Vec<RawIterate>,
     pub address: RawAddress,
     pub containers: RawContainers,
@@ -63,6 +65,20 @@ pub(super) struct RawStore {
     pub from: usize,
     #[serde(default)]
     pub container: bool,
+}
+#[derive(Deserialize)]
+pub(super) struct RawExchange {
+    pub names: Vec<String>,
+    pub to: usize,
+    pub from: usize,
+    pub back: Option<usize>,
+    #[serde(default)]
+    pub always: bool,
+}
+#[derive(Deserialize)]
+pub(super) struct RawDuplicate {
+    pub names: Vec<String>,
+    pub arg: usize,
 }
 #[derive(Deserialize)]
 pub(super) struct RawSets {

@@ -83,6 +83,22 @@ impl<'a> Extract<'a> {
             let values: Vec<Value> = args.iter().map(|a| self.eval(a, env)).collect();
             return values.into_iter().nth(i).unwrap_or_default();
         }
+        if let Some(x) = self.api.exchange(&name) {
+            return self.exchange(x, span, args, env);
+        }
+        // The new memory begins with what is in the old one.
+        if let Some(i) = self.api.duplicate(&name) {
+            let values: Vec<Value> = args.iter().map(|a| self.eval(a, env)).collect();
+            let from = values.into_iter().nth(i).unwrap_or_default().places;
+            if from.is_empty() {
+                return Value::none();
+            }
+            let into = Place::Call(self.f, span.start);
+            for from in from {
+                self.edge(into.clone(), from, span, false);
+            }
+            return Value::one(into);
+        }
         if let Some(s) = self.api.store(&name) {
             let values: Vec<Value> = args.iter().map(|a| self.eval(a, env)).collect();
             let carries = args.get(s.from).is_some_and(|a| !s.container || self.carries_pages(a))

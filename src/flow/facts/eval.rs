@@ -75,7 +75,10 @@ impl<'a> Extract<'a> {
                     // `p += n` keeps the place.
                     return self.eval(lhs, env);
                 }
-                self.assign(lhs, rhs, e.span, value, env)
+                let made = value.places.is_empty() || matches!(uncast(rhs).kind, ExprKind::Cond(..));
+                let value = self.assign(lhs, rhs, e.span, value, env);
+                // `obj->pages = pages = kcalloc(…)`: new memory has no place of its own, it is where it was stored.
+                if made && makes(rhs) { value.join(self.eval_quiet(lhs, env)) } else { value }
             }
             ExprKind::Cond(c, a, b) => {
                 let cv = self.eval(c, env);
@@ -248,39 +251,6 @@ impl<'a> Extract<'a> {
         value
     }
 
-    /// `page = pfn_to_page(pfn); if (!get_page_unless_zero(page))`: whoever left the number keeps his reference, and
-    /// this is another one. Only of a local that is set by nothing else.
-    fn takes_its_own(&self, made: Span) -> Option<Name> {
-        let mut page = None;
-        let mut set = 0;
-        self.func.body.walk(&mut |s| {
-            let StmtKind::Decl(vars) = &s.kind else { return };
-            page = vars.iter().find(|v| v.init.as_ref().is_some_and(|i| i.span == made)).map(|v| &v.name).or(page);
-        });
-        self.func.body.walk_exprs(&mut |e| {
-            if let ExprKind::Assign(None, to, from) = &e.kind
-                && from.span == made
-            {
-                page = to.ident().or(page);
-            }
-        });
-        let page = page?;
-        let mut own = None;
-        self.func.body.walk_exprs(&mut |e| match &e.kind {
-            ExprKind::Assign(_, to, _) if to.ident() == Some(page) => set += 1,
-            ExprKind::Call { .. } => {
-                if let Some((name, [arg])) = e.call()
-                    && self.api.is_extra_reference(name)
-                    && arg.ident() == Some(page)
-                {
-                    own = Some(name.clone());
-                }
-            }
-            _ => {}
-        });
-        own.filter(|_| set <= 1)
-    }
-
     /// Pages are stored with a reference of their own. All pipes are one place, and another one of these is in each.
     pub(super) fn own(&mut self, into: &Place, from: &[Place], api: &Name, at: Span) {
         self.push(Fact::Origin { into: into.clone(), what: api.clone(), counted: true, at });
@@ -290,21 +260,23 @@ impl<'a> Extract<'a> {
             }
         }
     }
+}
 
-    /// The value of a call that makes a number of a page, or the page of a number.
-    pub(super) fn number(&mut self, of: &[Place], callee: &str, page: bool, at: Span) -> Value {
-        if !page {
-            self.push(Fact::Address { of: of.to_vec(), callee: callee.into(), at });
-        }
-        let to = Place::Call(self.f, at.start);
-        if page && let Some(what) = self.takes_its_own(at) {
-            self.push(Fact::Origin { into: to.clone(), what, counted: true, at });
-            return Value::one(to);
-        }
-        for from in of {
-            self.push(Fact::Number { to: to.clone(), from: from.clone(), page, at });
-        }
-        Value::one(to)
+pub(super) fn uncast(e: &Expr) -> &Expr {
+    match &e.kind {
+        ExprKind::Cast(_, a) => uncast(a),
+        _ => e,
+    }
+}
+
+/// A value that comes out of a call, in one case at least: memory, no constant.
+fn makes(e: &Expr) -> bool {
+    match &uncast(e).kind {
+        ExprKind::Cond(c, a, b) => makes(a.as_deref().unwrap_or(c)) || makes(b),
+        ExprKind::Comma(_, b) => makes(b),
+        ExprKind::Call { callee, .. } => callee.ident().is_none_or(|n| &**n != "ERR_PTR"),
+        ExprKind::StmtExpr(_) | ExprKind::Opaque => true,
+        _ => false,
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Extract<'a> {
     pub(super) api: &'static Api,
     pub(super) locals: FxHashMap<Name, CType>,
     pub(super) tracked: Vec<Name>,
+    /// Locals that keep their value from one call to the next.
+    pub(super) statics: Vec<Name>,
     /// Integers are followed too: the file makes pages of numbers.
     pub(super) numbers: bool,
     pub(super) emit: bool,
@@ -139,7 +141,7 @@ impl<'a> Extract<'a> {
     /// An evaluator that has evaluated nothing yet.
     pub(super) fn new(f: FnId, file: FileId, func: &'a Function, scope: &'a dyn Scope) -> Self {
         let mut locals = FxHashMap::default();
-        let mut tracked = Vec::new();
+        let (mut tracked, mut statics) = (Vec::new(), Vec::new());
         for p in &func.params {
             locals.insert(p.name.clone(), p.ty.clone());
             if p.ty.page_depth() == Some(1) {
@@ -151,13 +153,16 @@ impl<'a> Extract<'a> {
             for v in vars {
                 // Two variables of one name in sibling blocks are taken as one: their definitions stay apart.
                 locals.insert(v.name.clone(), v.ty.clone());
+                if v.is_static {
+                    statics.push(v.name.clone());
+                }
                 if v.ty.page_depth() == Some(1) && v.ty.ptr == 1 && !v.is_static && !tracked.contains(&v.name) {
                     tracked.push(v.name.clone());
                 }
             }
         });
         let kept = kept_addresses(&func.body);
-        tracked.retain(|n| !kept.contains(n));
+        tracked.retain(|n| !kept.contains(n) && !statics.contains(n));
         Extract {
             f,
             file,
@@ -166,6 +171,7 @@ impl<'a> Extract<'a> {
             api: Api::get(),
             locals,
             tracked,
+            statics,
             numbers: scope.makes_pages_of_numbers(file),
             emit: false,
             facts: Vec::new(),

@@ -337,6 +337,10 @@ impl<'f> Subject<'_, 'f> {
         if let Some(gap) = api.handover(name) {
             return at.map(|_| if gap.is_some() { Event::Keep(call) } else { Event::Unknown });
         }
+        if let Some(x) = api.exchange(name) {
+            let stores = |at: usize| at == x.from && x.always && x.back.is_none();
+            return at.map(|at| if stores(at) { Event::Keep(call) } else { Event::Unknown });
+        }
         if let Some(s) = api.store(name) {
             return at.map(|at| if at == s.from { Event::Keep(call) } else { Event::Unknown });
         }

@@ -2,6 +2,7 @@
 
 use super::super::FnId;
 use super::super::place::{OWN, Place};
+use super::exchange::pointee;
 use super::extract::Extract;
 use crate::ast::{Base, BinOp, CType, Expr, ExprKind, Function, StmtKind, UnOp};
 use crate::index::Scope;
@@ -44,7 +45,11 @@ impl Extract<'_> {
     /// The place of a variable that is not tracked per definition.
     pub(super) fn variable(&self, name: &Name) -> Option<Place> {
         if let Some(t) = self.locals.get(name) {
-            return self.may_carry(t).then(|| Place::Var(self.f, name.clone()));
+            return self.may_carry(t).then(|| match self.statics.contains(name) {
+                // It outlives the call, as a variable of the file does; no other function names it.
+                true => Place::Global(Some(self.file), format!("{}.{name}", self.func.name).into()),
+                false => Place::Var(self.f, name.clone()),
+            });
         }
         let (file, ty) = self.scope.global(self.file, name)?;
         self.may_carry(&ty).then(|| Place::Global(file, name.clone()))
@@ -186,6 +191,12 @@ impl Extract<'_> {
                     } else {
                         t
                     };
+                }
+                if let Some(x) = self.api.exchange(name)
+                    && let Some(a) = args.get(x.to)
+                {
+                    let value = pointee(a);
+                    return if value.span == a.span { self.ty(a).deref() } else { self.ty(value) };
                 }
                 if self.api.origin(name).is_some() || self.api.acquire(name).is_some_and(|a| a.returns_page) {
                     return CType::structure("page", 1);

@@ -13,10 +13,10 @@ use crate::split::ItemKind;
 const MAX_DEPTH: u32 = 4;
 
 /// One definition of a macro.
-pub(super) struct Macro {
+pub(in super::super) struct Macro {
     pub home: FileId,
     pub text: Vec<u8>,
-    params: Vec<Vec<u8>>,
+    pub params: Vec<Vec<u8>>,
     /// It takes arguments.
     called: bool,
     pub body: Vec<Token>,
@@ -44,11 +44,11 @@ impl Macro {
         Self { home, text: text.to_vec(), params, called, body: toks }
     }
 
-    fn word(&self, i: usize) -> &[u8] {
+    pub fn word(&self, i: usize) -> &[u8] {
         self.body.get(i).map_or(&[], |t| t.word(&self.text))
     }
 
-    fn is(&self, i: usize, c: u8) -> bool {
+    pub fn is(&self, i: usize, c: u8) -> bool {
         self.body.get(i).is_some_and(|t| t.is(c))
     }
 
@@ -57,7 +57,7 @@ impl Macro {
         (0..self.body.len()).filter(|&i| self.word(i) == word && !self.member(i)).collect()
     }
 
-    fn member(&self, i: usize) -> bool {
+    pub fn member(&self, i: usize) -> bool {
         i > 0 && (self.is(i - 1, b'.') || i > 1 && self.is(i - 1, b'>') && self.is(i - 2, b'-'))
     }
 
