@@ -7,9 +7,11 @@
 
 use super::FnId;
 use super::engine::Engine;
+use super::filled::{Filler, beside, flag_users};
 use super::graph::{Graph, Node, Reached};
-use super::guard::{Test, tests, users};
-use super::place::{ENTRY, OWN, Place, UNKNOWN_TAG};
+use super::guard::{Test, tests};
+use super::objects::{callers, declared, macros};
+use super::place::{ENTRY, OWN, Place};
 use super::release::plain;
 use crate::ast::{Expr, ExprKind, Function, StmtKind, UnOp};
 use crate::index::FnRef;
@@ -17,6 +19,7 @@ use crate::program::Program;
 use crate::source::{Name, Span};
 use crate::trace::Origin;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Functions that hand a flag on, one to the other, at most.
 const MAX_DEPTH: u32 = 3;
@@ -41,7 +44,7 @@ pub(super) fn guard(
         let mut search = Search { e, wanted: test.wanted, calls: Calls::new(), chain: BTreeSet::new() };
         let kept = match &test {
             Test { param: true, field, .. } => search.handed(here, func, field, 0).then_some(None),
-            Test { mask: None, .. } => search.stored(g, release, &test, back).map(Some),
+            Test { mask: None, .. } => search.stored(g, at, &test, back).map(Some),
             _ => None,
         };
         let Some(kept) = kept.filter(|_| !search.calls.is_empty()) else { continue };
@@ -76,7 +79,10 @@ impl Search<'_> {
     /// The flag is a parameter: collects the calls that close it. False if the function may open it.
     fn handed(&mut self, f: FnId, func: &Function, flag: &Name, depth: u32) -> bool {
         let Some(k) = func.params.iter().position(|p| p.name == *flag) else { return false };
-        if !func.whole() || !self.only_closes(func, flag) {
+        let at = self.e.fns[f.0 as usize];
+        let changed = declared(func, flag) != 0 || macros::sets(self.e, at.file, func, flag);
+        // By a pointer or a macro, anything may be passed.
+        if !func.whole() || changed || !self.only_closes(func, flag) || callers(self.e, at).is_none() {
             return false;
         }
         self.chain.insert(f);
@@ -98,20 +104,14 @@ impl Search<'_> {
     }
 
     /// The flag is a member beside the page: the place of the page, when all who fill it store the flag as well.
-    fn stored(&mut self, g: &Graph, release: FnRef, test: &Test, back: &Reached) -> Option<Place> {
-        let kept = back.order.iter().find_map(|n| match g.place(*n) {
-            p @ Place::Field(tag, _) if !tag.starts_with(UNKNOWN_TAG) && !tag.contains(OWN) => {
-                let def = self.e.index.struct_def(release.file, tag)?;
-                def.fields.iter().any(|f| f.name == test.field).then(|| (*n, p.clone()))
-            }
-            _ => None,
-        });
-        let (node, kept) = kept?;
-        let Place::Field(tag, page) = &kept else { return None };
+    fn stored(&mut self, g: &Graph, at: (FnRef, &Function, Span), test: &Test, back: &Reached) -> Option<Place> {
+        let (tag, page) = &beside(self.e, at, test)?;
+        let same = |n: &&Node| matches!(g.place(**n), Place::Field(t, p) if t == tag && p == page);
+        let node = *back.order.iter().find(same).filter(|_| !tag.contains(OWN))?;
+        let kept = g.place(node).clone();
         let incoming = [node & !1, node | 1].into_iter().flat_map(|n| g.incoming(n));
         let fillers: BTreeSet<FnId> = incoming.filter(|i| i.to / 2 != node / 2).map(|i| i.at.0).collect();
-        for user in users(self.e, release.file, tag, &test.field)? {
-            let func = self.e.index.parsed(user).filter(|f| f.whole())?;
+        for (user, func) in flag_users(self.e, at.0.file, tag, &test.field)? {
             let id = self.e.ids.get(&user).filter(|id| fillers.contains(id));
             let others = assigned(&func, &test.field)?;
             if id.is_none() && !others.iter().all(|(_, v)| self.closes(v)) {
@@ -121,7 +121,8 @@ impl Search<'_> {
         for f in fillers {
             let r = self.e.fns[f.0 as usize];
             let func = self.e.index.parsed(r).filter(|f| f.whole())?;
-            let value = together(&func, &self.e.index.text(r.file), page, &test.field)?;
+            let value = together(self.e, r, &func, page, &test.field)?;
+            callers(self.e, r)?;
             if self.closes(&value) {
                 self.chain.insert(f);
                 self.calls.extend(self.e.callers_of(f));
@@ -204,7 +205,8 @@ pub(super) fn assigned<'f>(func: &'f Function, field: &Name) -> Option<Vec<(&'f 
 
 /// What a function leaves in the flag, that stores a page which it was given and the flag once each, in the same object
 /// and on every way through it.
-fn together(func: &Function, text: &[u8], page: &Name, flag: &Name) -> Option<Expr> {
+fn together(e: &Engine, at: FnRef, func: &Arc<Function>, page: &Name, flag: &Name) -> Option<Expr> {
+    let text = &*e.index.text(at.file);
     let StmtKind::Block(list) = &func.body.kind else { return None };
     let mut leaves = false;
     func.body.walk(&mut |s| leaves |= matches!(s.kind, StmtKind::Return(_) | StmtKind::Goto(_)));
@@ -221,5 +223,6 @@ fn together(func: &Function, text: &[u8], page: &Name, flag: &Name) -> Option<Ex
         ExprKind::Field { base, .. } => plain(base, text),
         _ => String::new(),
     };
-    (!leaves && given && plainly(to) && plainly(beside) && object(to) == object(beside)).then(|| (*value).clone())
+    let same = object(to) == object(beside) && Filler::new(e, at, func.clone(), object(to), page.clone()).is_some();
+    (!leaves && given && plainly(to) && plainly(beside) && same).then(|| (*value).clone())
 }

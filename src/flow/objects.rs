@@ -27,7 +27,7 @@
 pub(super) mod macros;
 mod made;
 mod memory;
-mod uses;
+pub(super) mod uses;
 
 use super::FnId;
 use super::closed::argument;

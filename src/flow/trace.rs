@@ -12,10 +12,11 @@ use super::others::{Appear, Others};
 use super::steps::{doubted, dropped, handed_out, holders, keeps, steps, taken_over};
 use super::uses::uses;
 use super::{
-    FnId, apart, beyond, choice, closed, context, emptied, guard, iterator, passage, ranges, relayed, release, undone,
+    FnId, apart, beyond, choice, closed, context, counted, emptied, guard, iterator, passage, ranges, relayed, release,
+    undone,
 };
 use crate::ast::{Expr, Function, StmtKind};
-use crate::index::Scope;
+use crate::index::{FnRef, Scope};
 use crate::kernel::{AcquireKind, Api, Roles};
 use crate::program::Program;
 use crate::sites;
@@ -139,10 +140,10 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
             })
             .map(|(i, _)| SiteId(i as u32))
             .collect();
-        let here: Vec<Span> = sites.iter().filter(|s| s.fn_id == d.fn_id).map(|s| s.what.call).collect();
+        let by_count = LazyCell::new(|| counted::only_pinned(e, file, func, &here_pinned(d.fn_id), d.call));
         let no_pins = |back: &Reached| {
             let mut found = origins.of(back, d.fn_id, e, g);
-            found.retain(|o| o.at.file != file || !guard::overwritten(func, o.at.span, &here, d.call));
+            found.retain(|o| o.at.file != file || !func.span.contains(o.at.span) || !*by_count);
             found
         };
         let foreign = no_pins(&back);
@@ -154,7 +155,8 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
                 (back, foreign)
             };
             let needed = !pins.is_empty() && !foreign.is_empty();
-            let by_store = || guard::guard(e, g, at, &back, &foreign);
+            let pins_of = |f: FnRef| e.ids.get(&f).map(|f| here_pinned(*f)).unwrap_or_default();
+            let by_store = || guard::guard(e, g, at, &back, &foreign, &pins_of);
             needed.then(|| by_store().or_else(|| closed::guard(e, g, at, &back, &without))).flatten()
         };
         let api = Api::get().release(&d.callee);

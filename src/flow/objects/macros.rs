@@ -151,7 +151,7 @@ fn sets_by_name(e: &Engine, file: FileId, name: &str, variable: &Name, depth: u3
 }
 
 /// Whether a macro, or assembly, may set a variable of a function.
-pub(super) fn sets(e: &Engine, file: FileId, func: &Function, variable: &Name) -> bool {
+pub(in super::super) fn sets(e: &Engine, file: FileId, func: &Function, variable: &Name) -> bool {
     let mut found = runs_over(func, variable);
     func.body.walk(&mut |s| match &s.kind {
         StmtKind::Asm => found = true,

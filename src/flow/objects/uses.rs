@@ -20,7 +20,12 @@ pub(super) fn functions_with(e: &Engine, family: &Family, member: &Name) -> Opti
     touching(e, &family.files, &family.tag, member)
 }
 
-fn touching(e: &Engine, files: &[FileId], tag: &Name, member: &Name) -> Option<Vec<(FnRef, Arc<Function>)>> {
+pub(in super::super) fn touching(
+    e: &Engine,
+    files: &[FileId],
+    tag: &Name,
+    member: &Name,
+) -> Option<Vec<(FnRef, Arc<Function>)>> {
     let files: Vec<FileId> = e.index.tree.grep(&[&**member], Some(files)).into_iter().map(|h| h.0).collect();
     e.index.load(&files);
     for file in &files {
