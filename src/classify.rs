@@ -26,7 +26,7 @@ pub use case::GIVEN_AWAY;
 use case::{asks_long_term, case_of};
 use notifier::{gives_up, invalidates, kept_mapping, notifier};
 use rayon::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The reason of a call that pins nothing and may take a reference nevertheless.
 pub const TAKEN_WITHOUT_ARRAY: &str = "No array is passed: there is no page to release. get_user_pages_fast() of this \
@@ -69,10 +69,26 @@ fn decide(c: &mut Custody, which: &[SiteId], look: &Look) {
     shared_releases(c);
 }
 
-/// Where nothing is converted, the traces are those in which objects are told apart by the structs around them. That
-/// would convert a trace which stays as it is otherwise: then it stays for the same reason.
+/// Where nothing is converted, the traces are those in which objects, cases and runs are told apart. That would convert
+/// a trace which stays as it is otherwise: then it stays for the same reason. Nor is anything converted where it makes
+/// a difference which releases the traces have together.
 fn tell_apart(c: &mut Custody, look: &Look) {
     let apart = std::mem::take(&mut c.apart);
+    let less: BTreeMap<SiteId, &PinTrace> = apart.traces.iter().map(|t| (t.site, t)).collect();
+    for group in converted_together(c) {
+        let all: BTreeSet<ReleaseId> = group.iter().flat_map(|s| c.traces[s.0 as usize].releases.clone()).collect();
+        let sure = |s: &SiteId| less.get(s).map_or(&c.traces[s.0 as usize], |t| *t).releases.clone();
+        let sure: BTreeSet<ReleaseId> = group.iter().flat_map(sure).collect();
+        let Some(r) = all.difference(&sure).next().map(|r| &c.releases[r.0 as usize]) else { continue };
+        let text = format!(
+            "{}() in {}() seems not to drop these pages, but what says so is not sure enough for a rewrite.",
+            r.callee, r.function
+        );
+        for s in group {
+            let t = &mut c.traces[s.0 as usize];
+            (t.verdict, t.reason, t.reason_text) = (Verdict::Assist, Reason::MixedOrigin, text.clone());
+        }
+    }
     let converted = c.traces.iter().filter(|t| t.verdict == Verdict::Convert);
     let mut fixed: BTreeSet<SiteId> = converted.clone().map(|t| t.site).collect();
     fixed.extend(converted.flat_map(|t| &t.releases).flat_map(|r| c.releases[r.0 as usize].pins.clone()));
@@ -93,9 +109,28 @@ fn tell_apart(c: &mut Custody, look: &Look) {
         let t = &mut c.traces[old.site.0 as usize];
         if t.verdict == Verdict::Convert {
             (t.verdict, t.reason) = (old.verdict, old.reason);
-            t.reason_text = format!("{} Only the structs around the objects tell them apart.", old.reason_text);
+            t.reason_text = format!("{} What tells them apart is not sure enough for a rewrite.", old.reason_text);
         }
     }
+}
+
+/// The sites that are converted, those together that share a release.
+fn converted_together(c: &Custody) -> Vec<BTreeSet<SiteId>> {
+    let converts = |s: &SiteId| c.traces[s.0 as usize].verdict == Verdict::Convert;
+    let mut groups: Vec<BTreeSet<SiteId>> = Vec::new();
+    for t in c.traces.iter().filter(|t| t.verdict == Verdict::Convert) {
+        let pins = t.releases.iter().flat_map(|r| c.releases[r.0 as usize].pins.clone()).filter(converts);
+        let mut group: BTreeSet<SiteId> = pins.chain([t.site]).collect();
+        groups.retain(|g| {
+            let apart = g.is_disjoint(&group);
+            if !apart {
+                group.extend(g);
+            }
+            apart
+        });
+        groups.push(group);
+    }
+    groups
 }
 
 /// Where nothing is taken, or somebody else has it from then on, no release is missing.

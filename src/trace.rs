@@ -563,10 +563,11 @@ pub struct OwnDrop {
     pub holder: String,
 }
 
-/// What is left of traces when objects are told apart by the structs around them.
+/// What is left of traces when objects are told apart by the structs around them, and the runs of a function by what
+/// was chosen, counted and done before.
 ///
-/// It is shown where nothing is converted. What the analysis misses of such objects leaves a release out: no verdict to
-/// convert may rest on it.
+/// It is shown where nothing is converted. What these analyses miss leaves a release out: no verdict to convert may rest
+/// on them.
 #[derive(Clone, Debug, Default)]
 pub struct Apart {
     /// Traces that may be others, ascending by site.

@@ -29,6 +29,8 @@ mod made;
 mod memory;
 pub(super) mod uses;
 
+pub(super) use macros::sets as set_by_macro;
+
 use super::FnId;
 use super::closed::argument;
 use super::embedded::{Chains, Embedded, Told};
@@ -76,6 +78,8 @@ pub(super) struct Objects {
     lying: Mutex<FxHashMap<(u32, At), Arc<Chains>>>,
     /// Of their structs, whether they are copied.
     told: Told,
+    /// Cases and runs of functions are told apart as well.
+    pub runs: bool,
 }
 
 impl Objects {

@@ -68,13 +68,15 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
         // The same part of the same array, pinned again: what was there before is gone.
         let again: Vec<Span> = sites
             .iter()
-            .filter(|o| o.fn_id == s.fn_id && o.what.call != s.what.call && apart::same_array(&o.what, &s.what))
+            .filter(|o| {
+                objects.runs && o.fn_id == s.fn_id && o.what.call != s.what.call && apart::same_array(&o.what, &s.what)
+            })
             .map(|o| o.what.call)
             .collect();
         let func = funcs[s.fn_id.0 as usize].as_ref();
-        let late = func.map(|f| apart::after(f, s.what.call, &again)).unwrap_or_default();
+        let late = func.filter(|_| objects.runs).map(|f| apart::after(f, s.what.call, &again)).unwrap_or_default();
         let early = |at: Span| !late.is_empty() && !late.iter().any(|l| l.start < at.end && at.start < l.end);
-        let closed = |n: Node, came: (FnId, Span), by: &Edge| passages.closed(e, g.place(n), came, by);
+        let closed = |n: Node, came: (FnId, Span), by: &Edge| objects.runs && passages.closed(e, g.place(n), came, by);
         let apart = |n: Node, came: (FnId, Span), by: &Edge| objects.apart(e, n, came, by);
         let objects = (!objects.is_empty()).then_some((&apart as &Closed, (s.fn_id, s.what.call)));
         Some(g.forward_after(n, (s.fn_id, &early), &closed, without, serves.then_some(&of_no_user), objects))
@@ -109,38 +111,38 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
         let undone = LazyCell::new(|| undone::undone(func, d.call));
         let relayed = LazyCell::new(|| relayed::needed(e, g, &d.nodes, d.fn_id, d.call));
         let emptied = LazyCell::new(|| emptied::aliases(func, d.call));
-        let pins: Vec<SiteId> = sites
+        let end_of = |i: usize| {
+            let found = |r| d.nodes.iter().find(|n| objects.meet(e, r, **n, (d.fn_id, d.call)));
+            mine[i].and_then(|r| found(r).map(|n| (r, *n)))
+        };
+        let here = || here_pinned(d.fn_id);
+        let mut pins: Vec<SiteId> = sites
             .iter()
             .enumerate()
             .filter(|(i, s)| {
-                let r = mine[*i];
-                let found = |r| d.nodes.iter().find(|n| objects.meet(e, r, **n, (d.fn_id, d.call)));
-                let end = r.and_then(|r| found(r).map(|n| (r, *n)));
-                end.is_some_and(|(r, n)| {
+                end_of(*i).is_some_and(|(r, n)| {
                     let other = r.only_behind(n) && apart::of_own_vessel(e, g, r, n, file, &makers);
-                    !other
-                        && !apart::by_kind(&s.what, serves[*i], &d.callee, g, r, n)
-                        && !emptied::only_by(g, r, n, d.fn_id, &emptied)
+                    !other && !apart::by_kind(&s.what, serves[*i], &d.callee, g, r, n)
                 })
             })
-            .filter(|(_, s)| {
-                let here = || here_pinned(d.fn_id);
-                s.fn_id != d.fn_id
-                    || !apart::by_count(func, &text, &here(), &s.what, d.call)
-                        && !ranges::apart(func, &text, &here(), &s.what, d.call)
-            })
-            .filter(|(i, s)| {
-                !reached[*i].is_some_and(|r| choice::apart(e, g, r, (s.fn_id, s.what.call), (d.fn_id, d.call)))
-            })
-            .filter(|_| !*undone)
-            .filter(|(i, s)| {
-                let from = (s.fn_id, s.node);
-                let needed = relayed.as_ref().zip(mine[*i]);
-                !needed.is_some_and(|(n, r)| relayed::apart(e, g, r, &d.nodes, d.fn_id, from, n))
-            })
+            .filter(|(_, s)| s.fn_id != d.fn_id || !ranges::apart(e, func, &here(), &s.what, d.call))
             .map(|(i, _)| SiteId(i as u32))
             .collect();
         let by_count = LazyCell::new(|| counted::only_pinned(e, file, func, &here_pinned(d.fn_id), d.call));
+        // Pages that no run brings there.
+        let never = |id: &SiteId| {
+            let (i, s) = (id.0 as usize, &sites[id.0 as usize]);
+            *undone
+                || end_of(i).is_some_and(|(r, n)| emptied::only_by(g, r, n, d.fn_id, &emptied))
+                || s.fn_id == d.fn_id && apart::by_count(func, &text, &here(), &s.what, d.call)
+                || reached[i].is_some_and(|r| choice::apart(e, g, r, (s.fn_id, s.what.call), (d.fn_id, d.call)))
+                || relayed
+                    .as_ref()
+                    .zip(mine[i])
+                    .is_some_and(|(needed, r)| relayed::apart(e, g, r, &d.nodes, d.fn_id, (s.fn_id, s.node), needed))
+        };
+        let splits = !objects.runs && pins.iter().any(never);
+        pins.retain(|id| !objects.runs || !never(id));
         let no_pins = |back: &Reached| {
             let mut found = origins.of(back, d.fn_id, e, g);
             found.retain(|o| o.at.file != file || !func.span.contains(o.at.span) || !*by_count);
@@ -180,7 +182,7 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
         let result = own.and_then(|s| s.result.clone());
         let single = own.is_some_and(|s| s.count.as_ref().is_none_or(|c| &*c.0 == "1"));
         let atomic = context::of(file, func, d.call);
-        Some(Release {
+        let release = Release {
             at: Loc { file, span: d.callee_span },
             call: d.call,
             callee: d.callee.clone(),
@@ -200,7 +202,8 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
             },
             atomic,
             damaged: !func.damage.is_empty(),
-        })
+        };
+        Some((release, splits))
     };
     // A drop whose function is gone has no release: positions of the two lists would differ.
     drops.retain(|d| funcs[d.fn_id.0 as usize].is_some());
@@ -209,11 +212,11 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
     }
     let mut objects = Objects::default();
     let (mut reached, mut mine) = walks(&objects);
-    let mut releases: Vec<Release> = {
+    let (mut releases, mut splits): (Vec<Release>, Vec<bool>) = {
         let mine = own(&mine, &reached);
         let all: Vec<Option<&Reached>> = reached.iter().map(Option::as_ref).collect();
         let first = |d: &Drop| release_of(d, &objects, &all, &mine);
-        drops.par_iter().with_max_len(1).filter_map(first).collect()
+        drops.par_iter().with_max_len(1).filter_map(first).unzip()
     };
     // Where pages of another kind come to a release as well, the objects are looked at that hold them.
     let mixed: BTreeSet<SiteId> = releases
@@ -226,25 +229,34 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
     let by_pin: Vec<_> = sites.iter().zip(&reached).map(|(s, r)| ((s.fn_id, s.what.call), r.as_ref())).collect();
     objects.families = Objects::families(e, g, &by_pin, mixed.into_iter());
     let embedded = Objects::embedded(e, g, &by_pin);
-    // The sites whose pages come by objects, and what they reach when these are told apart. Those of others pass as
-    // they did.
+    // The sites whose pages come by objects, or get to less in single runs, and what they reach when these are told
+    // apart. Those of others pass as they did.
     let again = |objects: &Objects, reached: &[Option<Reached>]| -> Vec<(SiteId, Option<Reached>, Option<Reached>)> {
-        let concerned = (0..sites.len()).filter(|s| reached[*s].as_ref().is_some_and(|r| objects.concern(r)));
         let walk_again = |s: usize| {
-            let site = (&sites[s], &serves[s]);
-            let reached = walk(site, objects, None);
-            let mine = strict(site, &reached, objects);
-            (SiteId(s as u32), reached, mine)
-        };
-        concerned.collect::<Vec<_>>().into_par_iter().with_max_len(1).map(walk_again).collect()
-    };
-    let renew = |of: &BTreeSet<SiteId>, objects: &Objects, all: &[_], mine: &[_], releases: &mut [Release]| {
-        let renew = |(i, (r, d)): (usize, (&mut Release, &Drop))| {
-            if !r.pins.iter().any(|s| of.contains(s)) {
+            let before = reached[s].as_ref()?;
+            let (concern, site) = (objects.concern(before), (&sites[s], &serves[s]));
+            let after = if concern || objects.runs { walk(site, objects, None) } else { None };
+            let less = |r: &Reached| r.order.len() < before.order.len() || r.numbers.len() < before.numbers.len();
+            if !concern && !after.as_ref().is_some_and(less) {
                 return None;
             }
-            *r = release_of(d, objects, all, mine)?;
-            Some(ReleaseId(i as u32))
+            let mine = strict(site, &after, objects);
+            Some((SiteId(s as u32), after, mine))
+        };
+        (0..sites.len()).into_par_iter().with_max_len(1).filter_map(walk_again).collect()
+    };
+    let renew = |of: &(dyn Fn(usize, &Release) -> bool + Sync),
+                 objects: &Objects,
+                 all: &[_],
+                 mine: &[_],
+                 releases: &mut [Release]| {
+        let renew = |(i, (r, d)): (usize, (&mut Release, &Drop))| {
+            if !of(i, r) {
+                return None;
+            }
+            let (new, splits) = release_of(d, objects, all, mine)?;
+            *r = new;
+            Some((ReleaseId(i as u32), splits))
         };
         releases.par_iter_mut().zip(&drops).enumerate().with_max_len(1).filter_map(renew).collect::<Vec<_>>()
     };
@@ -255,7 +267,10 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
     }
     let all: Vec<Option<&Reached>> = reached.iter().map(Option::as_ref).collect();
     let mine = own(&mine, &reached);
-    renew(&concerned, &objects, &all, &mine, &mut releases);
+    let of = |_, r: &Release| r.pins.iter().any(|s| concerned.contains(s));
+    for (r, split) in renew(&of, &objects, &all, &mine, &mut releases) {
+        splits[r.0 as usize] = split;
+    }
     let mut told = releases.clone();
     // Who calls a function is asked where that may decide something.
     let open = |r: &Release| !r.pins.is_empty() && !r.context.may_be_atomic;
@@ -311,17 +326,19 @@ pub(super) fn build(e: &Engine, g: &Graph, forward: Reached) -> Custody {
         };
     let every = (0..sites.len()).into_par_iter().with_max_len(1);
     let traces = every.map(|i| tell(i, &objects, &all, &mine, &releases)).collect();
-    // Once more, with objects told apart that lie in several structs: a second look, which decides nothing.
-    objects.embedded = embedded;
+    // Once more, with objects told apart that lie in several structs, and cases and runs of the functions: a second
+    // look, which decides nothing.
+    (objects.embedded, objects.runs) = (embedded, true);
     let found = again(&objects, &reached);
     let (mut less, mut own) = (all.clone(), mine.clone());
     for (s, r, m) in &found {
         (less[s.0 as usize], own[s.0 as usize]) = (r.as_ref(), m.as_ref().or(r.as_ref()));
     }
     let mut concerned: BTreeSet<SiteId> = found.iter().map(|f| f.0).collect();
-    let renewed = renew(&concerned, &objects, &less, &own, &mut told);
+    let of = |i: usize, r: &Release| splits[i] || r.pins.iter().any(|s| concerned.contains(s));
+    let renewed = renew(&of, &objects, &less, &own, &mut told);
     share(&mut told);
-    concerned.extend(renewed.iter().flat_map(|r| &releases[r.0 as usize].pins));
+    concerned.extend(renewed.iter().flat_map(|(r, _)| &releases[r.0 as usize].pins));
     let again = concerned.into_iter().collect::<Vec<_>>().into_par_iter().with_max_len(1);
     let apart =
         Apart { traces: again.map(|s| tell(s.0 as usize, &objects, &less, &own, &told)).collect(), releases: told };
