@@ -566,8 +566,8 @@ pub struct OwnDrop {
 /// What is left of traces when objects are told apart by the structs around them, and the runs of a function by what
 /// was chosen, counted and done before.
 ///
-/// It is shown where nothing is converted. What these analyses miss leaves a release out: no verdict to convert may rest
-/// on them.
+/// It is shown where nothing is converted. What these analyses miss leaves a release out: no verdict to convert may
+/// rest on them.
 #[derive(Clone, Debug, Default)]
 pub struct Apart {
     /// Traces that may be others, ascending by site.
