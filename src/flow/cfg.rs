@@ -3,9 +3,9 @@
 //! Nodes are evaluated expressions, declarations and conditions, in the order C evaluates them. It knows nothing of
 //! pages. Loops, `switch`, `goto` and `#if` alternatives are edges; `#if` branches are both taken.
 
-use crate::ast::{Expr, Function, Stmt, StmtKind, VarDecl};
+use crate::ast::{Expr, ExprKind, Function, Stmt, StmtKind, VarDecl};
 use crate::source::{Name, Span};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// What a node evaluates.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +80,7 @@ impl<'a> Cfg<'a> {
         let end = b.stmt(&f.body, entry);
         let exit = b.exit;
         b.edge(end, exit);
+        b.hidden_jumps();
         for (from, label) in std::mem::take(&mut b.gotos) {
             // A label that was not seen (damage): the jump may end anywhere, which for us is the end.
             let to = b.labels.get(label).copied().unwrap_or(exit);
@@ -109,6 +110,29 @@ impl<'a> Builder<'a> {
         let s = &mut self.nodes[from as usize].succ;
         if !s.contains(&to) {
             s.push(to);
+        }
+    }
+    /// Jumps that macros make: to a label that they are given, and from any call to one that no `goto` names.
+    fn hidden_jumps(&mut self) {
+        let seen: FxHashSet<&str> = self.gotos.iter().map(|g| g.1).collect();
+        let mut hidden: Vec<u32> = self.labels.iter().filter(|l| !seen.contains(*l.0)).map(|l| *l.1).collect();
+        hidden.sort_unstable();
+        if self.labels.is_empty() {
+            return;
+        }
+        for n in 0..self.nodes.len() {
+            let Elem::Expr(x) = self.nodes[n].elem else { continue };
+            let mut to = Vec::new();
+            x.walk(&mut |x| match &x.kind {
+                ExprKind::Call { .. } => to.extend(&hidden),
+                ExprKind::Ident(name) => to.extend(self.labels.get(&**name)),
+                _ => {}
+            });
+            // A macro without arguments that stands alone.
+            if x.ident().is_some() {
+                to.extend(&hidden);
+            }
+            to.into_iter().for_each(|to| self.edge(n as u32, to));
         }
     }
     fn then(&mut self, from: u32, elem: Elem<'a>) -> u32 {
